@@ -1,0 +1,44 @@
+# Everything sets itself up: Python 3.11 or newer is all that must be there.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: demo test test-all check format gpu clean
+
+demo: $(VENV)/.installed  ## pre-train on photographs that come along, to a report, in under five minutes
+	$(BIN)/fcmae pretrain --data sample --out runs/demo --overwrite --epochs 8 --image-size 128 \
+	  --batch-size 32 --set base_learning_rate=2e-3
+	@echo "Open runs/demo/report.html"
+
+test: $(VENV)/.installed  ## the tests, without the slow ones
+	$(PYTEST) -n 2 -m "not slow and not gpu"
+
+test-all: $(VENV)/.installed  ## all tests that need no GPU
+	$(PYTEST) -n 2 -m "not gpu" --timeout=1800
+
+check: $(VENV)/.installed  ## format, lint, types, floors, then the tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(MAKE) test
+
+format: $(VENV)/.installed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+gpu:  ## tests and benchmarks on this machine's CUDA device, with the Python that has torch; one JSON
+	PYTHONPATH=src $(PYTHON) -m fcmae.benchmarks.gpu --out $(or $(OUT),benchmarks/results)
+
+# uv installs in half a minute what takes pip several; it comes from pip itself.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; this is $$($(PYTHON) --version). Try: make PYTHON=python3.12 ..."; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) runs build dist .pytest_cache .mypy_cache .ruff_cache

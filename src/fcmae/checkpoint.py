@@ -1,0 +1,135 @@
+"""Everything that a run needs to go on, written so that it is whole or not there at all.
+
+A checkpoint is a folder: `model.safetensors`, `optimizer.safetensors`, `state.json`. It is written
+beside its place and renamed into it; nothing in it is pickled. Masks, orders and augmentations are
+functions of the seed and the step, so no generator needs to be kept.
+"""
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+LAST, PREVIOUS, UNFINISHED = "last", "previous", "unfinished"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What was read."""
+
+    model: dict[str, Tensor]
+    optimizer: dict[str, Tensor]
+    state: dict[str, Any]  # "step", and what else the run counts
+
+
+def save(folder: Path, module: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Write `folder/last`.
+
+    Raises:
+        OSError: if it cannot be written (disk full, say); the checkpoint before it is untouched.
+    """
+    last, previous, unfinished = folder / LAST, folder / PREVIOUS, folder / UNFINISHED
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    try:
+        save_tensors(unfinished / "model.safetensors", module.state_dict())
+        save_tensors(unfinished / "optimizer.safetensors", optimizer_tensors(module, optimizer))
+        write_text(unfinished / "state.json", json.dumps(state))
+        sync_folder(unfinished)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    # A folder cannot replace another in one step. At every moment in between, `last` or `previous`
+    # is whole, and `load` takes the one that is there.
+    if last.exists():
+        shutil.rmtree(previous, ignore_errors=True)
+        last.rename(previous)
+    unfinished.rename(last)
+    sync_folder(folder)
+    shutil.rmtree(previous, ignore_errors=True)
+
+
+def load(folder: Path, device: torch.device) -> Checkpoint | None:
+    """Read the newest whole checkpoint in `folder`, or None if there is none yet."""
+    for place in (folder / LAST, folder / PREVIOUS):
+        if (place / "state.json").exists():
+            try:
+                return Checkpoint(
+                    load_file(place / "model.safetensors", device=str(device)),
+                    load_file(place / "optimizer.safetensors", device=str(device)),
+                    json.loads((place / "state.json").read_text()),
+                )
+            except (SafetensorError, OSError, json.JSONDecodeError) as error:
+                raise ValueError(
+                    f"checkpoint {place} cannot be read ({error}): it was changed after it was "
+                    "written; restore it, or start again with --overwrite"
+                ) from error
+    return None
+
+
+def restore(checkpoint: Checkpoint, module: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Put a checkpoint's parameters and optimiser state in place, strictly."""
+    module.load_state_dict(checkpoint.model)
+    names = {parameter: name for name, parameter in module.named_parameters()}
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            prefix = names[parameter] + "/"
+            optimizer.state[parameter] = {
+                key.removeprefix(prefix): value
+                for key, value in checkpoint.optimizer.items()
+                if key.startswith(prefix)
+            }
+
+
+def optimizer_tensors(module: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimiser's state under `parameter name/what`, as flat tensors."""
+    return {
+        f"{name}/{what}": value
+        for name, parameter in module.named_parameters()
+        for what, value in optimizer.state.get(parameter, {}).items()
+    }
+
+
+def save_tensors(
+    path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None
+) -> None:
+    """Write a safetensors file whole or not at all."""
+    temporary = path.with_name(path.name + ".unfinished")
+    on_cpu = {name: value.detach().contiguous().cpu() for name, value in tensors.items()}
+    try:
+        save_file(on_cpu, temporary, metadata=metadata)
+    except SafetensorError as error:  # also what a full disk raises
+        raise OSError(f"{path} cannot be written: {error}") from error
+    temporary.chmod(path.parent.stat().st_mode & 0o666)  # the library makes it private
+    replace(temporary, path)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    temporary = path.with_name(path.name + ".unfinished")
+    temporary.write_text(text)
+    replace(temporary, path)
+
+
+def replace(temporary: Path, path: Path) -> None:
+    """Rename a file into place once its bytes are on the disk."""
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in a folder last through a power cut, where the system can."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,94 @@
+"""Where a run computes: device, precision and the processes that share the work."""
+
+import contextlib
+import os
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.distributed as dist
+
+from fcmae.errors import unknown
+
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One process's device and its part in the run."""
+
+    device: torch.device
+    precision: str  # "fp32" or "bf16"
+    rank: int = 0
+    processes: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes the run's files."""
+        return self.rank == 0
+
+    def autocast(self) -> contextlib.AbstractContextManager[object]:
+        """The forward pass in this precision; parameters and statistics stay in float32."""
+        if self.precision == "fp32":
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+    def synchronise(self) -> None:
+        """Wait for the device, to read a clock."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def peak_memory(self) -> int | None:
+        """Most bytes held on the device so far; None where it does not say."""
+        return torch.cuda.max_memory_allocated(self.device) if self.device.type == "cuda" else None
+
+    def __enter__(self) -> "Place":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` is CUDA, else MPS, else the processor; anything else must be there to be used."""
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    kind = name.split(":")[0]
+    if kind not in ("cpu", "cuda", "mps"):
+        raise unknown("device", name, ("auto", "cpu", "cuda", "mps"))
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device 'cuda' is not available here: use --device auto or cpu")
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise ValueError("device 'mps' is not available here: use --device auto or cpu")
+    if name == "cuda":
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    return torch.device(name)
+
+
+def choose_precision(name: str, device: torch.device) -> str:
+    """`auto` is bf16 where the hardware multiplies it, fp32 elsewhere."""
+    if name == "auto":
+        return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+    if name not in ("fp32", "bf16"):
+        raise unknown("precision", name, ("auto", "fp32", "bf16"))
+    return name
+
+
+def take_place(device: str, precision: str) -> Place:
+    """Choose device and precision, and join the other processes when started by torchrun."""
+    chosen = choose_device(device)
+    kind = choose_precision(precision, chosen)
+    if chosen.type == "cuda":
+        torch.cuda.set_device(chosen)
+        if kind == "fp32":  # exact resume: the same bits every time; bf16 prefers speed
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+            torch.use_deterministic_algorithms(True, warn_only=True)
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    if processes == 1:
+        return Place(chosen, kind)
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    return Place(chosen, kind, dist.get_rank(), dist.get_world_size())

@@ -1,0 +1,164 @@
+"""One image file to one tensor, or to a reason why not."""
+
+import stat
+import warnings
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from fcmae.images.channels import match_channels
+from fcmae.images.unreadable import Unreadable
+
+# Only these: whatever a file's name, Pillow goes by its content, and runs a program for some (EPS).
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "TIFF")
+TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+# Pillow's modes, to those whose samples are intensities.
+PLAIN = {"1": "L", "P": "RGB", "PA": "RGBA", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB"}
+PLAIN |= dict.fromkeys(("CMYK", "YCbCr", "HSV", "LAB"), "RGB")
+WITH_ALPHA = {"1": "LA", "L": "LA", "P": "RGBA", "RGB": "RGBA"}
+
+
+class Pixels(NamedTuple):
+    """What a reader found."""
+
+    values: NDArray[Any]  # [H, W, C] as stored: uint8, uint16 or float
+    alpha: bool = False  # whether the last channel is alpha
+    orientation: int = 1  # EXIF: 1 upright ... 8
+
+
+def decode(path: str | Path, channels: int) -> Tensor:
+    """Read an image upright, as EXIF says, with `channels` channels.
+
+    JPEG, PNG, WebP, BMP and TIFF are read by Pillow, of an animation the first frame; TIFF of
+    several pages, of more than four channels, or of colours of 16 bits by tifffile (the extra
+    `tiff`); NPY as [H, W], [H, W, C], or [C, H, W] when the first dimension is `channels` and the
+    last is not. 16 bits are divided by 65535; floats must lie in 0..1. (A PNG's colours of 16 bits
+    are read as 8: Pillow knows no more.)
+
+    The rule of channels: palette and CMYK become RGB first. Alpha is composited over white, unless
+    `channels` is 4 and the image is RGBA, which is kept. Grey is repeated when `channels` is 3;
+    colour becomes ITU-R 601 luma when it is 1. Anything else must have exactly `channels`.
+
+    Returns:
+        [channels, H, W], uint8 where the file has 8 bits, otherwise float32 in 0..1.
+
+    Raises:
+        Unreadable: whatever is wrong with the file.
+    """
+    path = Path(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # corrupt EXIF, or more than 89 megapixels: no matter
+            values, alpha, orientation = _read(path, channels)
+            values = _scale(_upright(values, orientation))
+            image = torch.from_numpy(np.require(values, requirements=["C", "W"])).permute(2, 0, 1)
+            return match_channels(image, channels, alpha=alpha)
+    except Exception as error:  # decoders raise whatever they like on corrupt files
+        raise Unreadable(path, _reason(error)) from error
+
+
+def _read(path: Path, channels: int) -> Pixels:
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError("not a file")
+    if status.st_size == 0:
+        raise ValueError("empty file")
+    if path.suffix.lower() == ".npy":
+        return _read_npy(path, channels)
+    if _is_beyond_pillow(path):
+        from fcmae.images.tiff import read_tiff
+
+        return read_tiff(path, channels)
+    return _read_pillow(path)
+
+
+def _read_pillow(path: Path) -> Pixels:
+    with Image.open(path, formats=FORMATS) as image:
+        image.load()  # first: it turns a TIFF upright, and finds what follows a PNG's pixels
+        mode = PLAIN.get(image.mode, image.mode)
+        if image.has_transparency_data:
+            mode = WITH_ALPHA.get(image.mode, mode)
+        if mode == "I":
+            raise ValueError("32-bit integers, of no known range")
+        values = np.array(image if mode == image.mode else image.convert(mode))
+        values = values.reshape(image.height, image.width, -1)
+        return Pixels(values, alpha=mode in ("LA", "RGBA"), orientation=_orientation(image))
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(0x0112, 1))
+    except Exception:  # corrupt EXIF says nothing, and the pixels are sound
+        return 1
+
+
+def _upright(values: NDArray[Any], orientation: int) -> NDArray[Any]:
+    if orientation in (5, 6, 7, 8):
+        values = values.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        values = values[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        values = values[::-1]
+    return values
+
+
+def _is_beyond_pillow(path: Path) -> bool:
+    """Whether this is a TIFF of which Pillow would lose pages, channels or bits."""
+    with path.open("rb") as file:
+        if file.read(4) not in TIFF_MAGIC:
+            return False
+    try:
+        with Image.open(path, formats=["TIFF"]) as image:
+            tags = image.tag_v2  # type: ignore[attr-defined]
+            bits, samples = tags.get(258, (1,)), tags.get(277, 1)
+            lossy = image.mode == "RGBX" or samples > 4 or (samples > 1 and max(bits) > 8)
+            return lossy or getattr(image, "n_frames", 1) > 1
+    except UnidentifiedImageError:
+        return True
+
+
+def _read_npy(path: Path, channels: int) -> Pixels:
+    # Mapped, so that a header that promises more than the file holds allocates nothing.
+    values = np.load(path, mmap_mode="r", allow_pickle=False)
+    if not isinstance(values, np.ndarray) or values.ndim not in (2, 3):
+        shape = getattr(values, "shape", "no array")
+        raise ValueError(f"{shape} is neither [H, W] nor [H, W, C]")
+    return Pixels(channels_last(values, channels))
+
+
+def channels_last(values: NDArray[Any], channels: int) -> NDArray[Any]:
+    """[H, W], [H, W, C] or [C, H, W], by the rule that `decode` states, to [H, W, C]."""
+    if values.ndim == 2:
+        return values[..., None]
+    first, _, last = values.shape
+    return np.moveaxis(values, 0, -1) if first == channels != last else values
+
+
+def _scale(values: NDArray[Any]) -> NDArray[Any]:
+    if values.size == 0:
+        raise ValueError("no pixels")
+    if values.dtype == np.uint8:
+        return values
+    if values.dtype.kind == "u" and values.dtype.itemsize == 2:
+        return values.astype(np.float32) / np.float32(65535)
+    if values.dtype.kind != "f":
+        raise ValueError(f"{values.dtype} pixels: uint8, uint16, or floats in 0..1 are wanted")
+    if not (values.min() >= 0 and values.max() <= 1):  # false for NaN too
+        raise ValueError(f"floats must be in 0..1, found {values.min():g} to {values.max():g}")
+    return values.astype(np.float32)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "missing"
+    if isinstance(error, UnidentifiedImageError):
+        return "not a JPEG, PNG, WebP, BMP, TIFF or NPY image"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return (str(error).splitlines() or [type(error).__name__])[0]

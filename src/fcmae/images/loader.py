@@ -1,0 +1,196 @@
+"""From images to batches: the same whatever the number of workers, processes or micro-batches."""
+
+import signal
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from fcmae.images.order import Order
+from fcmae.images.sets import ImageSet
+from fcmae.images.transforms import centre_crop, random_resized_crop, sample_seed
+from fcmae.images.unreadable import TOLERATED, Unreadable, too_many
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A micro-batch.
+
+    Attributes:
+        step: the optimisation step that it belongs to.
+        first: position of its first image in the step's global batch.
+        images: float32 [n, C, H, W] in 0..1.
+        indices: the data set's number of each image.
+        unreadable: (name, reason) of the files that others had to stand in for.
+    """
+
+    step: int
+    first: int
+    images: Tensor
+    indices: list[int]
+    unreadable: list[tuple[str, str]]
+
+    def pin_memory(self) -> "Batch":
+        """The batch in page-locked memory; the DataLoader calls this."""
+        return replace(self, images=self.images.pin_memory())
+
+
+class MicroBatch(NamedTuple):
+    """What a worker is asked for."""
+
+    step: int
+    first: int
+    samples: list[tuple[int, int]]  # epoch, index
+
+
+@dataclass(frozen=True)
+class BatchReader(Dataset[Batch | ValueError]):
+    """Reads micro-batches. An unreadable file is replaced by the next readable one.
+
+    So which image stands in is a function of the files alone, and a resumed run is exact.
+    """
+
+    images: ImageSet
+    size: tuple[int, int]
+    channels: int
+    seed: int
+    crop_scale: tuple[float, float] | None
+    horizontal_flip: float
+
+    def __getitem__(self, request: MicroBatch) -> Batch | ValueError:
+        """Read; an error is returned, for DataLoader would bury its message in a traceback."""
+        unreadable: dict[str, str] = {}
+        try:
+            samples = [self._read(epoch, index, unreadable) for epoch, index in request.samples]
+        except ValueError as error:
+            return error
+        images = torch.stack([image for image, _ in samples])  # [n, C, H, W]
+        indices = [index for _, index in samples]
+        return Batch(request.step, request.first, images, indices, list(unreadable.items()))
+
+    def _read(self, epoch: int, index: int, unreadable: dict[str, str]) -> tuple[Tensor, int]:
+        length = len(self.images)
+        # No run tolerates more, so nobody waits until a million wrong files have been tried.
+        attempts = min(length, max(20, int(TOLERATED * length) + 1))
+        tried: dict[str, str] = {}
+        for candidate in (number % length for number in range(index, index + attempts)):
+            try:
+                image = self.images.read(candidate, self.channels)
+            except Unreadable as error:
+                tried[self.images.name(candidate)] = error.reason
+            else:
+                unreadable |= tried
+                return self._crop(image, epoch, candidate), candidate
+        raise too_many(tried, length)
+
+    def _crop(self, image: Tensor, epoch: int, index: int) -> Tensor:
+        if self.crop_scale is None:
+            return centre_crop(image, self.size)
+        generator = torch.Generator().manual_seed(sample_seed(self.seed, epoch, index))
+        return random_resized_crop(
+            image, self.size, self.crop_scale, self.horizontal_flip, generator=generator
+        )
+
+
+def load(
+    images: ImageSet,
+    order: Order,
+    *,
+    size: tuple[int, int],
+    channels: int,
+    seed: int,
+    start_step: int,
+    stop_step: int,
+    micro_batch_size: int,
+    rank: int = 0,
+    world_size: int = 1,
+    workers: int = 0,
+    crop_scale: tuple[float, float] | None = (0.2, 1.0),
+    horizontal_flip: float = 0.5,
+    pin_memory: bool = False,
+) -> Iterator[Batch]:
+    """Load the micro-batches of the steps from `start_step` up to, not including, `stop_step`.
+
+    Of a step's global batch of G images, process `rank` of `world_size` W gets positions rank·G/W
+    up to (rank + 1)·G/W, in micro-batches. What an image looks like is a function of `seed`, the
+    epoch and its index alone.
+
+    Args:
+        images: where to read.
+        order: which images make up which step.
+        size: height and width, in pixels.
+        channels: number of channels, C.
+        seed: decides crops and flips.
+        start_step: first step, counted from 0 over all epochs.
+        stop_step: the step to stop before.
+        micro_batch_size: images a batch; a step's last may have fewer.
+        rank: number of this process.
+        world_size: number of processes.
+        workers: processes that read ahead; 0 reads in this one.
+        crop_scale: bounds of a random crop's share of the area; None for centred crops, unflipped.
+        horizontal_flip: probability of a flip.
+        pin_memory: page-lock the batches, for CUDA.
+
+    Returns:
+        An iterator of batches. Deleting it stops the workers.
+
+    Raises:
+        ValueError: for numbers that do not fit together; while iterating, for data of which too
+            many files are unreadable.
+    """
+    if order.length != len(images):
+        raise ValueError(f"order is of {order.length} images, and the data set has {len(images)}")
+    if not 0 <= rank < world_size:
+        raise ValueError(f"rank {rank} is not between 0 and world_size {world_size}")
+    if order.batch_size % world_size:
+        raise ValueError(
+            f"batch_size {order.batch_size} cannot be shared equally by {world_size} processes: "
+            f"make it a multiple of {world_size}"
+        )
+    if micro_batch_size < 1:
+        raise ValueError(f"micro_batch_size {micro_batch_size} is not positive")
+    if workers < 0:
+        raise ValueError(f"workers {workers} is negative: 0 reads in this process")
+    share = order.batch_size // world_size
+    positions = range(rank * share, (rank + 1) * share)
+    loader = DataLoader(
+        BatchReader(images, size, channels, seed, crop_scale, horizontal_flip),
+        batch_size=None,  # an item is a batch already
+        sampler=_micro_batches(order, range(start_step, stop_step), positions, micro_batch_size),
+        collate_fn=_as_it_is,
+        num_workers=workers,
+        pin_memory=pin_memory,
+        worker_init_fn=_ignore_interrupt,
+        generator=torch.Generator(),  # or it would advance the global one
+    )
+    return _checked(iter(loader))
+
+
+def _micro_batches(
+    order: Order, steps: range, positions: range, micro_batch_size: int
+) -> Iterator[MicroBatch]:
+    for step in steps:
+        batch = order.batch(step)
+        for first in positions[::micro_batch_size]:
+            stop = min(first + micro_batch_size, positions.stop)
+            yield MicroBatch(step, first, batch[first:stop])
+
+
+def _checked(batches: Iterable[Batch | ValueError]) -> Iterator[Batch]:
+    for batch in batches:
+        if isinstance(batch, ValueError):
+            raise batch
+        yield batch
+
+
+def _as_it_is(item: Any) -> Any:
+    return item
+
+
+def _ignore_interrupt(_worker: int) -> None:
+    # Ctrl-C reaches every process of a terminal; the main one decides what it means. DataLoader
+    # itself gives a worker one thread, and a SIGTERM handler that replaces an inherited one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,106 @@
+"""Crops: a random one for training (Table 1 of the paper), a centred one for reports."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2 import functional as F
+
+from fcmae.images.order import mix
+
+ASPECT_RATIOS = (3 / 4, 4 / 3)  # width over height, of random crops
+ATTEMPTS = 10
+
+
+class Window(NamedTuple):
+    """A rectangle of pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+def sample_seed(seed: int, epoch: int, index: int) -> int:
+    """The seed of the randomness of one image in one epoch, the same everywhere and always."""
+    return mix(seed, epoch, index)
+
+
+def random_resized_crop(
+    image: Tensor,
+    size: tuple[int, int],
+    scale: tuple[float, float] = (0.2, 1.0),
+    horizontal_flip: float = 0.5,
+    *,
+    generator: torch.Generator,
+) -> Tensor:
+    """Crop at random, resize, and flip half of the time: the paper's pre-training augmentation.
+
+    Table 1 lists RandomResizedCrop alone; the authors' code flips as well. The draws are those of
+    torchvision's RandomResizedCrop and RandomHorizontalFlip, from the generator that is given.
+
+    Args:
+        image: [C, H, W], uint8, or float32 in 0..1.
+        size: height and width of the result, in pixels.
+        scale: bounds of the crop's share of the image's area.
+        horizontal_flip: probability of a flip.
+        generator: decides the crop and the flip.
+
+    Returns:
+        float32 [C, *size] in 0..1, resized bicubically with antialiasing.
+    """
+    crop = _resized(image, random_window(image.shape[1], image.shape[2], scale, generator), size)
+    flipped = torch.rand(1, generator=generator).item() < horizontal_flip
+    return crop.flip(-1) if flipped else crop
+
+
+def random_window(
+    height: int, width: int, scale: tuple[float, float], generator: torch.Generator
+) -> Window:
+    """A window of random area, aspect ratio and place; after ten misfits, a centred one."""
+
+    def uniform(low: float, high: float) -> float:
+        return torch.empty(1).uniform_(low, high, generator=generator).item()
+
+    def below(bound: int) -> int:
+        return int(torch.randint(0, bound, (1,), generator=generator).item())
+
+    for _ in range(ATTEMPTS):
+        area = height * width * uniform(*scale)
+        ratio = math.exp(uniform(math.log(ASPECT_RATIOS[0]), math.log(ASPECT_RATIOS[1])))
+        rows, columns = round(math.sqrt(area / ratio)), round(math.sqrt(area * ratio))
+        if 0 < rows <= height and 0 < columns <= width:
+            return Window(below(height - rows + 1), below(width - columns + 1), rows, columns)
+    ratio = min(max(width / height, ASPECT_RATIOS[0]), ASPECT_RATIOS[1])
+    return centred_window(height, width, ratio)
+
+
+def centre_crop(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """The largest centred crop of the shape of `size`, resized to it.
+
+    Args:
+        image: [C, H, W], uint8, or float32 in 0..1.
+        size: height and width of the result, in pixels.
+
+    Returns:
+        float32 [C, *size] in 0..1, resized bicubically with antialiasing.
+    """
+    return _resized(image, centred_window(image.shape[1], image.shape[2], size[1] / size[0]), size)
+
+
+def centred_window(height: int, width: int, ratio: float) -> Window:
+    """The largest window of an image that is centred and `ratio` as wide as high."""
+    rows = max(1, min(height, round(width / ratio)))
+    columns = max(1, min(width, round(height * ratio)))
+    return Window((height - rows) // 2, (width - columns) // 2, rows, columns)
+
+
+def _resized(image: Tensor, window: Window, size: tuple[int, int]) -> Tensor:
+    # 8-bit images stay so until resized: torch is fastest on them, and rounds and clamps.
+    crop = F.resized_crop(
+        image, *window, size=list(size), interpolation=InterpolationMode.BICUBIC, antialias=True
+    )
+    image = F.to_dtype(crop, torch.float32, scale=True)
+    return torch.clamp(image, 0, 1).contiguous()

@@ -1,0 +1,1 @@
+"""The per-image statistic of global response normalisation over visible sites."""

@@ -1,0 +1,77 @@
+"""One plain sentence or two under each heading, for a reader who has not read the paper."""
+
+import math
+
+from fcmae.report import units
+from fcmae.report.read import Run
+from fcmae.report.words import mean
+
+SLOW = 0.1  # of the time: from here on it pays to read images faster
+
+
+def loss(run: Run) -> str:
+    """What the loss measures, and when to worry."""
+    if run.fact("recipe", "norm_pix") is False:
+        measure = "The squared error of the hidden patches’ pixels."
+    else:
+        measure = (
+            "The squared error of the hidden patches, each first brought to mean 0 and "
+            "deviation 1: guessing a flat patch scores 1."
+        )
+    return (
+        f"{measure} A good run falls fast at first, then ever more slowly; a bad one stays flat, "
+        "or jumps and does not come back."
+    )
+
+
+def reconstructions(run: Run) -> str:
+    """What the pictures show, and what is expected of them."""
+    borrowed = (
+        ""
+        if run.fact("recipe", "norm_pix") is False
+        else " Each hidden patch is drawn with the true one’s mean and contrast, which the model "
+        "is not asked for, so even before training the colours are about right."
+    )
+    return (
+        "The model sees the masked picture and paints in what is hidden. Good: shapes go on "
+        "across the patches, and blur is to be expected. Bad: noise, or the same texture "
+        f"everywhere.{borrowed}"
+    )
+
+
+def left_out(run: Run) -> str:
+    """What the table of pictures does not show."""
+    pictures = run.pictures
+    parts = []
+    if pictures.epochs_left_out:
+        parts.append(units.plural(pictures.epochs_left_out, "more epoch"))
+    if pictures.images_left_out:
+        parts.append(units.plural(pictures.images_left_out, "more image"))
+    return f"{' and '.join(parts)} in the folder reconstructions." if parts else ""
+
+
+def throughput(run: Run) -> str:
+    """What the speed says, and whether reading images holds the run up."""
+    start = (
+        "Images that went through the model in a second, on all its devices together. Good: "
+        "level. A sagging line means that something else wants the machine."
+    )
+    waiting = mean(run.timing.waiting)
+    if math.isnan(waiting):
+        return start
+    share = units.percent(waiting)
+    if waiting < SLOW:
+        return f"{start} Waiting for images takes {share} of the time: not what limits the speed."
+    return (
+        f"{start} Here {share} of the time goes into waiting for images: more loading processes, "
+        "or smaller image files, would make the run faster."
+    )
+
+
+def unreadable(run: Run) -> str:
+    """How much of the data could not be used."""
+    number = len(run.unreadable)
+    images = run.number("data", "images")
+    share = f" of {units.count(images)} ({units.percent(number / images)})" if images > 0 else ""
+    rest = "the run went on without it" if number == 1 else "the run went on without them"
+    return f"{units.plural(number, 'file')}{share} could not be read; {rest}."

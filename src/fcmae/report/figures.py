@@ -1,0 +1,167 @@
+"""The three charts of a report: loss, feature diversity, throughput."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from fcmae.report import units
+from fcmae.report.axes import Axis, linear_axis, log_axis
+from fcmae.report.charts import Horizontal, Line, Panel, chart
+from fcmae.report.curves import finite, smooth, thin
+from fcmae.report.read import Look, Run
+
+WIDE, NARROW = 860, 360  # CSS pixels
+MOST_DOTS = 30  # with more epochs the running mean says the same
+MOST_LOOKS = 10
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One figure, drawn for a desktop and for a phone."""
+
+    wide: str
+    narrow: str
+
+
+def loss_chart(run: Run) -> Chart | None:
+    """The loss, and under it the learning rate; None before the first logged step."""
+    step, loss = finite(run.steps.step, run.steps.loss)
+    if len(step) == 0:
+        return None
+    rate_step, rate = finite(run.steps.step, run.steps.learning_rate)
+    epochs = _epoch_means(run)
+    extremes = np.concatenate([loss, *(line.y for line in epochs)])
+    low, high = float(extremes.min()), float(extremes.max())
+
+    def draw(width: int) -> str:
+        mean = smooth(loss)
+        lines = (
+            Line(*thin(step, loss, width // 3), "faint"),
+            *epochs,
+            Line(*thin(step, mean, width // 4), "strong", units.loss(mean[-1])),
+        )
+        log = low > 0 and high / low > 8
+        axis = log_axis(low, high, 6) if log else linear_axis(low, high, 5)
+        panels = [Panel("Loss, logarithmic" if log else "Loss", axis, _height(width), lines)]
+        if len(rate):
+            rate_axis = linear_axis(0, rate.max(), 2, units.scientific)
+            line = Line(*thin(rate_step, rate, width // 4), "calm", units.scientific(rate[-1]))
+            panels.append(Panel("Learning rate", rate_axis, 64, (line,)))
+        words = f"Loss from {units.loss(loss[0])} to {units.loss(mean[-1])} over the steps"
+        return chart(tuple(panels), _step_axis(run, width), width, words)
+
+    return _both(draw)
+
+
+def diversity_chart(run: Run) -> Chart | None:
+    """The feature diversity of every block, first look to last; None before the first look."""
+    looks = [look for look in run.looks if look.distances]
+    if not looks:
+        return None
+    blocks = tuple(looks[-1].distances)
+    lines = [_look_line(look, blocks, "faint") for look in _between(looks)]
+    if len(looks) > 1:
+        lines.append(_look_line(looks[0], blocks, "first"))
+    last = _look_line(looks[-1], blocks, "strong")
+    tips = tuple(f"{blocks[int(x)]}: {y:.2f}" for x, y in zip(last.x, last.y, strict=True))
+    lines += [last, Line(last.x, last.y, "strong", dots=True, tips=tips)]
+    highest = max(0.5, *(float(line.y.max(initial=0.0)) for line in lines))
+
+    def draw(width: int) -> str:
+        panel = Panel(
+            "Feature diversity", linear_axis(0, highest, 5), _height(width), tuple(lines)
+        )
+        words = f"Feature diversity of {len(blocks)} blocks after epoch {looks[-1].epoch:g}"
+        return chart((panel,), _block_axis(blocks, width), width, words)
+
+    return _both(draw)
+
+
+def throughput_chart(run: Run) -> Chart | None:
+    """Images a second, and under it the share of time spent waiting; None before any timing."""
+    step, rate = finite(run.timing.step, run.timing.images_per_second)
+    if len(step) == 0:
+        return None
+    waiting_step, waiting = finite(run.timing.step, run.timing.waiting)
+
+    def draw(width: int) -> str:
+        mean = smooth(rate)
+        lines = (
+            Line(*thin(step, rate, width // 3), "faint"),
+            Line(*thin(step, mean, width // 4), "strong", units.rate(mean[-1])),
+        )
+        axis = linear_axis(0, rate.max(), 4)
+        panels = [Panel("Images a second", axis, _height(width) * 2 // 3, lines)]
+        if len(waiting):
+            share = smooth(waiting)
+            top = linear_axis(0, max(0.1, waiting.max()), 2, units.percent)
+            line = Line(*thin(waiting_step, share, width // 4), "calm", units.percent(share[-1]))
+            panels.append(Panel("Time spent waiting for images", top, 64, (line,)))
+        words = f"Images a second over the steps, {units.rate(mean[-1])} at the end"
+        return chart(tuple(panels), _step_axis(run, width), width, words)
+
+    return _both(draw)
+
+
+def _both(draw: Callable[[int], str]) -> Chart:
+    return Chart(draw(WIDE), draw(NARROW))
+
+
+def _height(width: int) -> int:
+    return 260 if width == WIDE else 200
+
+
+def _step_axis(run: Run, width: int) -> Horizontal:
+    last = max([1.0, run.last_step, *run.timing.step[-1:]])
+    axis = linear_axis(0, last, 8 if width == WIDE else 4, units.short, exact=True)
+    return Horizontal(axis, "step")
+
+
+def _epoch_means(run: Run) -> tuple[Line, ...]:
+    """The epochs' mean losses, each over the middle of its steps: at their end a falling loss
+    is already lower.
+    """
+    epochs = run.epochs
+    middle = (epochs.step + np.concatenate([[0.0], epochs.step])[:-1]) / 2  # [E]
+    good = np.isfinite(epochs.loss)
+    if not 0 < good.sum() <= MOST_DOTS:
+        return ()
+    tips = tuple(
+        f"epoch {epoch:g}: {units.loss(loss)}"
+        for epoch, loss in zip(epochs.epoch[good], epochs.loss[good], strict=True)
+    )
+    return (Line(middle[good], epochs.loss[good], "strong", dots=True, tips=tips),)
+
+
+def _look_line(look: Look, blocks: tuple[str, ...], style: str) -> Line:
+    values = np.array([look.distances.get(block, np.nan) for block in blocks])
+    place, distance = finite(np.arange(len(blocks), dtype=np.float64), values)
+    label = "" if style == "faint" else f"epoch {look.epoch:g}"
+    return Line(place, distance, style, label)
+
+
+def _between(looks: list[Look]) -> list[Look]:
+    """At most `MOST_LOOKS` of the looks after the first and before the last, evenly spread."""
+    places = np.linspace(1, len(looks) - 2, min(MOST_LOOKS, max(0, len(looks) - 2)))
+    return [looks[round(place)] for place in places]
+
+
+def _block_axis(blocks: tuple[str, ...], width: int) -> Horizontal:
+    """Blocks side by side, an upright between two stages, and the stages' names under them."""
+    stages = [block.split(".")[1] if block.count(".") > 1 else "" for block in blocks]
+    starts = [i for i, stage in enumerate(stages) if i == 0 or stage != stages[i - 1]]
+    ends = [*starts[1:], len(blocks)]
+    ticks = tuple(
+        ((start + end - 1) / 2, _stage_name(stages[start], (end - start) / len(blocks) * width))
+        for start, end in zip(starts, ends, strict=True)
+    )
+    axis = Axis(-0.5, len(blocks) - 0.5, ticks)
+    name = f"block, {len(blocks)} in {units.plural(len(starts), 'stage')}"
+    return Horizontal(axis, name, tuple(start - 0.5 for start in starts[1:]))
+
+
+def _stage_name(stage: str, room: float) -> str:
+    number = str(int(stage) + 1) if stage.isdecimal() else stage
+    return f"stage {number}" if room > 80 else number
+

@@ -1,0 +1,1 @@
+"""What a user can have done: each task is one function, and one command."""

@@ -1,0 +1,152 @@
+"""Looks at the model as it learns: reconstructions of fixed images, and the diversity of features."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from fcmae.autoencoder import Autoencoder
+from fcmae.checkpoint import write_text
+from fcmae.encoder import Backbone
+from fcmae.images import ImageSet, Unreadable, centre_crop
+from fcmae.loss import denormalise, patchify, unpatchify
+from fcmae.masks import enlarge, random_mask
+
+NUM_IMAGES = 6
+COLUMNS = (0, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # shares of the epochs to look at
+GREY = 0.5  # of masked patches
+
+
+def epochs_to_look(epochs: int) -> set[int]:
+    """Before training, at the end, and ever more often towards the start."""
+    return {round(share * epochs) for share in COLUMNS}
+
+
+class Looker:
+    """Fixed images under fixed masks.
+
+    Args:
+        run: the run folder; pictures go to `reconstructions/`.
+        images: the data set; images are taken at even distances.
+        size: height and width of the pictures.
+        mean: of each channel, in 0..1.
+        std: of each channel.
+        mask_ratio: share of patches to mask.
+        patch_size: pixels a side of a patch.
+        device: where the model is.
+    """
+
+    def __init__(
+        self,
+        run: Path,
+        images: ImageSet,
+        *,
+        size: tuple[int, int],
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        mask_ratio: float,
+        patch_size: int,
+        device: torch.device,
+    ) -> None:
+        self.folder = run / "reconstructions"
+        self.mean = torch.tensor(mean).view(1, -1, 1, 1)
+        self.std = torch.tensor(std).view(1, -1, 1, 1)
+        self.device, self.patch_size = device, patch_size
+        names, pictures = choose(images, len(mean), size)
+        self.names, self.pictures = names, torch.stack(pictures)  # [B, C, H, W] in 0..1
+        grid = (size[0] // patch_size, size[1] // patch_size)
+        generator = torch.Generator().manual_seed(0)
+        self.mask = random_mask(len(names), grid, mask_ratio, generator)  # [B, h, w]
+
+    def look(self, model: Autoencoder, epoch: int) -> dict[str, Any]:
+        """Write the pictures of this epoch; return what belongs into the metrics."""
+        self.folder.mkdir(exist_ok=True)
+        if epoch == 0:
+            write_text(self.folder / "images.json", json.dumps([{"name": name} for name in self.names]))
+            hidden = enlarge(self.mask, self.patch_size).unsqueeze(1)  # [B, 1, H, W]
+            self._write("input", self.pictures)
+            self._write("masked", self.pictures.masked_fill(hidden, GREY))
+        was_training = model.training
+        model.eval()
+        with torch.no_grad():
+            images = ((self.pictures - self.mean) / self.std).to(self.device)
+            self._write(f"epoch-{epoch:04d}", self._reconstruct(model, images).cpu())
+            distances = diversity(model.encoder, images)
+        model.train(was_training)
+        return {"diversity": [{"block": name, "distance": value} for name, value in distances.items()]}
+
+    def _reconstruct(self, model: Autoencoder, images: Tensor) -> Tensor:
+        """Predictions with the true cells' mean and deviation, and visible patches as they are."""
+        side = model.encoder.stride
+        mask = self.mask.to(self.device)
+        truth = patchify(images, side)  # [B, h, w, values]
+        prediction = model(images, mask).prediction.float()
+        if model.norm_pix:
+            prediction = denormalise(prediction, truth)
+        cells = model.encoder.cells(images, mask).unsqueeze(-1)
+        pixels = unpatchify(torch.where(cells, prediction, truth), side)
+        return pixels * self.std.to(self.device) + self.mean.to(self.device)
+
+    def _write(self, name: str, pictures: Tensor) -> None:
+        for index, picture in enumerate(pictures):
+            show(picture).save(self.folder / f"{name}-{index}.webp", quality=90)
+
+
+def choose(
+    images: ImageSet, channels: int, size: tuple[int, int]
+) -> tuple[list[str], list[Tensor]]:
+    """Readable images at even distances, as many as there are up to six: names and [C, H, W]."""
+    names, pictures = [], []
+    wanted = min(NUM_IMAGES, len(images))
+    for start in (i * len(images) // wanted for i in range(wanted)):
+        for index in range(start, min(start + 5, len(images))):
+            try:
+                picture = images.read(index, channels)
+            except Unreadable:
+                continue
+            names.append(images.name(index))
+            pictures.append(centre_crop(picture, size))
+            break
+    if not pictures:
+        raise ValueError("data: none of the images tried can be read")
+    return names, pictures
+
+
+def show(picture: Tensor) -> Image.Image:
+    """[C, H, W] in 0..1 as a picture: one or two channels grey, more as red, green, blue."""
+    channels = 3 if len(picture) >= 3 else 1
+    values = picture[:channels].clamp(0, 1).mul(255).round().to(torch.uint8)
+    array = values.permute(1, 2, 0).numpy()
+    return Image.fromarray(array if channels == 3 else array[:, :, 0])
+
+
+def diversity(backbone: Backbone, images: Tensor) -> dict[str, float]:
+    """Feature cosine distance of each block's output on whole images (appendix D, figure 6).
+
+    (1 - cosine) / 2 of two channels' maps, averaged over all pairs of channels and over images: 0
+    when all channels say the same, as in a collapse, 0.5 when they are unrelated.
+
+    Args:
+        backbone: any backbone.
+        images: [B, C, H, W], normalised.
+    """
+    distances: dict[str, float] = {}
+    x = images.permute(0, 2, 3, 1)  # [B, H, W, C]
+    for stage, (downsample, blocks) in enumerate(
+        zip(backbone.downsample_layers, backbone.stages, strict=True)
+    ):
+        x = downsample(x)
+        for number, block in enumerate(blocks):  # type: ignore[arg-type]
+            x = block(x)
+            distances[f"stages.{stage}.{number}"] = cosine_distance(x)
+    return distances
+
+
+def cosine_distance(x: Tensor) -> float:
+    """Mean over channel pairs and images of (1 - cosine) / 2, for maps [B, H, W, C]."""
+    units = torch.nn.functional.normalize(x.double().flatten(1, 2), dim=1)  # [B, H*W, C]
+    cosine = units.sum(2).square().sum(1) / x.shape[3] ** 2  # [B]: mean over C x C pairs
+    return ((1 - cosine) / 2).mean().item()

@@ -1,0 +1,57 @@
+"""Where a loss stopped being a number: which images, and which layer first."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from torch import Tensor, nn
+
+
+def first_non_finite(module: nn.Module, run: Callable[[], object]) -> str | None:
+    """The first layer, in the order in which `run` passes them, whose output is not finite."""
+    found: list[str] = []
+
+    def watch(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def note(_layer: nn.Module, _inputs: Any, output: Any) -> None:
+            if isinstance(output, Tensor) and not output.isfinite().all():
+                found.append(name)
+
+        return note
+
+    hooks = [layer.register_forward_hook(watch(name)) for name, layer in module.named_modules()]
+    try:
+        run()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found[0] if found else None
+
+
+def diagnose(
+    module: nn.Module,
+    parts: Iterable[tuple[Tensor, Tensor, list[str]]],
+    loss: Callable[[Tensor, Tensor], Tensor],
+) -> dict[str, Any]:
+    """Pass a step's images through the model again, one by one, and see where it breaks.
+
+    Args:
+        module: the model, with the weights that the step began with.
+        parts: images, masks and names of each micro-batch.
+        loss: of images under masks.
+
+    Returns:
+        "layer": the first with a value that is not finite, or None when the forward pass is sound
+        (the gradient overflowed); "images": names of those whose own loss is not finite.
+    """
+    layer, names = None, []
+    for images, masks, labels in parts:
+        for i, name in enumerate(labels):
+            values: list[Tensor] = []
+            one = slice(i, i + 1)
+
+            def run(images: Tensor = images[one], mask: Tensor = masks[one], to: list[Tensor] = values) -> None:
+                to.append(loss(images, mask))
+
+            layer = layer or first_non_finite(module, run)
+            if not values[-1].isfinite():
+                names.append(name)
+    return {"layer": layer, "images": names}

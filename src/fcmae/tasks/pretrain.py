@@ -1,0 +1,80 @@
+"""Pre-training, from a folder of images to an encoder and a report (section 3, Table 1)."""
+
+import inspect
+from pathlib import Path
+
+
+def pretrain(
+    *,
+    out: str,
+    data: str | None = None,
+    model: str = "convnextv2_atto",
+    epochs: int = 800,
+    batch_size: int | None = None,
+    image_size: int | str = 224,
+    patch_size: int | None = None,
+    stem_stride: int = 4,
+    in_channels: int = 3,
+    mask_ratio: float = 0.6,
+    statistics: str = "auto",
+    set: tuple[str, ...] = (),
+    seed: int = 0,
+    device: str = "auto",
+    precision: str = "auto",
+    micro_batch_size: int | None = None,
+    checkpoint_blocks: bool = False,
+    checkpoint_minutes: float = 5.0,
+    workers: int | None = None,
+    dry_run: bool = False,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> Path:
+    """Pre-train a ConvNeXt on unlabelled images by reconstructing what is masked.
+
+    Ctrl-C and SIGTERM save the run and leave with exit code 130 or 143; `--resume` then goes on
+    as if nothing had happened, also after a crash. Under torchrun the processes share each batch.
+
+    Args:
+        out: run folder; it gets weights.safetensors, report.html, metrics.jsonl, checkpoints.
+        data: folder of images, nested or flat; or a .txt file with one path a line; or "sample", the
+            photographs that come with scikit-image. Needed unless a run is resumed.
+        model: see `fcmae models`; V1 names work too.
+        epochs: passes over the images (Table 1: 800 or 1600).
+        batch_size: images a step, over all processes and micro-batches. Default: the largest power
+            of two that leaves 32 steps an epoch, at most the paper's 4096.
+        image_size: pixels, one number for squares or HEIGHTxWIDTH; multiples of the patch size.
+        patch_size: pixels a side of what is masked together; a multiple of 8 x stem stride, which
+            is the default: 32 with the paper's stem.
+        stem_stride: 4; or 1 or 2 for images of 32 to 96 pixels.
+        in_channels: channels of the images; images of other channel counts are converted by the
+            rule of `fcmae.images.decode`, or count as unreadable.
+        mask_ratio: share of patches to mask.
+        statistics: mean and deviation that pixels are normalised with: imagenet, data (measured on
+            up to 1000 images), or auto: imagenet for 3 channels, data otherwise.
+        set: fields of the recipe without an option of their own, as field=value, such as
+            base_learning_rate=3e-4 warmup_epochs=10 weight_decay=0.1 norm_pix=false.
+        seed: decides the weights' start, the order of images, crops and masks.
+        device: auto, cpu, cuda or mps.
+        precision: auto, fp32 or bf16; auto is bf16 where the hardware has it.
+        micro_batch_size: images at a time on one device; lower it when memory runs out. The
+            gradient is accumulated up to the batch size. Default: 64.
+        checkpoint_blocks: recompute blocks in the backward pass: less memory, a third more time.
+        checkpoint_minutes: minutes between checkpoints.
+        workers: processes that read images, for each device. Default: the cores, at most 8.
+        dry_run: say what would be done, and do nothing.
+        resume: go on with the run in `out`.
+        overwrite: delete the run in `out` first.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        ValueError: for bad input, naming the field, the value and the remedy.
+        Interrupted: after a signal, once the state is saved.
+        RuntimeError: if the loss stops being a number, naming step, images and layer.
+    """
+    options = dict(locals())
+    defaults = {name: p.default for name, p in inspect.signature(pretrain).parameters.items()}
+    from fcmae.tasks.pretraining import start  # torch takes seconds to import: not for --help
+
+    return start(options, defaults)

@@ -1,0 +1,207 @@
+"""What `pretrain` does once its options are known: settle the plan, take the folder, run."""
+
+import datetime
+import os
+import platform
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import fcmae
+from fcmae.devices import choose_device, choose_precision, take_place
+from fcmae.images import IMAGENET_MEAN, IMAGENET_STD, ImageSet, channel_statistics, open_images
+from fcmae.sizes import size_of
+from fcmae.tasks import run_folder
+from fcmae.tasks.interrupt import Interrupt
+from fcmae.tasks.plan import Plan, settle
+from fcmae.tasks.pretraining_run import Pace, PretrainingRun
+from fcmae.tasks.screen import announce, shown
+
+# Options that a resumed run may have otherwise: they say where and how, not what is computed.
+NOT_THE_PLAN = {
+    "out", "device", "micro_batch_size", "checkpoint_minutes", "workers", "dry_run", "resume", "overwrite",
+}  # fmt: skip
+
+
+def start(options: dict[str, Any], defaults: dict[str, Any]) -> Path:
+    """Run `pretrain` with these options; `defaults` tells which of them were left alone."""
+    out = Path(options["out"]).absolute()
+    first = int(os.environ.get("RANK", "0")) == 0
+    if first:
+        run_folder.check(out, resume=options["resume"], overwrite=options["overwrite"])
+    if options["data"] not in (None, "sample"):
+        options["data"] = str(Path(options["data"]).expanduser().absolute())
+    stored = run_folder.read_config(out) if options["resume"] else None
+    if stored is not None:
+        deciding = {name: value for name, value in options.items() if name not in NOT_THE_PLAN}
+        options |= run_folder.merge(deciding, defaults, stored["options"])
+    elif options["data"] is None:
+        raise ValueError("data is missing: give --data, a folder of images, a .txt file or sample")
+    size_of(options["model"])  # an unknown model is said before images are read
+    device = choose_device(options["device"])
+    images = open_images(options["data"])
+    plan = make_plan(options, images, choose_precision(options["precision"], device))
+    if stored is not None:
+        run_folder.compare(plan.as_dict(), stored["plan"])
+    if first:
+        announce(plan, details(plan, str(device)))
+    if options["dry_run"]:
+        return out
+    with take_place(options["device"], options["precision"]) as place, Interrupt() as interrupt:
+        pace = make_pace(options, plan, place.processes)
+        if not place.first:
+            PretrainingRun(out, plan, images, place, pace, interrupt).run()
+            return out
+        resume, overwrite = options["resume"], options["overwrite"]
+        with run_folder.RunFolder(out, resume=resume, overwrite=overwrite) as folder:
+            if stored is None:
+                config = describe(options, plan, str(device), place.processes)
+                folder.write_config(config)
+            PretrainingRun(out, plan, images, place, pace, interrupt).run()
+    return out
+
+
+def make_plan(options: dict[str, Any], images: ImageSet, precision: str) -> Plan:
+    """The plan that these options come to for these images."""
+    mean, std = normalisation(options["statistics"], options["in_channels"], images)
+    return settle(
+        data=options["data"],
+        images=len(images),
+        names=[images.name(index) for index in range(len(images))],
+        model=options["model"],
+        in_channels=options["in_channels"],
+        stem_stride=options["stem_stride"],
+        patch_size=options["patch_size"],
+        image_size=parse_image_size(options["image_size"]),
+        mask_ratio=options["mask_ratio"],
+        batch_size=options["batch_size"],
+        epochs=options["epochs"],
+        seed=options["seed"],
+        precision=precision,
+        mean=mean,
+        std=std,
+        checkpoint_blocks=options["checkpoint_blocks"],
+        assignments=tuple(options["set"]),
+    )
+
+
+def make_pace(options: dict[str, Any], plan: Plan, processes: int) -> Pace:
+    """How the work is cut up, which does not decide what comes out."""
+    if plan.batch_size % processes:
+        raise ValueError(
+            f"batch size {plan.batch_size} cannot be shared equally by {processes} processes"
+        )
+    local = plan.batch_size // processes
+    micro = options["micro_batch_size"]
+    if micro is not None and micro < 1:
+        raise ValueError(f"micro batch size {micro}: at least 1 is needed")
+    workers = options["workers"]
+    if workers is None:
+        on_cpu = choose_device(options["device"]).type == "cpu"
+        workers = 1 if on_cpu else min(8, max((os.cpu_count() or 1) // processes, 1))
+    return Pace(local, min(micro or 64, local), workers, 60 * options["checkpoint_minutes"])
+
+
+def normalisation(
+    statistics: str, channels: int, images: ImageSet
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation of each channel."""
+    if statistics not in ("auto", "imagenet", "data"):
+        raise ValueError(f"statistics {statistics!r} is not known: auto, imagenet or data")
+    if statistics == "imagenet" and channels != 3:
+        raise ValueError(f"statistics imagenet are of 3 channels, not {channels}: use data")
+    if channels < 1:
+        raise ValueError(f"in_channels {channels}: at least 1 is needed")
+    if statistics == "data" or channels != 3:
+        return channel_statistics(images, channels)
+    return IMAGENET_MEAN, IMAGENET_STD
+
+
+def parse_image_size(image_size: int | str) -> tuple[int, int]:
+    """224 -> (224, 224); "160x96" -> height 160, width 96."""
+    numbers = str(image_size).lower().split("x")
+    if len(numbers) > 2 or not all(number.strip().isdigit() for number in numbers):
+        raise ValueError(f"image size {image_size!r} is not a number or HEIGHTxWIDTH, like 224 or 160x96")
+    height, width = (int(number) for number in (numbers * 2)[:2])
+    return height, width
+
+
+def details(plan: Plan, device: str) -> list[tuple[str, str]]:
+    """What `--dry-run` and every run print first."""
+    recipe, (height, width) = plan.recipe, plan.image_size
+    return [
+        ("model", f"{plan.model}, {plan.in_channels} channels, stem stride {plan.stem_stride}"),
+        ("data", f"{plan.data}: {plan.images} images"),
+        ("image size", f"{height} x {width} pixels, patches of {plan.patch_size}"),
+        (
+            "mask",
+            f"{plan.patches - plan.visible_patches} of {plan.patches} patches "
+            f"({plan.real_mask_ratio:.1%} for a ratio of {plan.mask_ratio:g})",
+        ),
+        (
+            "steps",
+            f"{plan.steps} = {plan.epochs} epochs x {plan.steps_per_epoch}, batch size {plan.batch_size}",
+        ),
+        (
+            "learning rate",
+            f"{plan.learning_rate:.3g} = {recipe.base_learning_rate:g} x {plan.batch_size} / 256, "
+            f"warm-up {plan.warmup_steps} steps, then a cosine to {recipe.minimum_learning_rate:g}",
+        ),
+        ("weight decay", f"{recipe.weight_decay:g}, {EXEMPT[recipe.decay_exempt]}"),
+        ("normalisation", f"mean {_rounded(plan.mean)}; deviation {_rounded(plan.std)}"),
+        ("device", f"{device}, {plan.precision}"),
+    ]
+
+
+EXEMPT = {
+    "fixed": "not of biases, norms, GRN and the mask token",
+    "paper-code": "not of biases and norms; GRN and the mask token decay, as in the authors' code",
+}
+
+
+def _rounded(values: tuple[float, ...]) -> str:
+    return shown([round(value, 4) for value in values])
+
+
+def describe(options: dict[str, Any], plan: Plan, device: str, processes: int) -> dict[str, Any]:
+    """What `config.json` says of a new run."""
+    settled = plan.as_dict()
+    return {
+        "command": " ".join(["fcmae", *map(shlex.quote, sys.argv[1:])]) if _by_command() else None,
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "task": "pretrain",
+        "model": {
+            "name": plan.model,
+            "in_channels": plan.in_channels,
+            "stem_stride": plan.stem_stride,
+        },
+        "data": {"path": plan.data, "images": plan.images},
+        "image_size": plan.image_size,
+        "patch_size": plan.patch_size,
+        "mask_ratio": plan.mask_ratio,
+        "real_mask_ratio": plan.real_mask_ratio,
+        "batch_size": plan.batch_size,
+        "epochs": plan.epochs,
+        "steps": plan.steps,
+        "learning_rate": plan.learning_rate,
+        "departures": settled["departures"],
+        "recipe": settled["recipe"],
+        "statistics": {"mean": plan.mean, "std": plan.std},
+        "device": device,
+        "precision": plan.precision,
+        "processes": processes,
+        "versions": {
+            "fcmae": fcmae.__version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        },
+        "options": {name: value for name, value in options.items() if name not in NOT_THE_PLAN},
+        "plan": settled,
+    }
+
+
+def _by_command() -> bool:
+    return Path(sys.argv[0]).name == "fcmae"

@@ -1,0 +1,52 @@
+"""What a run says while it runs."""
+
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from fcmae.tasks.plan import Plan
+
+console = Console(stderr=True, highlight=False)
+
+
+def say(text: str) -> None:
+    """One line."""
+    console.print(escape(text), soft_wrap=True)
+
+
+def announce(plan: Plan, details: Iterable[tuple[str, str]]) -> None:
+    """The plan, and what it departs from, before anything is done."""
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for name, value in details:
+        table.add_row(f"[dim]{escape(name)}[/dim]", escape(value))
+    console.print(table)
+    changed = "; ".join(
+        f"{d.field} {shown(d.table)} -> {shown(d.run)}" for d in plan.departures
+    )
+    say(f"Table 1; departs in: {changed}" if changed else "Table 1, with no departure")
+
+
+def shown(value: object) -> str:
+    """A value as one would write it."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, tuple | list):
+        return ", ".join(shown(item) for item in value)
+    return str(value)
+
+
+def progress_bar() -> Progress:
+    """Steps done, loss, images a second and time left; a plain line an epoch where no one watches."""
+    return Progress(
+        TextColumn("[bold]{task.description}"),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[figures]}"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    )
