@@ -93,7 +93,12 @@ def optimise(
         seen = 0
         while seen < local_batch_size:
             asked = time.perf_counter()
-            batch = next(batches)
+            try:
+                batch = next(batches)
+            except RuntimeError:
+                if interrupted():  # the signal reached the readers too
+                    return
+                raise
             waiting += time.perf_counter() - asked
             assert batch.step == step
             seen += len(batch.indices)

@@ -52,6 +52,12 @@ def test_a_named_depth_axis_is_not_taken_for_channels(tmp_path: Path) -> None:
         decode(tmp_path / "a.tif", 13)
 
 
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+def test_byte_orders(tmp_path: Path, byteorder: str) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", PLANAR[0], byteorder=byteorder)
+    assert torch.equal(decode(tmp_path / "a.tif", 1), EXPECTED[:1])
+
+
 def test_colours_of_16_bits_keep_them(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", np.moveaxis(PLANAR[:3], 0, -1), photometric="rgb")
     assert torch.equal(decode(tmp_path / "a.tif", 3), EXPECTED[:3])

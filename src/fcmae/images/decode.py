@@ -19,7 +19,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "TIFF")
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 # Pillow's modes, to those whose samples are intensities.
-PLAIN = {"1": "L", "P": "RGB", "PA": "RGBA", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB"}
+PLAIN = {"1": "L", "P": "RGB", "PA": "RGBA", "La": "LA", "RGBa": "RGBA"}
 PLAIN |= dict.fromkeys(("CMYK", "YCbCr", "HSV", "LAB"), "RGB")
 WITH_ALPHA = {"1": "LA", "L": "LA", "P": "RGBA", "RGB": "RGBA"}
 
@@ -117,7 +117,7 @@ def _is_beyond_pillow(path: Path) -> bool:
         with Image.open(path, formats=["TIFF"]) as image:
             tags = image.tag_v2  # type: ignore[attr-defined]
             bits, samples = tags.get(258, (1,)), tags.get(277, 1)
-            lossy = image.mode == "RGBX" or samples > 4 or (samples > 1 and max(bits) > 8)
+            lossy = samples > len(image.getbands()) or (samples > 1 and max(bits) > 8)
             return lossy or getattr(image, "n_frames", 1) > 1
     except UnidentifiedImageError:
         return True

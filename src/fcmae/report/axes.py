@@ -30,9 +30,9 @@ class Axis:
 
 
 def linear_axis(
-    low: float, high: float, ticks: int, label: Label | None = None, exact: bool = False
+    low: float, high: float, ticks: float, label: Label | None = None, exact: bool = False
 ) -> Axis:
-    """About `ticks` ticks at multiples of 1, 2, 2.5 or 5 times a power of ten.
+    """About `ticks` ticks at multiples of 1, 2 or 5 times a power of ten.
 
     Args:
         low: the least value to show.
@@ -70,7 +70,7 @@ def log_axis(low: float, high: float, ticks: int) -> Axis:
 
 def _round_step(wanted: float) -> float:
     power: float = 10.0 ** math.floor(math.log10(wanted))
-    for digit in (1, 2, 2.5, 5):
+    for digit in (1, 2, 5):
         if wanted <= digit * power * (1 + 1e-9):
             return digit * power
     return 10 * power

@@ -67,7 +67,7 @@ def chart(panels: tuple[Panel, ...], horizontal: Horizontal, width: int, describ
     parts += _horizontal(horizontal, width, bottom)
     height = bottom + BELOW
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
+        f'<svg viewBox="0 0 {width} {height}" '
         f'role="img" aria-label="{escape(describe)}">{"".join(parts)}</svg>'
     )
 
@@ -76,12 +76,12 @@ def _panel(panel: Panel, horizontal: Horizontal, width: int, top: float) -> list
     right = width - RIGHT
     parts = [_text(0, top - 12, "title", panel.title)]
     for value, label in panel.axis.ticks:
-        y = top + panel.height * (1 - float(panel.axis.place(np.array([value]))[0]))
-        parts.append(_rule(LEFT, y, right, y))
-        parts.append(_text(LEFT - 8, y + 4, "tick end", label))
+        level = top + panel.height * (1 - _place(panel.axis, value))
+        parts.append(_rule(LEFT, level, right, level))
+        parts.append(_text(LEFT - 8, level + 4, "tick end", label))
     for value in horizontal.dividers:
-        x = LEFT + (right - LEFT) * float(horizontal.axis.place(np.array([value]))[0])
-        parts.append(_rule(x, top, x, top + panel.height))
+        across = LEFT + (right - LEFT) * _place(horizontal.axis, value)
+        parts.append(_rule(across, top, across, top + panel.height))
     ends: list[tuple[float, Line]] = []
     for line in panel.lines:
         x = LEFT + (right - LEFT) * horizontal.axis.place(line.x)  # [N], pixels
@@ -111,8 +111,8 @@ def _end_labels(ends: list[tuple[float, Line]], right: float) -> list[str]:
     """Labels beside the lines' right ends, pushed down where two would touch."""
     parts: list[str] = []
     free = float("-inf")
-    for y, line in sorted(ends, key=lambda end: end[0]):
-        y = max(y, free)
+    for end, line in sorted(ends, key=lambda entry: entry[0]):
+        y = max(end, free)
         free = y + LINE_HEIGHT
         parts.append(_text(right + 8, y + 4, f"label {line.look}", line.label))
     return parts
@@ -122,10 +122,14 @@ def _horizontal(horizontal: Horizontal, width: int, bottom: float) -> list[str]:
     plot = width - RIGHT - LEFT
     parts = []
     for value, label in horizontal.axis.ticks:
-        x = LEFT + plot * float(horizontal.axis.place(np.array([value]))[0])
+        x = LEFT + plot * _place(horizontal.axis, value)
         parts.append(_text(x, bottom + 18, "tick middle", label))
     parts.append(_text(LEFT + plot / 2, bottom + 35, "tick middle", horizontal.name))
     return parts
+
+
+def _place(axis: Axis, value: float) -> float:
+    return float(axis.place(np.array([value]))[0])
 
 
 def _rule(x1: float, y1: float, x2: float, y2: float) -> str:

@@ -1,5 +1,7 @@
 """Curves of any length made small enough to draw, without losing what a reader must see."""
 
+import itertools
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,7 +20,8 @@ def running_mean(values: Array, window: int) -> Array:
     place = np.arange(len(values))
     start = np.maximum(place - (window - 1) // 2, 0)
     stop = np.minimum(place + window // 2 + 1, len(values))
-    return (total[stop] - total[start]) / (stop - start)
+    mean: Array = (total[stop] - total[start]) / (stop - start)
+    return mean
 
 
 def smooth(values: Array) -> Array:
@@ -41,7 +44,7 @@ def thin(x: Array, y: Array, buckets: int) -> tuple[Array, Array]:
         return x, y
     kept = {0, len(y) - 1}
     bounds = np.linspace(0, len(y), buckets, dtype=int)  # one bucket less: the two ends need room
-    for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
+    for start, stop in itertools.pairwise(bounds):
         kept.add(int(start + np.argmin(y[start:stop])))
         kept.add(int(start + np.argmax(y[start:stop])))
     places = np.array(sorted(kept))

@@ -30,7 +30,7 @@ def reconstructions(run: Run) -> str:
         ""
         if run.fact("recipe", "norm_pix") is False
         else " Each hidden patch is drawn with the true one’s mean and contrast, which the model "
-        "is not asked for, so even before training the colours are about right."
+        "is not asked for, so even before training the brightness is right."
     )
     return (
         "The model sees the masked picture and paints in what is hidden. Good: shapes go on "
@@ -56,16 +56,7 @@ def throughput(run: Run) -> str:
         "Images that went through the model in a second, on all its devices together. Good: "
         "level. A sagging line means that something else wants the machine."
     )
-    waiting = mean(run.timing.waiting)
-    if math.isnan(waiting):
-        return start
-    share = units.percent(waiting)
-    if waiting < SLOW:
-        return f"{start} Waiting for images takes {share} of the time: not what limits the speed."
-    return (
-        f"{start} Here {share} of the time goes into waiting for images: more loading processes, "
-        "or smaller image files, would make the run faster."
-    )
+    return " ".join(part for part in (start, _waiting(run), _memory(run)) if part)
 
 
 def unreadable(run: Run) -> str:
@@ -75,3 +66,21 @@ def unreadable(run: Run) -> str:
     share = f" of {units.count(images)} ({units.percent(number / images)})" if images > 0 else ""
     rest = "the run went on without it" if number == 1 else "the run went on without them"
     return f"{units.plural(number, 'file')}{share} could not be read; {rest}."
+
+
+def _waiting(run: Run) -> str:
+    waiting = mean(run.timing.waiting)
+    if math.isnan(waiting):
+        return ""
+    share = units.percent(waiting)
+    if waiting < SLOW:
+        return f"Waiting for images takes {share} of the time: it is not what limits the speed."
+    return (
+        f"Here {share} of the time goes into waiting for images: more loading processes, or "
+        "smaller image files, would make the run faster."
+    )
+
+
+def _memory(run: Run) -> str:
+    peak = run.timing.peak_memory
+    return f"Memory at its peak: {units.memory(peak)}." if math.isfinite(peak) else ""

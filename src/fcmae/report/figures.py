@@ -1,6 +1,5 @@
 """The three charts of a report: loss, feature diversity, throughput."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,10 +17,11 @@ MOST_LOOKS = 10
 
 @dataclass(frozen=True)
 class Chart:
-    """One figure, drawn for a desktop and for a phone."""
+    """One figure, drawn for a desktop and for a phone, and what its lines are."""
 
     wide: str
     narrow: str
+    legend: tuple[tuple[str, str], ...]  # a line's class on the page, its meaning
 
 
 def loss_chart(run: Run) -> Chart | None:
@@ -37,7 +37,7 @@ def loss_chart(run: Run) -> Chart | None:
     def draw(width: int) -> str:
         mean = smooth(loss)
         lines = (
-            Line(*thin(step, loss, width // 3), "faint"),
+            Line(*thin(step, loss, width), "faint"),
             *epochs,
             Line(*thin(step, mean, width // 4), "strong", units.loss(mean[-1])),
         )
@@ -51,7 +51,9 @@ def loss_chart(run: Run) -> Chart | None:
         words = f"Loss from {units.loss(loss[0])} to {units.loss(mean[-1])} over the steps"
         return chart(tuple(panels), _step_axis(run, width), width, words)
 
-    return _both(draw)
+    legend = [("strong", "running mean"), ("faint", "as logged")]
+    legend += [("dot", "mean of an epoch, at its middle")] if epochs else []
+    return Chart(draw(WIDE), draw(NARROW), tuple(legend))
 
 
 def diversity_chart(run: Run) -> Chart | None:
@@ -66,16 +68,15 @@ def diversity_chart(run: Run) -> Chart | None:
     last = _look_line(looks[-1], blocks, "strong")
     tips = tuple(f"{blocks[int(x)]}: {y:.2f}" for x, y in zip(last.x, last.y, strict=True))
     lines += [last, Line(last.x, last.y, "strong", dots=True, tips=tips)]
-    highest = max(0.5, *(float(line.y.max(initial=0.0)) for line in lines))
+    highest = max(0.55, *(float(line.y.max(initial=0.0)) for line in lines))
 
     def draw(width: int) -> str:
-        panel = Panel(
-            "Feature diversity", linear_axis(0, highest, 5), _height(width), tuple(lines)
-        )
+        panel = Panel("Feature diversity", linear_axis(0, highest, 5), _height(width), tuple(lines))
         words = f"Feature diversity of {len(blocks)} blocks after epoch {looks[-1].epoch:g}"
         return chart((panel,), _block_axis(blocks, width), width, words)
 
-    return _both(draw)
+    legend = [("strong", "last look"), ("faint", "in between"), ("first", "first look")]
+    return Chart(draw(WIDE), draw(NARROW), tuple(legend if len(looks) > 2 else ()))
 
 
 def throughput_chart(run: Run) -> Chart | None:
@@ -88,7 +89,7 @@ def throughput_chart(run: Run) -> Chart | None:
     def draw(width: int) -> str:
         mean = smooth(rate)
         lines = (
-            Line(*thin(step, rate, width // 3), "faint"),
+            Line(*thin(step, rate, width), "faint"),
             Line(*thin(step, mean, width // 4), "strong", units.rate(mean[-1])),
         )
         axis = linear_axis(0, rate.max(), 4)
@@ -101,11 +102,8 @@ def throughput_chart(run: Run) -> Chart | None:
         words = f"Images a second over the steps, {units.rate(mean[-1])} at the end"
         return chart(tuple(panels), _step_axis(run, width), width, words)
 
-    return _both(draw)
-
-
-def _both(draw: Callable[[int], str]) -> Chart:
-    return Chart(draw(WIDE), draw(NARROW))
+    legend = (("strong", "running mean"), ("faint", "single measurements"))
+    return Chart(draw(WIDE), draw(NARROW), legend)
 
 
 def _height(width: int) -> int:
@@ -114,14 +112,13 @@ def _height(width: int) -> int:
 
 def _step_axis(run: Run, width: int) -> Horizontal:
     last = max([1.0, run.last_step, *run.timing.step[-1:]])
-    axis = linear_axis(0, last, 8 if width == WIDE else 4, units.short, exact=True)
+    ticks = min(last, 8 if width == WIDE else 4)  # there are no half steps
+    axis = linear_axis(0, last, ticks, units.short, exact=True)
     return Horizontal(axis, "step")
 
 
 def _epoch_means(run: Run) -> tuple[Line, ...]:
-    """The epochs' mean losses, each over the middle of its steps: at their end a falling loss
-    is already lower.
-    """
+    """The epochs' mean losses, over the middle of their steps: at the end the loss is lower."""
     epochs = run.epochs
     middle = (epochs.step + np.concatenate([[0.0], epochs.step])[:-1]) / 2  # [E]
     good = np.isfinite(epochs.loss)
@@ -164,4 +161,3 @@ def _block_axis(blocks: tuple[str, ...], width: int) -> Horizontal:
 def _stage_name(stage: str, room: float) -> str:
     number = str(int(stage) + 1) if stage.isdecimal() else stage
     return f"stage {number}" if room > 80 else number
-

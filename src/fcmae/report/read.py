@@ -51,7 +51,7 @@ class Timing:
     step: Array
     images_per_second: Array
     waiting: Array  # share of the time, 0 to 1
-    seconds: float  # all processes of the run together
+    seconds: float  # of the whole run, before and after every resume
     peak_memory: float  # bytes, NaN where unknown
 
 
@@ -79,7 +79,7 @@ class Run:
     @property
     def last_step(self) -> float:
         """The last step logged, 0 before the first."""
-        return max([0.0, *self.steps.step[-1:], *self.epochs.step[-1:]])
+        return float(max([0.0, *self.steps.step[-1:], *self.epochs.step[-1:]]))
 
     @property
     def finished(self) -> bool:
@@ -100,7 +100,8 @@ def read_run(folder: Path) -> Run:
         )
     steps, epochs, looks = _read_metrics(folder / "metrics.jsonl")
     size = _fact(config, "image_size")
-    height, width = size if isinstance(size, list) and len(size) == 2 else (0, 0)
+    sides = [side for side in size if isinstance(side, int)] if isinstance(size, list) else []
+    height, width = sides if len(sides) == 2 else (0, 0)
     return Run(
         folder,
         config,
@@ -109,7 +110,7 @@ def read_run(folder: Path) -> Run:
         looks,
         _read_timing(folder / "timing.jsonl"),
         _read_unreadable(folder / "unreadable.json"),
-        read_pictures(folder / "reconstructions", int(height), int(width)),
+        read_pictures(folder / "reconstructions", height, width),
     )
 
 
@@ -125,7 +126,7 @@ def _read_metrics(path: Path) -> tuple[Steps, Epochs, tuple[Look, ...]]:
                 epochs.add(line)
             case "look":
                 looks.append(_look(line))
-    return Steps(*steps.columns()), Epochs(*epochs.columns()), tuple(looks)
+    return Steps(**steps.columns()), Epochs(**epochs.columns()), tuple(looks)
 
 
 def _look(line: Mapping[str, object]) -> Look:
@@ -151,7 +152,7 @@ def _read_timing(path: Path) -> Timing:
             before = now
         peak = _number(line.get("peak_memory"))
         memory = max(memory, peak) if math.isfinite(peak) else memory
-    return Timing(*table.columns(), seconds=seconds, peak_memory=memory or math.nan)
+    return Timing(**table.columns(), seconds=seconds, peak_memory=memory or math.nan)
 
 
 def _read_unreadable(path: Path) -> tuple[tuple[str, str], ...]:
@@ -173,12 +174,12 @@ class _Table:
         for name, column in self._columns.items():
             column.append(_number(line.get(name)))
 
-    def columns(self) -> list[Array]:
-        """The columns [N], in ascending order of the first; lines without a step are dropped."""
-        columns = [np.array(column, dtype=np.float64) for column in self._columns.values()]
-        order = np.argsort(columns[0], kind="stable")
-        order = order[np.isfinite(columns[0][order])]
-        return [column[order] for column in columns]
+    def columns(self) -> dict[str, Array]:
+        """The columns [N] by name, in ascending order of step; without a step no line counts."""
+        columns = {name: np.array(column) for name, column in self._columns.items()}
+        order = np.argsort(columns["step"], kind="stable")
+        order = order[np.isfinite(columns["step"][order])]
+        return {name: column[order] for name, column in columns.items()}
 
 
 def _lines(path: Path) -> Iterator[dict[str, object]]:

@@ -14,12 +14,12 @@ def short(value: float) -> str:
     return f"{value:g}"
 
 
-def scientific(value: float) -> str:
+def scientific(value: float, digits: int = 3) -> str:
     """A small number without padding: `3.75e-5`, and `0` for zero."""
     if value == 0:
         return "0"
-    digits, exponent = f"{value:.2e}".split("e")
-    return f"{float(digits):g}e{int(exponent)}"
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}"
 
 
 def percent(share: float) -> str:
@@ -71,7 +71,7 @@ def cell(value: object) -> str:
         case bool():
             return "yes" if value else "no"
         case float():
-            return f"{value:.6g}".replace("e-0", "e-").replace("e+0", "e+")
+            return f"{value:.6g}" if abs(value) >= 1e-3 else scientific(value, digits=6)
         case list() | tuple():
             return ", ".join(cell(one) for one in value)
         case dict():

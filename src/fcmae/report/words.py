@@ -68,7 +68,7 @@ def verdict(run: Run) -> str:
     """The run in one or two sentences."""
     sentences = [] if run.finished else [_progress(run)]
     sentences.append(_loss_sentence(run))
-    if run.looks:
+    if run.looks and run.looks[-1].epoch > 0:  # before training there is nothing to judge
         sentences.append(_diversity_sentence(run.looks[-1]))
     return " ".join(sentence for sentence in sentences if sentence)
 
@@ -94,8 +94,6 @@ def key_figures(run: Run) -> list[Figure]:
     waiting = mean(timing.waiting)
     if math.isfinite(waiting):
         figures.append(Figure("Waiting for images", units.percent(waiting), "of the time"))
-    if math.isfinite(timing.peak_memory):
-        figures.append(Figure("Peak memory", units.memory(timing.peak_memory)))
     return figures
 
 
@@ -128,8 +126,8 @@ def _loss_sentence(run: Run) -> str:
     broken = run.steps.step[~np.isfinite(run.steps.loss)]
     if len(broken):
         return (
-            f"The loss is not a finite number from step {units.count(broken[0])} on: "
-            "what the model learned after it is lost; lower the learning rate."
+            f"The loss was not a finite number at step {units.count(broken[0])}, the first of "
+            f"{units.count(len(broken))}: what the model learned is lost; lower the learning rate."
         )
     if ends is None:
         return "No step is logged yet."
@@ -174,7 +172,7 @@ def _epochs(run: Run) -> Figure:
     if run.finished and math.isfinite(total):
         return Figure("Epochs", f"{total:g}", note)
     of = f" of {total:g}" if math.isfinite(total) else ""
-    return Figure("Epochs", f"{done:.3g}{of}", note)
+    return Figure("Epochs", f"{done:.1f}".removesuffix(".0") + of, note)
 
 
 def _unreadable_note(run: Run) -> str:

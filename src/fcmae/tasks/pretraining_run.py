@@ -2,6 +2,7 @@
 
 import json
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,6 +114,8 @@ class PretrainingRun:
         """Step by step, keeping the books in between."""
         module: nn.Module = self.model
         if self.place.processes > 1:
+            # Convolutions give channels-last gradients; copying them into buckets is cheap.
+            warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
             module = DistributedDataParallel(self.model)
         steps = optimise(
             module,

@@ -89,7 +89,7 @@ def merge(given: dict[str, Any], defaults: dict[str, Any], stored: dict[str, Any
         ValueError: naming each option that was given and differs.
     """
     given = json.loads(json.dumps(given))  # as it would be after storing: lists for tuples
-    defaults = json.loads(json.dumps(defaults))
+    defaults = json.loads(json.dumps({name: defaults[name] for name in given}))
     differing = [
         f"  {name}: the run has {stored[name]!r}, now {value!r}"
         for name, value in given.items()

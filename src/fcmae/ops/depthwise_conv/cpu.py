@@ -44,7 +44,9 @@ class _DepthwiseConv(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             kernel = weight.shape[2]
             sums = x.new_empty(CHUNKS, kernel, kernel, x.shape[3])
-            _correlate_tiles(_array(x), *_places(ctx.tiles, x.shape[1], kernel), _array(outer), _array(sums))
+            places = _places(ctx.tiles, x.shape[1], kernel)
+            _use_torch_threads()
+            _correlate_tiles(_array(x), *places, _array(outer), _array(sums))
             grad_weight = sums.sum(0).permute(2, 0, 1).unsqueeze(1)  # [C, 1, k, k]
         if ctx.needs_input_grad[2]:
             grad_bias = outer.flatten(0, 2).sum(0)
@@ -55,8 +57,15 @@ def _convolve(x: Tensor, weight: Tensor, bias: Tensor, tiles: Tiles) -> Tensor:
     out = torch.empty_like(x, memory_format=torch.contiguous_format)
     taps = weight[:, 0].permute(1, 2, 0)  # [k, k, C]
     places = _places(tiles, x.shape[1], weight.shape[2])
+    _use_torch_threads()
     _convolve_tiles(_array(x), *places, _array(taps), _array(bias), _array(out))
     return out
+
+
+def _use_torch_threads() -> None:
+    # Numba's pool and torch's take turns; more threads than torch has would fight other processes.
+    # The number belongs to the calling thread, and autograd's backward pass has one of its own.
+    numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
 
 
 def _array(x: Tensor) -> np.ndarray:

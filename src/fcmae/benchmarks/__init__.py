@@ -1,0 +1,1 @@
+"""What the package costs on the machine at hand. Nothing is timed that is not right."""

@@ -1,0 +1,227 @@
+import pickle
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from fcmae.images.loader import Batch, BatchReader, MicroBatch, load
+from fcmae.images.order import Order
+from fcmae.images.sets import FolderSet, open_images
+from fcmae.images.unreadable import Unreadables
+
+# Python 3.12 warns when a process with threads forks; DataLoader's way on Linux until Python 3.14.
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+
+LENGTH = 30
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> FolderSet:
+    random = np.random.default_rng(0)
+    for number in range(LENGTH):
+        shape = (5 + number % 7, 6 + number % 5, 2)
+        np.save(tmp_path / f"{number:02d}.npy", random.integers(0, 256, shape, dtype=np.uint8))
+    return FolderSet(sorted(tmp_path.iterdir()), tmp_path)
+
+
+def batches(images: FolderSet, batch_size: int = 12, **options: Any) -> Iterator[Batch]:
+    defaults = {"seed": 1, "start_step": 0, "stop_step": 5, "micro_batch_size": batch_size}
+    order = Order(len(images), batch_size, seed=1)
+    return load(images, order, size=(9, 7), channels=2, **(defaults | options))
+
+
+def joined(loaded: Iterator[Batch]) -> dict[int, tuple[Tensor, list[int]]]:
+    """The global batch of each step, put together by position."""
+    steps: dict[int, list[Batch]] = {}
+    for batch in loaded:
+        steps.setdefault(batch.step, []).append(batch)
+    result = {}
+    for step, parts in steps.items():
+        parts.sort(key=lambda batch: batch.first)
+        ends = np.cumsum([len(part.images) for part in parts])
+        assert [part.first for part in parts] == [0, *ends[:-1]]
+        indices = [index for part in parts for index in part.indices]
+        result[step] = (torch.cat([part.images for part in parts]), indices)
+    return result
+
+
+def assert_same(left: Iterator[Batch], right: Iterator[Batch]) -> None:
+    first, second = joined(left), joined(right)
+    assert first.keys() == second.keys()
+    for step in first:
+        assert first[step][1] == second[step][1]
+        assert torch.equal(first[step][0], second[step][0])
+
+
+def test_a_batch(images: FolderSet) -> None:
+    batch = next(batches(images, batch_size=1))
+    assert batch.images.shape == (1, 2, 9, 7)
+    assert batch.images.dtype == torch.float32
+    assert 0 <= batch.images.min() < batch.images.max() <= 1
+    assert (batch.step, batch.first, batch.unreadable) == (0, 0, [])
+
+
+def test_batches_do_not_depend_on_workers(images: FolderSet) -> None:
+    assert_same(batches(images, workers=2, micro_batch_size=5), batches(images))
+
+
+def test_batches_do_not_depend_on_micro_batches(images: FolderSet) -> None:
+    sizes = [len(batch.images) for batch in batches(images, micro_batch_size=5, stop_step=1)]
+    assert sizes == [5, 5, 2]
+    assert_same(batches(images, micro_batch_size=5), batches(images))
+
+
+def test_batches_do_not_depend_on_processes(images: FolderSet) -> None:
+    ranks = [
+        batch
+        for rank in range(3)
+        for batch in batches(images, rank=rank, world_size=3, micro_batch_size=3)
+    ]
+    assert {len(batch.images) for batch in ranks} == {3, 1}
+    assert_same(iter(ranks), batches(images))
+
+
+def test_a_resumed_run_sees_what_an_uninterrupted_one_does(images: FolderSet) -> None:
+    whole = joined(batches(images))
+    resumed = joined(batches(images, start_step=3))
+    assert list(resumed) == [3, 4]
+    assert all(torch.equal(resumed[step][0], whole[step][0]) for step in resumed)
+
+
+def test_crops_change_with_epoch_and_seed(images: FolderSet) -> None:
+    def crop_of_7(epoch: int, seed: int) -> Tensor:
+        reader = BatchReader(images, (9, 7), 2, seed, (0.2, 1.0), 0.5)
+        batch = reader[MicroBatch(0, 0, [(epoch, 7)])]
+        assert isinstance(batch, Batch)
+        return batch.images
+
+    assert torch.equal(crop_of_7(0, 0), crop_of_7(0, 0))
+    assert not torch.equal(crop_of_7(0, 0), crop_of_7(1, 0))
+    assert not torch.equal(crop_of_7(0, 0), crop_of_7(0, 1))
+
+
+def test_centred_crops_are_the_same_in_every_epoch(images: FolderSet) -> None:
+    seen: dict[int, Tensor] = {}
+    for batch in batches(images, crop_scale=None):
+        for index, image in zip(batch.indices, batch.images, strict=True):
+            assert torch.equal(seen.setdefault(index, image), image)
+
+
+def test_the_global_generator_is_left_alone(images: FolderSet) -> None:
+    before = torch.get_rng_state()
+    list(batches(images))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_unreadable_file_is_replaced_by_the_next_readable_one(
+    images: FolderSet, workers: int
+) -> None:
+    before = joined(batches(images, stop_step=2))
+    for number in (29, 0, 10):
+        (images.root / f"{number:02d}.npy").write_bytes(b"")
+    replaced = {29: 1, 0: 1, 10: 11}
+    unreadable = set()
+    after: dict[int, list[int]] = {0: [], 1: []}
+    for batch in batches(images, stop_step=2, workers=workers, micro_batch_size=4):
+        after[batch.step] += batch.indices
+        unreadable |= set(batch.unreadable)
+    for step, (_, indices) in before.items():
+        assert after[step] == [replaced.get(index, index) for index in indices]
+    met = {index for _, indices in before.values() for index in indices}
+    assert {name for name, _ in unreadable} >= {f"{index:02d}.npy" for index in {0, 10, 29} & met}
+    assert {why for _, why in unreadable} == {"empty file"}
+    with pytest.raises(ValueError, match="of 30 files are unreadable"):
+        Unreadables(LENGTH).add(unreadable)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_nothing_readable_ends_in_words(images: FolderSet, workers: int) -> None:
+    for path in images.root.iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"^data: 20 of 30 files are unreadable") as caught:
+        next(batches(images, workers=workers))
+    assert "Traceback" not in str(caught.value)
+
+
+class SignalProbe:
+    """An image set of which a pixel says whether its process ignores Ctrl-C."""
+
+    labels = None
+    classes = ()
+
+    def __len__(self) -> int:
+        return 2
+
+    def read(self, index: int, channels: int) -> Tensor:
+        ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        return torch.full((channels, 2, 2), float(ignored and torch.get_num_threads() == 1))
+
+    def name(self, index: int) -> str:
+        return str(index)
+
+
+def test_workers_leave_ctrl_c_to_the_main_process() -> None:
+    options = {"size": (2, 2), "channels": 1, "seed": 0, "start_step": 0, "stop_step": 1}
+    order = Order(2, 2, seed=0)
+    assert next(load(SignalProbe(), order, micro_batch_size=2, workers=1, **options)).images.all()
+    assert not next(load(SignalProbe(), order, micro_batch_size=2, **options)).images.any()
+
+
+def test_workers_can_be_spawned(images: FolderSet) -> None:
+    reader = BatchReader(images, (9, 7), 2, 0, (0.2, 1.0), 0.5)
+    request = MicroBatch(0, 0, [(0, 1), (0, 2)])
+    batch = pickle.loads(pickle.dumps(reader))[pickle.loads(pickle.dumps(request))]
+    assert torch.equal(pickle.loads(pickle.dumps(batch)).images, reader[request].images)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"world_size": 5}, "batch_size 12 cannot be shared equally by 5"),
+        ({"rank": 2, "world_size": 2}, "rank 2"),
+        ({"micro_batch_size": 0}, "micro_batch_size 0"),
+        ({"workers": -1}, "workers -1"),
+    ],
+)
+def test_numbers_that_do_not_fit(images: FolderSet, options: dict[str, int], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        batches(images, **options)
+
+
+def test_an_order_of_another_data_set(images: FolderSet) -> None:
+    with pytest.raises(ValueError, match="order is of 31 images, and the data set has 30"):
+        load(
+            images,
+            Order(31, 4, seed=0),
+            size=(9, 7),
+            channels=2,
+            seed=0,
+            start_step=0,
+            stop_step=1,
+            micro_batch_size=4,
+        )
+
+
+def test_real_photographs(real_images: Path) -> None:
+    pictures = open_images(real_images / "val")
+    order = Order(len(pictures), 8, seed=0)
+    batch = next(
+        load(
+            pictures,
+            order,
+            size=(96, 128),
+            channels=3,
+            seed=0,
+            start_step=0,
+            stop_step=1,
+            micro_batch_size=8,
+        )
+    )
+    assert batch.images.shape == (8, 3, 96, 128)
+    assert 0.2 < batch.images.mean() < 0.7

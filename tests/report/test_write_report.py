@@ -1,0 +1,167 @@
+import json
+import re
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from fcmae.report import write_report
+
+EVIL = '"><script>alert(1)</script><img src=x onerror=alert(1)>&amp;'
+
+
+class Page(HTMLParser):
+    """What a browser would see: tags with their attributes, and the text between them."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def ids(self) -> set[str | None]:
+        return {attributes.get("id") for _, attributes in self.tags}
+
+
+def test_a_report_has_every_part(full_run: Path) -> None:
+    path = write_report(full_run)
+    page = Page(path)
+    assert path == full_run / "report.html"
+    parts = {"loss", "reconstructions", "diversity", "throughput", "unreadable", "departures"}
+    assert parts <= page.ids()
+    assert "Loss fell from 1.020" in page.text
+    assert "4000 images" in page.text
+    assert "fcmae pretrain --data flowers/train --out runs/first" in page.text
+    assert sum(tag == "img" for tag, _ in page.tags) == 8  # two images, four pictures each
+    assert "appears" not in page.text
+
+
+def test_nothing_outside_the_page_is_referred_to(full_run: Path) -> None:
+    path = write_report(full_run)
+    for tag, attributes in Page(path).tags:
+        assert tag not in {"script", "link", "iframe", "object", "base"}
+        assert (attributes.get("src") or "data:").startswith("data:")
+        assert not (attributes.keys() & {"href", "srcset", "action", "background"})
+    text = path.read_text(encoding="utf-8")
+    assert "://" not in text
+    assert not re.search(r"url\(|@import", text)
+
+
+def test_the_policy_of_the_page_forbids_scripts_and_the_network(full_run: Path) -> None:
+    policies = [
+        attributes["content"]
+        for tag, attributes in Page(write_report(full_run)).tags
+        if attributes.get("http-equiv") == "Content-Security-Policy"
+    ]
+    assert len(policies) == 1
+    assert "default-src 'none'" in policies[0]
+    assert "script-src" not in policies[0]
+
+
+def test_whatever_a_name_holds_stays_text(make_run) -> None:
+    run = make_run(
+        [
+            {"kind": "step", "step": 1, "loss": 0.9},
+            {"kind": "look", "epoch": 1, "diversity": [{"block": EVIL, "distance": 0.4}]},
+        ],
+        config={
+            "command": EVIL,
+            "model": {"name": EVIL, EVIL: EVIL},
+            "data": {"path": EVIL, "images": 3},
+            "departures": [{"field": EVIL, "table": EVIL, "run": [EVIL], "because": EVIL}],
+            "recipe": {EVIL: {EVIL: EVIL}},
+            "device": EVIL,
+        },
+    )
+    (run / "unreadable.json").write_text(json.dumps([[EVIL, EVIL]]))
+    pictures = run / "reconstructions"
+    pictures.mkdir()
+    (pictures / "images.json").write_text(json.dumps([{"name": EVIL}]))
+    (pictures / "input-0.webp").write_bytes(b"")
+    path = write_report(run)
+    assert "<script" not in path.read_text(encoding="utf-8")
+    page = Page(path)
+    assert "img" not in {tag for tag, _ in page.tags}
+    assert not any("onerror" in attributes for _, attributes in page.tags)
+    assert page.text.count(EVIL) >= 8
+
+
+@pytest.mark.parametrize(
+    "absent", ["metrics.jsonl", "timing.jsonl", "unreadable.json", "reconstructions/images.json"]
+)
+def test_a_missing_part_is_no_error(full_run: Path, absent: str) -> None:
+    (full_run / absent).unlink()
+    assert "convnextv2_atto" in Page(write_report(full_run)).text
+
+
+def test_a_run_that_has_only_begun_says_what_will_appear(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    page = Page(write_report(tmp_path))
+    assert page.text.count("appear") == 4
+    assert "unreadable" not in page.ids()
+
+
+def test_small_pictures_are_enlarged_without_blur(full_run: Path) -> None:
+    def classes() -> str:
+        found = (
+            attributes.get("class") or "" for _, attributes in Page(write_report(full_run)).tags
+        )
+        return next(name for name in found if name.startswith("strips"))
+
+    assert "pixelated" in classes()
+    config = json.loads((full_run / "config.json").read_text())
+    (full_run / "config.json").write_text(json.dumps({**config, "image_size": [224, 160]}))
+    assert "pixelated" not in classes()
+
+
+def test_a_long_list_of_unreadable_files_is_folded(full_run: Path) -> None:
+    def folded() -> bool:
+        tags = Page(write_report(full_run)).tags
+        place = next(
+            i for i, (_, attributes) in enumerate(tags) if attributes.get("id") == "unreadable"
+        )
+        return "open" not in next(a for tag, a in tags[place:] if tag == "details")
+
+    assert not folded()
+    (full_run / "unreadable.json").write_text(
+        json.dumps([[f"{i}.jpg", "empty"] for i in range(50)])
+    )
+    assert folded()
+
+
+def test_a_later_report_replaces_an_earlier_one_and_leaves_nothing_else(full_run: Path) -> None:
+    before = set(full_run.iterdir())
+    write_report(full_run).write_text("old")
+    write_report(full_run)
+    assert (full_run / "report.html").read_text(encoding="utf-8") != "old"
+    assert set(full_run.iterdir()) - before == {full_run / "report.html"}
+
+
+def test_a_long_run_stays_small_and_quick(make_run) -> None:
+    number = 50_000
+    metrics = [
+        {"kind": "step", "step": s, "loss": 1 / s, "learning_rate": 1e-4} for s in range(1, number)
+    ]
+    timing = [
+        {"step": s, "images_per_second": 50 + s % 7, "waiting": 0.1} for s in range(1, number)
+    ]
+    run = make_run(metrics, timing)
+    start = time.perf_counter()
+    path = write_report(run)
+    assert time.perf_counter() - start < 20
+    assert path.stat().st_size < 300_000
+
+
+@pytest.mark.parametrize(
+    ("departures", "says"), [([], "None: every field"), (None, "does not say")]
+)
+def test_no_departures_and_unknown_ones_are_not_the_same(make_run, departures, says: str) -> None:
+    page = Page(write_report(make_run(config={"departures": departures})))
+    assert says in page.text
