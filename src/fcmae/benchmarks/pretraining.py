@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
     from fcmae.benchmarks.workload import Case
 
-MODES = ("dense", "masked", "tiled")
-MEMORY_REPEATS = 3
-
 
 def benchmark_pretraining(
     *,
@@ -67,6 +64,7 @@ def benchmark_pretraining(
     from rich.console import Console
 
     from fcmae.benchmarks.machine import describe_run
+    from fcmae.benchmarks.memory import measure_memory
     from fcmae.benchmarks.table import table_of
     from fcmae.benchmarks.workload import Case
     from fcmae.checkpoint import write_text
@@ -87,10 +85,8 @@ def benchmark_pretraining(
         for number, case in enumerate(cases, 1):
             status.update(f"{_words(case)} ({number} of {len(cases)}): time")
             timings.append(_time(case, where, repeats))
-        memories = []
-        for number, case in enumerate(cases, 1):  # apart, since this changes how memory is given
-            status.update(f"{_words(case)} ({number} of {len(cases)}): memory")
-            memories.append(_memory(case, where))
+        status.update("memory of every combination")
+        memories = measure_memory(cases, where)
     rows = [_row(*parts) for parts in zip(cases, timings, memories, strict=True)]
     screen.print(f"{run['machine']}; torch {torch.__version__}")
     screen.print(table_of(rows))
@@ -149,7 +145,7 @@ def _threads(number: int | None) -> Iterator[None]:
 
 def _time(case: "Case", device: "torch.device", repeats: int) -> dict[str, list[float]]:
     """Seconds of each mode's step, round by round."""
-    from fcmae.benchmarks.workload import Workload
+    from fcmae.benchmarks.workload import MODES, Workload
 
     workload = Workload(case, device)
     workload.require_agreement()
@@ -165,27 +161,6 @@ def _time(case: "Case", device: "torch.device", repeats: int) -> dict[str, list[
             if turn > 0:  # the first round warms up
                 seconds[mode].append(time.perf_counter() - began)
     return seconds
-
-
-def _memory(case: "Case", device: "torch.device") -> dict[str, int] | None:
-    """Peak bytes of each mode's step above weights, optimiser and images; None if not to be had."""
-    from fcmae.benchmarks.memory import peak_memory
-    from fcmae.benchmarks.workload import Workload
-
-    workload = Workload(case, device)
-    memory = {}
-    for mode in MODES:
-        peaks = []
-        for turn in range(MEMORY_REPEATS + 1):
-            mask = workload.fresh_mask()
-            peak = peak_memory(lambda mask=mask, mode=mode: workload.step(mask, mode), device)  # type: ignore[misc]
-            workload.forget_gradients()
-            if peak is None:
-                return None
-            if turn > 0:  # the first step makes the optimiser's state
-                peaks.append(peak)
-        memory[mode] = int(statistics.median(peaks))
-    return memory
 
 
 def _row(

@@ -11,6 +11,8 @@ from fcmae.layers import GRN
 from fcmae.loss import reconstruction_loss
 from fcmae.masks import random_mask
 
+MODES = ("dense", "masked", "tiled")
+
 # Relative difference of loss and gradient between modes: rounding, with a margin of ten.
 TOLERANCES = {"fp32": 1e-4, "bf16": 5e-2}
 

@@ -1,7 +1,8 @@
 """What must hold of every encoder, checked on random images: the promises of the README."""
 
 import copy
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -17,7 +18,8 @@ from fcmae.sizes import is_v2
 from fcmae.tiles import Tiles
 
 # Largest relative difference that rounding may make.
-TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-4}
+TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-4, torch.bfloat16: 2e-2}
+TILE_SIDES = (8, 4, 2, 1)  # sites, at the four stages
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class Sample:
     @property
     def words(self) -> str:
         """Device and precision."""
-        return f"{self.images.device.type} {str(self.images.dtype).removeprefix('torch.')}"
+        return f"{self.images.device.type} {_short(self.images.dtype)}"
 
 
 def precision_runs(precision: str, device: torch.device) -> Check:
@@ -87,30 +89,33 @@ def response_norm_is_alive(encoder: Encoder) -> Check:
     return Check(name, share > 0, f"{share:.0%} of gamma is not zero", why)
 
 
-def depthwise_conv_agrees(side: int) -> Check:
+def depthwise_conv_agrees(device: torch.device, dtype: torch.dtype) -> Check:
     """The operator on tiles equals its definition on the masked map, forward and gradients."""
-    x, masked, tiles, generator = _map_of_tiles(side)
-    channels = x.shape[3]
-    weight = torch.randn(channels, 1, 7, 7, generator=generator, dtype=x.dtype, requires_grad=True)
-    bias = torch.randn(channels, generator=generator, dtype=x.dtype, requires_grad=True)
-    expected = tiles.pack(conv_reference.depthwise_conv(x, weight, bias, masked))
-    actual = ops.depthwise_conv(tiles.pack(x), weight, bias, tiles)
-    difference = _difference_with_gradients(actual, expected, [x, weight, bias])
-    return _within(f"depthwise convolution, tiles of {side}", difference, x.dtype)
+    differences = {}
+    for side in TILE_SIDES:
+        x, masked, tiles = _map_of_tiles(side, device, dtype)
+        weight, bias = _normal(5, 1, 7, 7).to(x), _normal(5).to(x)
+        sources = [x, weight.requires_grad_(), bias.requires_grad_()]
+        expected = tiles.pack(conv_reference.depthwise_conv(x, weight, bias, masked))
+        actual = ops.depthwise_conv(tiles.pack(x), weight, bias, tiles)
+        differences[side] = _difference_with_gradients(actual, expected, sources)
+    return _each_within("depthwise convolution", differences, device, dtype)
 
 
-def response_norm_agrees(side: int) -> Check:
+def response_norm_agrees(device: torch.device, dtype: torch.dtype) -> Check:
     """As `depthwise_conv_agrees`, for GRN's statistic."""
-    x, masked, tiles, _ = _map_of_tiles(side)
-    expected = norm_reference.response_norm(x, masked)
-    actual = ops.response_norm(tiles.pack(x), tiles)
-    difference = _difference_with_gradients(actual, expected, [x])
-    return _within(f"response norm, tiles of {side}", difference, x.dtype)
+    differences = {}
+    for side in TILE_SIDES:
+        x, masked, tiles = _map_of_tiles(side, device, dtype)
+        expected = norm_reference.response_norm(x, masked)
+        actual = ops.response_norm(tiles.pack(x), tiles)
+        differences[side] = _difference_with_gradients(actual, expected, [x])
+    return _each_within("response norm", differences, device, dtype)
 
 
 def modes_agree(sample: Sample) -> Check:
     """Features and all parameters' gradients of tiled are those of masked, the definition."""
-    parameters = list(sample.encoder.parameters())
+    parameters: list[Tensor] = list(sample.encoder.parameters())
     tiled, masked = (
         sample.encoder(sample.images, sample.mask, mode) for mode in ("tiled", "masked")
     )
@@ -123,76 +128,88 @@ def nothing_leaks(sample: Sample) -> Check:
     """Other pixels under the mask change no bit of any feature, in either mode."""
     side = sample.images.shape[2] // sample.mask.shape[1]
     hidden = enlarge(sample.mask, side).unsqueeze(1)  # [2, 1, H, W]
-    changed = torch.where(hidden, sample.other, sample.images)
-    number = sum(
-        _changed_bits(sample.encoder, sample.images, changed, sample.mask, mode, slice(None))
-        for mode in ("tiled", "masked")
-    )
-    return Check(
-        f"nothing leaks, {sample.words}", number == 0, f"{number} features changed", "none, bitwise"
-    )
+    changed = _changed_bits(sample, torch.where(hidden, sample.other, sample.images))
+    return _none_of(f"nothing leaks, {sample.words}", changed)
 
 
 @torch.no_grad()
 def images_do_not_mix(sample: Sample) -> Check:
     """Another first image changes no bit of the second one's features, in either mode."""
-    changed = torch.stack([sample.other[0], sample.images[1]])
-    number = sum(
-        _changed_bits(sample.encoder, sample.images, changed, sample.mask, mode, slice(1, None))
-        for mode in ("tiled", "masked")
-    )
-    return Check(
-        f"images do not mix, {sample.words}",
-        number == 0,
-        f"{number} features changed",
-        "none, bitwise",
-    )
+    changed = _changed_bits(sample, torch.stack([sample.other[0], sample.images[1]]))
+    return _none_of(f"images do not mix, {sample.words}", changed[:, 1])
 
 
 @torch.no_grad()
 def tiled_is_dense(sample: Sample) -> Check:
-    """With nothing masked, tiled features are those of the dense encoder that fine-tuning starts from."""
+    """With nothing masked, tiled features are the dense ones, from which fine-tuning starts."""
     tiled = sample.encoder(sample.images, None, "tiled")
-    dense = sample.encoder.features(sample.images)[-1]
-    difference = _difference(tiled, dense)
+    difference = _difference(tiled, sample.encoder.features(sample.images)[-1])
     return _within(f"no mask: tiled is dense, {sample.words}", difference, sample.images.dtype)
 
 
-def _map_of_tiles(side: int) -> tuple[Tensor, Tensor, Tiles, torch.Generator]:
-    """A map [2, h, w, 5] of cells of `side` sites, its mask and its tiles; float64."""
-    generator = torch.Generator().manual_seed(side)
-    cells = random_mask(2, (4, 5), 0.5, generator)
+def _map_of_tiles(
+    side: int, device: torch.device, dtype: torch.dtype
+) -> tuple[Tensor, Tensor, Tiles]:
+    """A map [2, 4 * side, 5 * side, 5] that wants a gradient, its mask at each site, its tiles."""
+    cells = random_mask(2, (4, 5), 0.5, torch.Generator().manual_seed(side), device)
     masked = enlarge(cells, side).unsqueeze(-1)
-    x = torch.randn(
-        *masked.shape[:3], 5, generator=generator, dtype=torch.float64, requires_grad=True
-    )
-    return x, masked, Tiles.visible(cells), generator
+    x = _normal(2, 4 * side, 5 * side, 5).to(device, dtype).requires_grad_()
+    return x, masked, Tiles.visible(cells)
+
+
+def _normal(*shape: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0))
 
 
 def _difference_with_gradients(actual: Tensor, expected: Tensor, sources: list[Tensor]) -> float:
     """Worst relative difference of two results and of their gradients by each source."""
-    generator = torch.Generator().manual_seed(0)
-    outer = torch.randn(expected.shape, generator=generator).to(expected)
-    results = [_difference(actual, expected)]
+    outer = _normal(*expected.shape).to(expected)
     gradients = (torch.autograd.grad(result, sources, outer) for result in (actual, expected))
-    results += [_difference(*pair) for pair in zip(*gradients, strict=True)]
-    return max(results, key=lambda value: (value != value, value))  # NaN is the worst
+    differences = [_difference(*pair) for pair in zip(*gradients, strict=True)]
+    return _worst([_difference(actual, expected), *differences])
 
 
 def _difference(actual: Tensor, expected: Tensor) -> float:
-    return ((actual - expected).norm() / expected.norm()).item()
+    actual, expected = actual.double().cpu(), expected.double().cpu()
+    return float((actual - expected).norm() / expected.norm())
 
 
-def _changed_bits(
-    encoder: Encoder, images: Tensor, changed: Tensor, mask: Tensor, mode: str, which: slice
-) -> int:
-    """How many features of the images `which` are not the same to the bit."""
-    before, after = (encoder(pixels, mask, mode)[which] for pixels in (images, changed))
-    return int((before != after).sum())  # NaN differs from itself
+def _worst(differences: Iterable[float]) -> float:
+    """The largest; NaN if one is NaN, which `max` may overlook."""
+    return torch.tensor(list(differences), dtype=torch.float64).max().item()
+
+
+def _changed_bits(sample: Sample, pixels: Tensor) -> Tensor:
+    """Which features are not the same to the bit: bool [tiled and masked, 2, C_4, h, w]."""
+    pairs = (
+        (sample.encoder(images, sample.mask, mode) for images in (sample.images, pixels))
+        for mode in ("tiled", "masked")
+    )
+    return torch.stack([before != after for before, after in pairs])  # NaN differs from itself
+
+
+def _none_of(name: str, changed: Tensor) -> Check:
+    number = int(changed.sum())
+    return Check(name, number == 0, f"{number} features changed", "none may, by a single bit")
 
 
 def _within(name: str, difference: float, dtype: torch.dtype) -> Check:
     tolerance = TOLERANCES[dtype]
-    return Check(
-        name, difference <= tolerance, f"{difference:.1e}", f"relative, at most {tolerance:.0e}"
+    words = f"relative, at most {tolerance:.0e}"
+    return Check(name, difference <= tolerance, f"{difference:.1e}", words)
+
+
+def _each_within(
+    name: str, differences: dict[int, float], device: torch.device, dtype: torch.dtype
+) -> Check:
+    """One figure for each side of tiles; all count."""
+    check = _within(f"{name}, {device.type} {_short(dtype)}", _worst(differences.values()), dtype)
+    figures = ", ".join(f"{value:.0e}" for value in differences.values())
+    sides = ", ".join(map(str, differences))
+    return replace(
+        check, figure=figures, tolerance=f"{check.tolerance}, for tiles of {sides} sites"
     )
+
+
+def _short(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

@@ -41,7 +41,8 @@ def load_encoder(path: str) -> Encoder:
         state = load_file(file)
     except SafetensorError as error:
         raise ValueError(
-            f"weights {path}: {file} is not a whole safetensors file ({error}); convert other formats first"
+            f"weights {path}: {file} is not a whole safetensors file ({error}); "
+            "convert other formats first"
         ) from error
     state = {
         name: value for name, value in state.items() if not name.startswith(("norm.", "head."))
@@ -58,8 +59,8 @@ def load_encoder(path: str) -> Encoder:
     return encoder
 
 
-def with_teeth(encoder: Encoder, seed: int) -> Encoder:
-    """A copy in which no branch is switched off, as fresh weights do: a check would see nothing.
+def with_live_branches(encoder: Encoder, seed: int) -> Encoder:
+    """A copy in which no branch is off, as with fresh weights: checks would not see errors in it.
 
     GRN's gamma and beta start at zero, and V1's LayerScale at 1e-6; these are drawn anew.
     """
@@ -110,7 +111,8 @@ def _recognised(path: str, state: dict[str, Tensor]) -> Encoder:
         if (size.width, size.depths, is_v2(name)) == (width, depths, v2):
             return Encoder(name, in_channels=in_channels, stem_stride=stem_stride)
     raise ValueError(
-        f"weights {path}: no model {'with' if v2 else 'without'} GRN has width {width} and depths {depths}"
+        f"weights {path}: no model {'with' if v2 else 'without'} GRN has width {width} "
+        f"and depths {depths}"
     )
 
 

@@ -1,0 +1,346 @@
+"""Whole runs: what they leave behind, resuming, several processes, and every bad input."""
+
+import errno
+import json
+import os
+import random
+import signal
+import socket
+import time
+from collections.abc import Callable
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+import fcmae
+from fcmae import checkpoint
+from fcmae.tasks.interrupt import Interrupted
+from fcmae.tasks.pretrain import pretrain
+
+TINY: dict[str, Any] = {
+    "epochs": 3,
+    "batch_size": 8,
+    "micro_batch_size": 3,  # 3 + 3 + 2: the last is smaller
+    "image_size": "32x48",
+    "stem_stride": 2,
+    "set": ("decoder_width=16", "base_learning_rate=0.01", "warmup_epochs=0.5"),
+    "workers": 0,
+    "device": "cpu",
+}
+STEPS = 9
+
+
+def lines(run: Path, kind: str) -> list[dict[str, Any]]:
+    every = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [line for line in every if line["kind"] == kind]
+
+
+@pytest.fixture(scope="module")
+def finished(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nothing disturbed."""
+    out = tmp_path_factory.mktemp("runs") / "finished"
+    return pretrain(data=str(folder), out=str(out), **TINY)
+
+
+def test_a_run_leaves_what_the_contract_says(finished: Path) -> None:
+    names = {path.name for path in finished.iterdir()}
+    assert names >= {"config.json", "metrics.jsonl", "checkpoints", "weights.safetensors", "report.html", "tensorboard"}
+    assert (finished / "checkpoints" / "last" / "state.json").exists()
+    assert any((finished / "tensorboard").iterdir())
+    config = json.loads((finished / "config.json").read_text())
+    assert {d["field"] for d in config["departures"]} >= {"batch_size", "training_epochs", "stem_stride"}
+    assert config["plan"]["recipe"]["decoder_width"] == 16
+
+
+def test_metrics_have_one_line_a_step_and_an_epoch(finished: Path) -> None:
+    assert [line["step"] for line in lines(finished, "step")] == list(range(1, STEPS + 1))
+    assert [line["epoch"] for line in lines(finished, "epoch")] == [1, 2, 3]
+    steps = lines(finished, "step")
+    for epoch, line in enumerate(lines(finished, "epoch")):
+        mean = sum(step["loss"] for step in steps[3 * epoch : 3 * epoch + 3]) / 3
+        assert line["loss"] == pytest.approx(mean)
+    looks = lines(finished, "look")
+    assert looks[0]["epoch"] == 0
+    assert looks[-1]["epoch"] == 3
+    assert len(looks[0]["diversity"]) == 12
+
+
+def test_learning_rate_warms_up_and_falls(finished: Path) -> None:
+    rates = [line["learning_rate"] for line in lines(finished, "step")]
+    peak = 0.01 * 8 / 256
+    assert rates[0] == 0
+    assert rates[2] == pytest.approx(peak)  # half an epoch of three steps, rounded: two steps
+    assert rates[2:] == sorted(rates[2:], reverse=True)
+
+
+def test_weights_load_into_a_classifier(finished: Path) -> None:
+    model = fcmae.create_model("convnextv2_atto", num_classes=5, stem_stride=2)
+    missing, unexpected = model.load_state_dict(load_file(finished / "weights.safetensors"), strict=False)
+    assert set(missing) == {"norm.weight", "norm.bias", "head.weight", "head.bias"}
+    assert not unexpected
+    with safe_open(finished / "weights.safetensors", "pt") as file:
+        assert file.metadata()["model"] == "convnextv2_atto"
+
+
+def test_pictures_of_every_look(finished: Path) -> None:
+    pictures = {path.name for path in (finished / "reconstructions").iterdir()}
+    epochs = [line["epoch"] for line in lines(finished, "look")]
+    for i in range(6):
+        assert {f"input-{i}.webp", f"masked-{i}.webp"} <= pictures
+        assert {f"epoch-{epoch:04d}-{i}.webp" for epoch in epochs} <= pictures
+
+
+# Resuming
+
+
+def same_run(one: Path, other: Path) -> None:
+    """Bit-identical weights, optimiser and metrics."""
+    assert (one / "metrics.jsonl").read_bytes() == (other / "metrics.jsonl").read_bytes()
+    for name in ("model", "optimizer"):
+        ours, theirs = (load_file(run / f"checkpoints/last/{name}.safetensors") for run in (one, other))
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+    ours, theirs = (load_file(run / "weights.safetensors") for run in (one, other))
+    assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def _run(options: dict[str, Any]) -> None:
+    pretrain(**options)
+
+
+def _steps(run: Path) -> int:
+    try:
+        return (run / "metrics.jsonl").read_text().count('"kind": "step"')
+    except FileNotFoundError:
+        return 0
+
+
+def _wait(condition: Callable[[], bool], seconds: float = 120) -> None:
+    limit = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < limit, "nothing happened"
+        time.sleep(0.002)
+
+
+def test_killed_at_random_moments_and_resumed_is_exact(
+    finished: Path, folder: Path, tmp_path: Path, processes: ForkServerContext
+) -> None:
+    out = tmp_path / "killed"
+    chance = random.Random(7)
+    for kill, after in enumerate((1, 4, 7)):  # at least these steps in the file, then a while longer
+        options = {**TINY, "data": str(folder), "out": str(out), "checkpoint_minutes": 0.0}
+        # The second stretch has read-ahead workers: they must not change anything either.
+        options |= {"resume": kill > 0, "workers": 1 if kill == 1 else 0}
+        process = processes.Process(target=_run, args=(options,))
+        process.start()
+        _wait(lambda after=after, process=process: _steps(out) >= after or not process.is_alive())
+        time.sleep(chance.random() * 0.2)  # inside a step, a checkpoint, a look, whatever it is
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+    pretrain(out=str(out), resume=True, micro_batch_size=3, workers=0, device="cpu")  # the rest from config.json
+    same_run(finished, out)
+    assert checkpoint.load(out / "checkpoints", torch.device("cpu")).state["step"] == STEPS  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_asked_to_stop_saves_and_says_so(
+    finished: Path, folder: Path, tmp_path: Path, processes: ForkServerContext, number: int, code: int
+) -> None:
+    out = tmp_path / "stopped"
+    options = {**TINY, "data": str(folder), "out": str(out), "workers": 1}
+    process = processes.Process(target=_run, args=(options,))
+    process.start()
+    _wait(lambda: _steps(out) >= 2)
+    assert process.pid is not None
+    os.kill(process.pid, number)
+    process.join(60)
+    assert process.exitcode == code
+    saved = checkpoint.load(out / "checkpoints", torch.device("cpu"))
+    assert saved is not None
+    assert 2 <= saved.state["step"] <= STEPS
+    pretrain(out=str(out), resume=True, micro_batch_size=3, workers=0, device="cpu")
+    same_run(finished, out)
+
+
+def test_a_finished_run_resumes_to_itself(finished: Path, tmp_path: Path) -> None:
+    before = (finished / "metrics.jsonl").read_bytes()
+    pretrain(out=str(finished), resume=True, device="cpu")
+    assert (finished / "metrics.jsonl").read_bytes() == before
+
+
+# Several processes
+
+
+def _rank(rank: int, port: int, options: dict[str, Any]) -> None:
+    os.environ |= {
+        "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo",
+    }  # fmt: skip
+    torch.set_num_threads(1)
+    pretrain(**options)
+
+
+def test_two_processes_compute_what_one_does(
+    finished: Path, folder: Path, tmp_path: Path, processes: ForkServerContext
+) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options = {**TINY, "data": str(folder), "out": str(tmp_path / "two")}
+    ranks = [processes.Process(target=_rank, args=(rank, port, options)) for rank in range(2)]
+    for process in ranks:
+        process.start()
+    for process in ranks:
+        process.join(200)
+    assert [process.exitcode for process in ranks] == [0, 0]
+    for ours, theirs in zip(lines(finished, "step"), lines(tmp_path / "two", "step"), strict=True):
+        assert theirs["loss"] == pytest.approx(ours["loss"], rel=2e-5)
+        assert theirs["gradient_norm"] == pytest.approx(ours["gradient_norm"], rel=1e-3)
+
+
+# Bad input
+
+
+@pytest.fixture
+def start(folder: Path, tmp_path: Path) -> Callable[..., Path]:
+    def start(**options: Any) -> Path:
+        return pretrain(**{**TINY, "data": str(folder), "out": str(tmp_path / "run"), **options})
+
+    return start
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"data": "/no/such/folder"}, "/no/such/folder"),
+        ({"data": None}, "data is missing"),
+        ({"image_size": 40}, "the nearest: 32 or 48"),
+        ({"image_size": "40 by 40"}, "HEIGHTxWIDTH"),
+        ({"mask_ratio": 0.99}, "leaves none of the 6 patches visible"),
+        ({"mask_ratio": 0.01}, "masks none of the 6 patches|leaves none"),
+        ({"mask_ratio": 1.5}, "between 0 and 1"),
+        ({"model": "convnextv2_atom"}, "did you mean 'convnextv2_atto'"),
+        ({"set": ("weight_decy=1",)}, "did you mean 'weight_decay'"),
+        ({"batch_size": 31}, "more than the 30 images"),
+        ({"epochs": 0}, "epochs 0"),
+        ({"precision": "fp8"}, "precision"),
+        ({"device": "gpu"}, "device"),
+        ({"statistics": "imagenet", "in_channels": 1}, "use data"),
+        ({"patch_size": 24}, "patch_size 24|multiple"),
+        ({"resume": True}, "no run to resume"),
+        ({"micro_batch_size": 0}, "micro batch size 0"),
+        ({"workers": -1}, "workers"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_refused_in_words(
+    start: Callable[..., Path], tmp_path: Path, options: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        start(**options)
+
+
+def test_a_folder_without_images(start: Callable[..., Path], tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "notes.md").write_text("nothing to see")
+    with pytest.raises(ValueError, match="empty"):
+        start(data=str(tmp_path / "empty"))
+
+
+def test_a_run_is_never_written_over_by_accident(finished: Path, folder: Path) -> None:
+    before = (finished / "metrics.jsonl").read_bytes()
+    with pytest.raises(ValueError, match="--resume goes on with it, --overwrite deletes it"):
+        pretrain(data=str(folder), out=str(finished), **TINY)
+    assert (finished / "metrics.jsonl").read_bytes() == before
+
+
+def test_resuming_otherwise_names_every_difference(finished: Path, folder: Path) -> None:
+    with pytest.raises(ValueError, match=r"(?s)mask_ratio.*0\.6.*0\.75.*seed.*0.*3"):
+        pretrain(out=str(finished), resume=True, mask_ratio=0.75, seed=3, device="cpu")
+
+
+def test_resuming_on_other_files_is_refused(folder: Path, tmp_path: Path) -> None:
+    data = tmp_path / "list.txt"
+    names = sorted(str(path) for path in folder.rglob("*.png"))
+    data.write_text("\n".join(names[:16]))
+    options = {**TINY, "epochs": 1, "out": str(tmp_path / "run")}
+    pretrain(data=str(data), **options)
+    data.write_text("\n".join(names[1:17]))
+    with pytest.raises(ValueError, match="the files in the data folder"):
+        pretrain(out=str(tmp_path / "run"), resume=True, device="cpu")
+
+
+def test_a_dry_run_touches_nothing(start: Callable[..., Path], tmp_path: Path) -> None:
+    start(dry_run=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_unreadable_files_are_named(folder: Path, tmp_path: Path) -> None:
+    names = sorted(str(path) for path in folder.rglob("*.png"))
+    (tmp_path / "broken.png").write_bytes(b"not a picture")
+    data = tmp_path / "list.txt"
+    data.write_text("\n".join([*names, "broken.png"]))
+    run = pretrain(data=str(data), out=str(tmp_path / "run"), **{**TINY, "batch_size": 31, "epochs": 1})
+    assert [name for name, _ in json.loads((run / "unreadable.json").read_text())] == ["broken.png"]
+    assert "broken.png" in (run / "report.html").read_text()
+
+
+def test_too_many_unreadable_files_stop_the_run(start: Callable[..., Path], tmp_path: Path) -> None:
+    data = tmp_path / "half"
+    data.mkdir()
+    for i in range(10):
+        (data / f"{i}.png").write_bytes(b"")
+    with pytest.raises(ValueError, match="unreadable|can be read"):
+        start(data=str(data))
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(
+    start: Callable[..., Path], tmp_path: Path, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save, calls = checkpoint.save_file, []
+
+    def full(tensors: object, path: Path, **rest: Any) -> None:
+        calls.append(path)
+        if len(calls) > 8:
+            Path(path).write_bytes(b"half of it")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save(tensors, path, **rest)
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(OSError, match="make room and go on with --resume"):
+        start(checkpoint_minutes=0.0)
+    monkeypatch.undo()
+    pretrain(out=str(tmp_path / "run"), resume=True, micro_batch_size=3, workers=0, device="cpu")
+    same_run(finished, tmp_path / "run")
+
+
+def test_a_loss_that_is_no_number_is_explained(start: Callable[..., Path], tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match=r"step \d: the .* is (nan|inf)"):
+        start(set=("base_learning_rate=1e32", "warmup_epochs=0", "decoder_width=16"))
+    found = json.loads((tmp_path / "run" / "non_finite.json").read_text())
+    assert found["layer"].startswith(("encoder", "decoder"))
+    assert found["images"]
+    assert found["step"] >= 1
+
+
+def test_one_and_thirteen_channels(folder: Path, tmp_path: Path) -> None:
+    import numpy as np
+
+    for i in range(6):
+        np.save(tmp_path / f"{i}.npy", np.random.default_rng(i).integers(0, 255, (40, 50, 13), np.uint8))
+    options = {**TINY, "epochs": 1, "batch_size": 6}
+    many = pretrain(data=str(tmp_path), out=str(tmp_path / "many"), in_channels=13, **options)
+    assert load_file(many / "weights.safetensors")["downsample_layers.0.0.weight"].shape == (40, 13, 2, 2)
+    one = pretrain(data=str(folder), out=str(tmp_path / "one"), in_channels=1, **options)
+    assert len(json.loads((one / "config.json").read_text())["statistics"]["mean"]) == 1
+
+
+def test_interrupted_is_a_system_exit() -> None:
+    assert Interrupted(signal.SIGTERM).code == 143
+    assert Interrupted(signal.SIGINT).code == 130
