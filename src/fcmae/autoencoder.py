@@ -12,7 +12,7 @@ from fcmae.masks import check_mask
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a pass gives. The prediction of visible cells costs something, so it waits to be asked."""
+    """What a pass gives. Predicting visible cells costs something, so it waits to be asked."""
 
     loss: Tensor  # scalar
     decoded: Tensor  # [B, h, w, decoder width]
@@ -27,7 +27,9 @@ class Output:
 class Autoencoder(nn.Module):
     """An encoder of what is visible and a decoder of what is not (section 3)."""
 
-    def __init__(self, encoder: Encoder, decoder: Decoder, *, patch_size: int, norm_pix: bool) -> None:
+    def __init__(
+        self, encoder: Encoder, decoder: Decoder, *, patch_size: int, norm_pix: bool
+    ) -> None:
         super().__init__()
         self.encoder, self.decoder = encoder, decoder
         self.patch_size, self.norm_pix = patch_size, norm_pix
@@ -54,7 +56,7 @@ class Autoencoder(nn.Module):
         return normalise(pixels) if self.norm_pix else pixels
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
-        """Rows and columns of patches of an image; its sides must be multiples of the patch size."""
+        """Rows and columns of patches; an image's sides must be multiples of the patch size."""
         size = self.patch_size
         for name, value in (("height", height), ("width", width)):
             if value % size or value < size:

@@ -8,6 +8,7 @@ functions of the seed and the step, so no generator needs to be kept.
 import json
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,9 @@ class Checkpoint:
     state: dict[str, Any]  # "step", and what else the run counts
 
 
-def save(folder: Path, module: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+def save(
+    folder: Path, module: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]
+) -> None:
     """Write `folder/last`.
 
     Raises:
@@ -60,18 +63,22 @@ def load(folder: Path, device: torch.device) -> Checkpoint | None:
     """Read the newest whole checkpoint in `folder`, or None if there is none yet."""
     for place in (folder / LAST, folder / PREVIOUS):
         if (place / "state.json").exists():
-            try:
-                return Checkpoint(
-                    load_file(place / "model.safetensors", device=str(device)),
-                    load_file(place / "optimizer.safetensors", device=str(device)),
-                    json.loads((place / "state.json").read_text()),
-                )
-            except (SafetensorError, OSError, json.JSONDecodeError) as error:
-                raise ValueError(
-                    f"checkpoint {place} cannot be read ({error}): it was changed after it was "
-                    "written; restore it, or start again with --overwrite"
-                ) from error
+            return Checkpoint(
+                _read(place / "model.safetensors", lambda path: load_file(path, str(device))),
+                _read(place / "optimizer.safetensors", lambda path: load_file(path, str(device))),
+                _read(place / "state.json", lambda path: json.loads(path.read_text())),
+            )
     return None
+
+
+def _read(path: Path, reader: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+    try:
+        return reader(path)
+    except (SafetensorError, OSError, ValueError) as error:  # ValueError: not JSON, or no text
+        raise ValueError(
+            f"checkpoint {path} cannot be read ({error}): it was changed after it was written; "
+            "restore it, or start again with --overwrite"
+        ) from error
 
 
 def restore(checkpoint: Checkpoint, module: nn.Module, optimizer: torch.optim.Optimizer) -> None:

@@ -19,7 +19,9 @@ class Classifier(Backbone):
         drop_path: float = 0.0,
         head_init: float = 1.0,
     ) -> None:
-        super().__init__(model, in_channels=in_channels, stem_stride=stem_stride, drop_path=drop_path)
+        super().__init__(
+            model, in_channels=in_channels, stem_stride=stem_stride, drop_path=drop_path
+        )
         if num_classes < 1:
             raise ValueError(f"num_classes {num_classes} is not a number of classes: 1 or more")
         self.norm = LayerNorm(self.widths[-1])
@@ -28,7 +30,7 @@ class Classifier(Backbone):
         self.head.weight.data.mul_(head_init)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images [B, in_channels, H, W], any H and W of at least 8s pixels -> logits [B, num_classes]."""
+        """Images [B, in_channels, H, W], sides of 8s pixels or more -> logits [B, num_classes]."""
         self.check_images(images)
         last = self.run(images.permute(0, 2, 3, 1), [None] * 4)[-1]  # [B, h, w, C_4]
         logits: Tensor = self.head(self.norm(last.mean(dim=(1, 2))))

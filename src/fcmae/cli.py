@@ -3,6 +3,9 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
 
 HELP = """\
 fcmae: masked pre-training for convolutional networks, on your own images
@@ -48,7 +51,8 @@ def _command(words: list[str]) -> int:
     if name not in COMMANDS:
         raise unknown("command", name, COMMANDS)
     if name == "models":
-        return _models()
+        _call(_models, rest, "fcmae models")
+        return 0
     if name == "pretrain":
         from fcmae.tasks.pretrain import pretrain
 
@@ -57,7 +61,10 @@ def _command(words: list[str]) -> int:
     if name == "doctor":
         from fcmae.doctor import doctor
 
-        return int(_call(doctor, rest, "fcmae doctor"))
+        return _call(doctor, rest, "fcmae doctor")
+    if rest and rest[0] in ("-h", "--help"):
+        print(HELP, end="")
+        return 0
     if not rest or rest[0] not in BENCHMARKS:
         raise unknown("benchmark", rest[0] if rest else "", BENCHMARKS)
     from fcmae.benchmarks.pretraining import benchmark_pretraining
@@ -66,22 +73,33 @@ def _command(words: list[str]) -> int:
     return 0
 
 
-def _call(function: Callable[..., object], words: list[str], program: str) -> object:
+def _call(function: Callable[..., T], words: list[str], program: str) -> T:
     import tyro
 
+    _refuse_repeated(words)
     # An option without a value is a plain switch; "None" defaults are said in the help texts.
     return tyro.cli(function, args=words, prog=program, config=(tyro.conf.FlagCreatePairsOff,))
 
 
-def _models() -> int:
+def _refuse_repeated(words: list[str]) -> None:
+    """Of an option that is given twice, the parser would take the last and forget the first."""
+    names = [word.partition("=")[0].replace("_", "-") for word in words if word.startswith("--")]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{name} is given twice: give it once, with all its values after it")
+
+
+def _models() -> None:
+    """Every size: depths, width, parameters with 1000 classes, and FLOPs (multiply-adds)."""
     from fcmae.sizes import SIZES
 
-    print(f"{'model':<20}{'depths':<14}{'width':>6}{'parameters':>13}{'FLOPs at 224, 384, 512':>28}")
+    print(
+        f"{'model':<20}{'depths':<14}{'width':>6}{'parameters':>13}{'FLOPs at 224, 384, 512':>28}"
+    )
     for name, size in SIZES.items():
         depths = ", ".join(map(str, size.depths))
         flops = "".join(f"{flops / 1e9:>8.2f}G" for flops in size.flops)
         print(f"{name:<20}{depths:<14}{size.width:>6}{size.parameters / 1e6:>12.1f}M {flops}")
-    return 0
 
 
 def _complain(error: Exception) -> None:

@@ -18,7 +18,9 @@ class Decoder(nn.Module):
         depth: number of blocks (the paper's choice is 1).
     """
 
-    def __init__(self, in_channels: int, out_values: int, *, width: int = 512, depth: int = 1) -> None:
+    def __init__(
+        self, in_channels: int, out_values: int, *, width: int = 512, depth: int = 1
+    ) -> None:
         super().__init__()
         self.proj = nn.Linear(in_channels, width)
         self.mask_token = nn.Parameter(torch.zeros(width))

@@ -56,8 +56,8 @@ def choose_device(name: str) -> torch.device:
         if torch.cuda.is_available():
             return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    kind = name.split(":")[0]
-    if kind not in ("cpu", "cuda", "mps"):
+    kind, colon, number = name.partition(":")
+    if kind not in ("cpu", "cuda", "mps") or (colon and not number.isdecimal()):
         raise unknown("device", name, ("auto", "cpu", "cuda", "mps"))
     if kind == "cuda" and not torch.cuda.is_available():
         raise ValueError("device 'cuda' is not available here: use --device auto or cpu")

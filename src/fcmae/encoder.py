@@ -49,7 +49,9 @@ class Backbone(nn.Module):
         if in_channels < 1:
             raise ValueError(f"in_channels {in_channels} is not a number of channels: 1 or more")
         if stem_stride not in (1, 2, 4):
-            raise ValueError(f"stem_stride {stem_stride} is not supported: 4, or 1 or 2 for small images")
+            raise ValueError(
+                f"stem_stride {stem_stride} is not supported: 4, or 1 or 2 for small images"
+            )
         if not 0 <= drop_path < 1:
             raise ValueError(f"drop_path {drop_path} is not in [0, 1)")
         self.model, self.in_channels, self.stem_stride = model, in_channels, stem_stride
@@ -61,13 +63,15 @@ class Backbone(nn.Module):
             + [Downsample(before[i], before[i + 1]) for i in (1, 2, 3)]
         )
         self.stages = nn.ModuleList(
-            nn.Sequential(*[Block(width, v2=is_v2(model), drop_path=next(rates)) for _ in range(depth)])
+            nn.Sequential(
+                *[Block(width, v2=is_v2(model), drop_path=next(rates)) for _ in range(depth)]
+            )
             for depth, width in zip(size.depths, size.widths, strict=True)
         )
 
     @property
     def stride(self) -> int:
-        """Pixels a side of one site of the last stage, the cell: 32, or 8 or 16 for small images."""
+        """Pixels a side of one site of the last stage, a cell: 32, or 8 or 16 for small images."""
         return TILE * self.stem_stride
 
     @property
@@ -86,7 +90,9 @@ class Backbone(nn.Module):
             Each stage's output, [B, H_i, W_i, C_i] or [M, t_i, t_i, C_i].
         """
         outputs = []
-        for downsample, stage, where in zip(self.downsample_layers, self.stages, sites, strict=True):
+        for downsample, stage, where in zip(
+            self.downsample_layers, self.stages, sites, strict=True
+        ):
             x = hide(downsample(x), where)
             for block in stage:  # type: ignore[attr-defined]
                 if self.checkpoint_blocks and self.training:
@@ -110,7 +116,8 @@ class Backbone(nn.Module):
         if min(images.shape[2:]) < self.stride:
             raise ValueError(
                 f"images are {images.shape[2]} x {images.shape[3]} pixels: both sides must be "
-                f"at least {self.stride}, the total stride; a smaller stem_stride takes smaller images"
+                f"at least {self.stride}, the total stride; a smaller stem_stride takes smaller "
+                "images"
             )
 
 
@@ -156,7 +163,9 @@ class Encoder(Backbone):
             return self.run(pixels, masked)[-1][~cells]
         if mode == "dense":
             if cells.any():
-                raise ValueError('mode "dense" hides nothing: masked cells need "tiled" or "masked"')
+                raise ValueError(
+                    'mode "dense" hides nothing: masked cells need "tiled" or "masked"'
+                )
             return self.run(pixels, [None] * 4)[-1].flatten(0, 2)
         raise unknown("mode", mode, get_args(Mode))
 
@@ -168,7 +177,8 @@ class Encoder(Backbone):
         if height % self.stride or width % self.stride:
             raise ValueError(
                 f"images are {height} x {width} pixels: a masked image's sides are multiples of "
-                f"{self.stride}; the nearest below are {grid[0] * self.stride} x {grid[1] * self.stride}"
+                f"{self.stride}; the nearest below are "
+                f"{grid[0] * self.stride} x {grid[1] * self.stride}"
             )
         if mask is None:
             return torch.zeros(batch, *grid, dtype=torch.bool, device=images.device)

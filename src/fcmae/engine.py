@@ -105,7 +105,7 @@ def optimise(
             share = len(batch.indices) / local_batch_size
             with _last_synchronises(module, last=seen == local_batch_size):
                 loss = loss_of(batch) * share
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
             total[0] += loss.detach()
             if place.processes == 1 and interrupted():
                 return
@@ -115,7 +115,9 @@ def optimise(
         mean, stopping = total[0].item() / place.processes, total[1].item() > 0
         if stopping:
             return
-        norm = torch.nn.utils.get_total_norm([p.grad for p in module.parameters() if p.grad is not None])
+        norm = torch.nn.utils.get_total_norm(
+            [p.grad for p in module.parameters() if p.grad is not None]
+        )
         _require_finite(step, "loss", mean)
         _require_finite(step, "gradient's norm", norm.item())
         optimizer.step()

@@ -58,7 +58,9 @@ class Journal:
 def forget(path: Path, after: int) -> None:
     """Keep the lines up to step `after`; a torn last line goes too."""
     if path.exists():
-        kept = [line for line in path.read_text().splitlines() if _step(line) <= after]
+        kept = [
+            line for line in path.read_text(errors="replace").splitlines() if _step(line) <= after
+        ]
         write_text(path, "".join(line + "\n" for line in kept))
 
 

@@ -29,7 +29,7 @@ class PatchConv(nn.Conv2d):
         super().__init__(in_channels, out_channels, kernel_size=stride, stride=stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, H, W, in] -> [N, H // stride, W // stride, out]; rows and columns left over are cut."""
+        """[N, H, W, in] -> [N, H // stride, W // stride, out]; what is left over is cut off."""
         stride = self.stride[0]
         batch, height, width, channels = x.shape
         rows, columns = height // stride, width // stride
@@ -60,7 +60,7 @@ class GRN(nn.Module):
         super().__init__()
         self.gamma = nn.Parameter(torch.zeros(1, 1, 1, channels))
         self.beta = nn.Parameter(torch.zeros(1, 1, 1, channels))
-        self.register_load_state_dict_pre_hook(_reshape_grn)
+        self.register_load_state_dict_pre_hook(_reshape_grn)  # type: ignore[no-untyped-call]
 
     def forward(self, x: Tensor, sites: Sites) -> Tensor:
         """X [.., .., .., C] -> the same shape."""
@@ -74,10 +74,10 @@ def _reshape_grn(module: nn.Module, state: dict[str, Tensor], prefix: str, *_: o
     """Accept gamma and beta as (C), (1, C), (1, 1, 1, C) or with still more leading ones."""
     for name, parameter in module.named_parameters(recurse=False):
         given = state.get(prefix + name)
-        if given is not None and given.shape != parameter.shape and given.ndim:
-            if given.shape[-1] == given.numel() == parameter.numel():
-                state[prefix + name] = given.reshape(parameter.shape)
-
+        if given is None or given.ndim == 0:
+            continue
+        if given.shape[-1] == given.numel() == parameter.numel():
+            state[prefix + name] = given.reshape(parameter.shape)
 
 
 class DropPath(nn.Module):
@@ -124,7 +124,8 @@ class Block(nn.Module):
         x = self.pwconv2(x)
         if self.gamma is not None:
             x = self.gamma * x
-        return shortcut + self.drop_path(x, sites)
+        out: Tensor = shortcut + self.drop_path(x, sites)
+        return out
 
 
 def initialise(module: nn.Module) -> None:

@@ -37,4 +37,9 @@ def denormalise(prediction: Tensor, cells: Tensor) -> Tensor:
 
 def reconstruction_loss(prediction: Tensor, target: Tensor) -> Tensor:
     """Mean squared error over masked cells, [N, values] each; every masked cell counts the same."""
-    return (prediction.float() if prediction.dtype != torch.float64 else prediction).sub(target).square().mean()
+    return (
+        (prediction.float() if prediction.dtype != torch.float64 else prediction)
+        .sub(target)
+        .square()
+        .mean()
+    )

@@ -4,6 +4,7 @@ Parameters and multiply-adds are those of the classifier with 3 channels and 100
 paper's "FLOPs" are multiply-adds, here in units of one, at 224, 384 and 512 pixels square. Tests
 count all of them again, and compare them with what the paper prints.
 """
+# ruff: noqa: E501 (a row is a line)
 
 from dataclasses import dataclass
 
@@ -27,24 +28,24 @@ class Size:
 
 # fmt: off
 SIZES: dict[str, Size] = {
-    #                            depths          width  parameters         224            384            512
-    "convnext_atto":       Size((2, 2, 6, 2),       40, 0, (0, 0, 0)),
-    "convnext_femto":      Size((2, 2, 6, 2),       48, 0, (0, 0, 0)),
-    "convnext_pico":       Size((2, 2, 6, 2),       64, 0, (0, 0, 0)),
-    "convnext_nano":       Size((2, 2, 8, 2),       80, 0, (0, 0, 0)),
-    "convnext_tiny":       Size((3, 3, 9, 3),       96, 0, (0, 0, 0)),
-    "convnext_small":      Size((3, 3, 27, 3),      96, 0, (0, 0, 0)),
-    "convnext_base":       Size((3, 3, 27, 3),     128, 0, (0, 0, 0)),
-    "convnext_large":      Size((3, 3, 27, 3),     192, 0, (0, 0, 0)),
-    "convnext_xlarge":     Size((3, 3, 27, 3),     256, 0, (0, 0, 0)),
-    "convnextv2_atto":     Size((2, 2, 6, 2),       40, 0, (0, 0, 0)),
-    "convnextv2_femto":    Size((2, 2, 6, 2),       48, 0, (0, 0, 0)),
-    "convnextv2_pico":     Size((2, 2, 6, 2),       64, 0, (0, 0, 0)),
-    "convnextv2_nano":     Size((2, 2, 8, 2),       80, 0, (0, 0, 0)),
-    "convnextv2_tiny":     Size((3, 3, 9, 3),       96, 0, (0, 0, 0)),
-    "convnextv2_base":     Size((3, 3, 27, 3),     128, 0, (0, 0, 0)),
-    "convnextv2_large":    Size((3, 3, 27, 3),     192, 0, (0, 0, 0)),
-    "convnextv2_huge":     Size((3, 3, 27, 3),     352, 0, (0, 0, 0)),
+    #                        depths     width  parameters            224              384              512
+    "convnext_atto":   Size((2, 2, 6, 2),   40,   3_695_520, (    547_332_480,   1_607_866_880,   2_858_181_120)),
+    "convnext_femto":  Size((2, 2, 6, 2),   48,   5_217_784, (    779_629_824,   2_290_412_544,   4_071_545_856)),
+    "convnext_pico":   Size((2, 2, 6, 2),   64,   9_045_672, (  1_367_055_360,   4_016_476_160,   7_140_003_840)),
+    "convnext_nano":   Size((2, 2, 8, 2),   80,  15_593_560, (  2_445_528_320,   7_185_617_920,  12_773_934_080)),
+    "convnext_tiny":   Size((3, 3, 9, 3),   96,  28_589_128, (  4_455_531_264,  13_092_317_184,  23_274_633_216)),
+    "convnext_small":  Size((3, 3, 27, 3),  96,  50_223_688, (  8_683_712_256,  25_517_991_936,  45_364_721_664)),
+    "convnext_base":   Size((3, 3, 27, 3), 128,  88_591_464, ( 15_354_729_472,  45_122_117_632,  80_216_301_568)),
+    "convnext_large":  Size((3, 3, 27, 3), 192, 197_767_336, ( 34_361_433_600, 100_977_561_600, 179_514_470_400)),
+    "convnext_xlarge": Size((3, 3, 27, 3), 256, 350_196_968, ( 60_921_030_656, 179_029_262_336, 318_272_651_264)),
+    "convnextv2_atto": Size((2, 2, 6, 2),   40,   3_708_400, (    547_332_480,   1_607_866_880,   2_858_181_120)),
+    "convnextv2_femto":Size((2, 2, 6, 2),   48,   5_233_240, (    779_629_824,   2_290_412_544,   4_071_545_856)),
+    "convnextv2_pico": Size((2, 2, 6, 2),   64,   9_066_280, (  1_367_055_360,   4_016_476_160,   7_140_003_840)),
+    "convnextv2_nano": Size((2, 2, 8, 2),   80,  15_623_800, (  2_445_528_320,   7_185_617_920,  12_773_934_080)),
+    "convnextv2_tiny": Size((3, 3, 9, 3),   96,  28_635_496, (  4_455_531_264,  13_092_317_184,  23_274_633_216)),
+    "convnextv2_base": Size((3, 3, 27, 3), 128,  88_717_800, ( 15_354_729_472,  45_122_117_632,  80_216_301_568)),
+    "convnextv2_large":Size((3, 3, 27, 3), 192, 197_956_840, ( 34_361_433_600, 100_977_561_600, 179_514_470_400)),
+    "convnextv2_huge": Size((3, 3, 27, 3), 352, 660_289_640, (114_922_100_480, 337_724_794_880, 600_397_445_120)),
 }
 # fmt: on
 

@@ -8,7 +8,6 @@ is sorted by image, row and column.
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 
@@ -73,4 +72,3 @@ def num_images(x: Tensor, sites: Sites) -> int:
 def hide(x: Tensor, sites: Sites) -> Tensor:
     """Zero at masked sites; by selection, so that not even a NaN gets through."""
     return x.masked_fill(sites, 0) if isinstance(sites, Tensor) else x
-

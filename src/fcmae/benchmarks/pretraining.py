@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from fcmae.errors import unknown
 from fcmae.sizes import size_of
 
 if TYPE_CHECKING:
@@ -57,7 +58,13 @@ def benchmark_pretraining(
         RuntimeError: if tiled and masked steps do not agree: wrong results are not timed.
     """
     _check(
-        models, batch_sizes, image_sizes=image_sizes, repeats=repeats, threads=threads, json=json
+        models,
+        batch_sizes,
+        image_sizes=image_sizes,
+        precisions=precisions,
+        repeats=repeats,
+        threads=threads,
+        json=json,
     )
 
     import torch
@@ -101,6 +108,7 @@ def _check(
     batch_sizes: Sequence[int],
     *,
     image_sizes: Sequence[int],
+    precisions: Sequence[str],
     repeats: int,
     threads: int | None,
     json: Path | None,
@@ -108,6 +116,9 @@ def _check(
     """Refuse at once what would only fail after minutes; masks check their ratios themselves."""
     for model in models:
         size_of(model)
+    for precision in precisions:
+        if precision not in ("fp32", "bf16"):
+            raise unknown("precision", precision, ("fp32", "bf16"))
     numbers = [("batch_sizes", value) for value in batch_sizes]
     numbers += [("repeats", repeats), ("threads", 1 if threads is None else threads)]
     for name, value in numbers:

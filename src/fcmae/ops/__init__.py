@@ -1,4 +1,4 @@
-"""The two operators that look across tiles; everything else in the encoder is local to a site or tile.
+"""The two operators that look across tiles; all else in the encoder is local to a site or tile.
 
 Each has a folder with a README (what it computes and what that must cost), a `reference.py` that
 defines it on dense maps, and faster implementations that agree with it, forward and gradient.
@@ -29,7 +29,8 @@ def depthwise_conv(x: Tensor, weight: Tensor, bias: Tensor, sites: Sites) -> Ten
     """
     if isinstance(sites, Tiles):
         compiled = compiled_conv() if _suits_compiled(x) else None
-        return (compiled or conv_tiled).depthwise_conv(x, weight, bias, sites)
+        packed: Tensor = (compiled or conv_tiled).depthwise_conv(x, weight, bias, sites)
+        return packed
     return conv_reference.depthwise_conv(x, weight, bias, sites)
 
 

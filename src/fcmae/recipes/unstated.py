@@ -16,7 +16,9 @@ class Pretraining:
     crop_scale: tuple[float, float]  # of RandomResizedCrop, as shares of the area; authors' code
     horizontal_flip: float  # probability; authors' code, though Table 1 lists only the crop
     minimum_learning_rate: float  # at the end of the cosine; authors' code
-    decay_exempt: str  # "fixed": no decay of GRN and the mask token; "paper-code": only 1-D and biases
+    decay_exempt: (
+        str  # "fixed": no decay of GRN and the mask token; "paper-code": only 1-D and biases
+    )
 
 
 PRETRAINING = Pretraining(

@@ -1,4 +1,4 @@
-"""Looks at the model as it learns: reconstructions of fixed images, and the diversity of features."""
+"""Looks at the model as it learns: fixed images reconstructed, and the diversity of features."""
 
 import json
 from pathlib import Path
@@ -65,7 +65,9 @@ class Looker:
         """Write the pictures of this epoch; return what belongs into the metrics."""
         self.folder.mkdir(exist_ok=True)
         if epoch == 0:
-            write_text(self.folder / "images.json", json.dumps([{"name": name} for name in self.names]))
+            write_text(
+                self.folder / "images.json", json.dumps([{"name": name} for name in self.names])
+            )
             hidden = enlarge(self.mask, self.patch_size).unsqueeze(1)  # [B, 1, H, W]
             self._write("input", self.pictures)
             self._write("masked", self.pictures.masked_fill(hidden, GREY))
@@ -76,7 +78,9 @@ class Looker:
             self._write(f"epoch-{epoch:04d}", self._reconstruct(model, images).cpu())
             distances = diversity(model.encoder, images)
         model.train(was_training)
-        return {"diversity": [{"block": name, "distance": value} for name, value in distances.items()]}
+        return {
+            "diversity": [{"block": name, "distance": value} for name, value in distances.items()]
+        }
 
     def _reconstruct(self, model: Autoencoder, images: Tensor) -> Tensor:
         """Predictions with the true cells' mean and deviation, and visible patches as they are."""
@@ -100,9 +104,10 @@ def choose(
 ) -> tuple[list[str], list[Tensor]]:
     """Readable images at even distances, as many as there are up to six: names and [C, H, W]."""
     names, pictures = [], []
-    wanted = min(NUM_IMAGES, len(images))
+    wanted, free = min(NUM_IMAGES, len(images)), 0  # free: the first that was not tried yet
     for start in (i * len(images) // wanted for i in range(wanted)):
-        for index in range(start, min(start + 5, len(images))):
+        for index in range(max(start, free), min(start + 5, len(images))):
+            free = index + 1
             try:
                 picture = images.read(index, channels)
             except Unreadable:
@@ -139,7 +144,7 @@ def diversity(backbone: Backbone, images: Tensor) -> dict[str, float]:
         zip(backbone.downsample_layers, backbone.stages, strict=True)
     ):
         x = downsample(x)
-        for number, block in enumerate(blocks):  # type: ignore[arg-type]
+        for number, block in enumerate(blocks.children()):
             x = block(x)
             distances[f"stages.{stage}.{number}"] = cosine_distance(x)
     return distances

@@ -48,10 +48,13 @@ def diagnose(
             values: list[Tensor] = []
             one = slice(i, i + 1)
 
-            def run(images: Tensor = images[one], mask: Tensor = masks[one], to: list[Tensor] = values) -> None:
+            def run(
+                images: Tensor = images[one], mask: Tensor = masks[one], to: list[Tensor] = values
+            ) -> None:
                 to.append(loss(images, mask))
 
-            layer = layer or first_non_finite(module, run)
+            found = first_non_finite(module, run)  # runs the image, whatever is known already
+            layer = layer or found
             if not values[-1].isfinite():
                 names.append(name)
     return {"layer": layer, "images": names}

@@ -108,7 +108,7 @@ def settle(
     assignments: tuple[str, ...],
 ) -> Plan:
     """Check the options, fill in what was left open and list the departures from the paper."""
-    patch_size = patch_size or 8 * stem_stride
+    patch_size = check_patch_size(patch_size, stem_stride)
     rows, columns = check_grid(image_size, patch_size)
     if epochs < 1:
         raise ValueError(f"epochs {epochs}: at least 1 is needed")
@@ -143,11 +143,31 @@ def settle(
             f"batch size {plan.batch_size} is more than the {images} images in {data}: "
             f"lower it, to {default_batch_size(images)} say"
         )
-    return dataclasses.replace(plan, departures=tuple(departures(plan, chosen=batch_size is not None)))
+    return dataclasses.replace(
+        plan, departures=tuple(departures(plan, chosen=batch_size is not None))
+    )
+
+
+def check_patch_size(patch_size: int | None, stem_stride: int) -> int:
+    """The patch size, by default the total stride; refuses what no encoder can mask."""
+    if stem_stride not in (1, 2, 4):
+        raise ValueError(
+            f"stem_stride {stem_stride} is not supported: 4, or 1 or 2 for small images"
+        )
+    stride = 8 * stem_stride
+    if patch_size is None:
+        return stride
+    if patch_size < stride or patch_size % stride:
+        below = max(patch_size // stride, 1) * stride
+        raise ValueError(
+            f"patch_size {patch_size} is not a multiple of the total stride {stride} "
+            f"(8 x stem_stride {stem_stride}): try {below} or {below + stride}"
+        )
+    return patch_size
 
 
 def check_grid(image_size: tuple[int, int], patch_size: int) -> tuple[int, int]:
-    """Rows and columns of patches; a size that does not divide is refused with the nearest that do."""
+    """Rows and columns of patches; refuses a size that does not divide, naming the nearest."""
     for value in image_size:
         if value < patch_size or value % patch_size:
             below = value // patch_size * patch_size
@@ -195,7 +215,11 @@ def _check_recipe(recipe: Recipe, epochs: int) -> None:
         ("decay_exempt", recipe.decay_exempt in ("fixed", "paper-code"), "fixed or paper-code"),
         ("decoder_width", recipe.decoder_width > 0, "1 or more"),
         ("decoder_depth", recipe.decoder_depth > 0, "1 or more"),
-        ("crop_scale", 0 < low <= high <= 1, "two shares of the area in growing order, like (0.2, 1.0)"),
+        (
+            "crop_scale",
+            0 < low <= high <= 1,
+            "two shares of the area in growing order, like (0.2, 1.0)",
+        ),
         ("horizontal_flip", 0 <= recipe.horizontal_flip <= 1, "a probability"),
     ):
         if not fine:

@@ -36,8 +36,8 @@ def pretrain(
 
     Args:
         out: run folder; it gets weights.safetensors, report.html, metrics.jsonl, checkpoints.
-        data: folder of images, nested or flat; or a .txt file with one path a line; or "sample", the
-            photographs that come with scikit-image. Needed unless a run is resumed.
+        data: folder of images, nested or flat; or a .txt file with one path a line; or "sample",
+            the photographs that come with scikit-image. Needed unless a run is resumed.
         model: see `fcmae models`; V1 names work too.
         epochs: passes over the images (Table 1: 800 or 1600).
         batch_size: images a step, over all processes and micro-batches. Default: the largest power

@@ -12,6 +12,7 @@ import torch
 
 import fcmae
 from fcmae.devices import choose_device, choose_precision, take_place
+from fcmae.encoder import Encoder
 from fcmae.images import IMAGENET_MEAN, IMAGENET_STD, ImageSet, channel_statistics, open_images
 from fcmae.sizes import size_of
 from fcmae.tasks import run_folder
@@ -22,7 +23,8 @@ from fcmae.tasks.screen import announce, shown
 
 # Options that a resumed run may have otherwise: they say where and how, not what is computed.
 NOT_THE_PLAN = {
-    "out", "device", "micro_batch_size", "checkpoint_minutes", "workers", "dry_run", "resume", "overwrite",
+    "out", "device", "micro_batch_size", "checkpoint_minutes", "workers", "dry_run", "resume",
+    "overwrite",
 }  # fmt: skip
 
 
@@ -32,14 +34,13 @@ def start(options: dict[str, Any], defaults: dict[str, Any]) -> Path:
     first = int(os.environ.get("RANK", "0")) == 0
     if first:
         run_folder.check(out, resume=options["resume"], overwrite=options["overwrite"])
-    if options["data"] not in (None, "sample"):
-        options["data"] = str(Path(options["data"]).expanduser().absolute())
     stored = run_folder.read_config(out) if options["resume"] else None
-    if stored is not None:
-        deciding = {name: value for name, value in options.items() if name not in NOT_THE_PLAN}
-        options |= run_folder.merge(deciding, defaults, stored["options"])
-    elif options["data"] is None:
-        raise ValueError("data is missing: give --data, a folder of images, a .txt file or sample")
+    options |= complete(options, defaults, stored)
+    if out.is_relative_to(options["data"]):
+        raise ValueError(
+            f"out {out} lies inside data {options['data']}: the run's own pictures would be taken "
+            "for images; choose a folder outside"
+        )
     size_of(options["model"])  # an unknown model is said before images are read
     device = choose_device(options["device"])
     images = open_images(options["data"])
@@ -62,6 +63,20 @@ def start(options: dict[str, Any], defaults: dict[str, Any]) -> Path:
                 folder.write_config(config)
             PretrainingRun(out, plan, images, place, pace, interrupt).run()
     return out
+
+
+def complete(
+    options: dict[str, Any], defaults: dict[str, Any], stored: dict[str, Any] | None
+) -> dict[str, Any]:
+    """The options that decide the run: as given, or as a resumed run has stored them."""
+    deciding = {name: value for name, value in options.items() if name not in NOT_THE_PLAN}
+    if deciding["data"] not in (None, "sample"):
+        deciding["data"] = str(Path(deciding["data"]).expanduser().absolute())
+    if stored is not None:
+        return run_folder.merge(deciding, defaults, stored["options"])
+    if deciding["data"] is None:
+        raise ValueError("data is missing: give --data, a folder of images, a .txt file or sample")
+    return deciding
 
 
 def make_plan(options: dict[str, Any], images: ImageSet, precision: str) -> Plan:
@@ -124,7 +139,9 @@ def parse_image_size(image_size: int | str) -> tuple[int, int]:
     """224 -> (224, 224); "160x96" -> height 160, width 96."""
     numbers = str(image_size).lower().split("x")
     if len(numbers) > 2 or not all(number.strip().isdigit() for number in numbers):
-        raise ValueError(f"image size {image_size!r} is not a number or HEIGHTxWIDTH, like 224 or 160x96")
+        raise ValueError(
+            f"image size {image_size!r} is not a number or HEIGHTxWIDTH, like 224 or 160x96"
+        )
     height, width = (int(number) for number in (numbers * 2)[:2])
     return height, width
 
@@ -143,7 +160,8 @@ def details(plan: Plan, device: str) -> list[tuple[str, str]]:
         ),
         (
             "steps",
-            f"{plan.steps} = {plan.epochs} epochs x {plan.steps_per_epoch}, batch size {plan.batch_size}",
+            f"{plan.steps} = {plan.epochs} epochs x {plan.steps_per_epoch}, "
+            f"batch size {plan.batch_size}",
         ),
         (
             "learning rate",
@@ -170,13 +188,14 @@ def describe(options: dict[str, Any], plan: Plan, device: str, processes: int) -
     """What `config.json` says of a new run."""
     settled = plan.as_dict()
     return {
-        "command": " ".join(["fcmae", *map(shlex.quote, sys.argv[1:])]) if _by_command() else None,
+        "command": _command(),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "task": "pretrain",
         "model": {
             "name": plan.model,
             "in_channels": plan.in_channels,
             "stem_stride": plan.stem_stride,
+            "parameters": _encoder_parameters(plan),
         },
         "data": {"path": plan.data, "images": plan.images},
         "image_size": plan.image_size,
@@ -203,5 +222,15 @@ def describe(options: dict[str, Any], plan: Plan, device: str, processes: int) -
     }
 
 
-def _by_command() -> bool:
-    return Path(sys.argv[0]).name == "fcmae"
+def _encoder_parameters(plan: Plan) -> int:
+    with torch.device("meta"):
+        encoder = Encoder(plan.model, in_channels=plan.in_channels, stem_stride=plan.stem_stride)
+    return sum(parameter.numel() for parameter in encoder.parameters())
+
+
+def _command() -> str | None:
+    """The command line, as it can be typed again; None when called from Python."""
+    program = Path(sys.argv[0])
+    if program.parts[-2:] == ("fcmae", "__main__.py"):  # as under torchrun
+        return shlex.join(["python", "-m", "fcmae", *sys.argv[1:]])
+    return shlex.join(["fcmae", *sys.argv[1:]]) if program.name == "fcmae" else None

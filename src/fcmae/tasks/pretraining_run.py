@@ -101,12 +101,17 @@ class PretrainingRun:
             if resumed_at < 0:
                 self.look(journal, epoch=0)
             with progress_bar() as bar:
-                task = bar.add_task("pre-training", total=self.plan.steps, completed=self.step, figures="")
+                task = bar.add_task(
+                    "pre-training", total=self.plan.steps, completed=self.step, figures=""
+                )
                 self.optimise(journal, bar, task)
         if self.interrupt.received:
             self.save()
             if self.place.first:
-                say(f"interrupted at step {self.step} of {self.plan.steps}; go on with --resume --out {self.out}")
+                say(
+                    f"interrupted at step {self.step} of {self.plan.steps}; "
+                    f"go on with --resume --out {self.out}"
+                )
             raise Interrupted(self.interrupt.received)
         self.finish()
 
@@ -133,7 +138,9 @@ class PretrainingRun:
         try:
             for step in steps:
                 self.keep_books(step, journal, timing)
-                figures = f"loss {step.loss:.4f}  {self.plan.batch_size / step.seconds:.0f} images/s"
+                figures = (
+                    f"loss {step.loss:.4f}  {self.plan.batch_size / step.seconds:.0f} images/s"
+                )
                 bar.update(task, completed=step.number, figures=figures)
         except NonFiniteError as error:
             raise RuntimeError(self.explain(error)) from error
@@ -252,7 +259,9 @@ class PretrainingRun:
             for state in gathered:
                 self.unreadables.add((name, reason) for name, reason in state)
         if self.place.first:
-            checkpoint.write_text(self.out / "unreadable.json", json.dumps(self.unreadables.state()))
+            checkpoint.write_text(
+                self.out / "unreadable.json", json.dumps(self.unreadables.state())
+            )
 
     def restore(self) -> int:
         """Go on from the last checkpoint, if there is one: its step, or -1."""
@@ -281,8 +290,8 @@ class PretrainingRun:
                 self.save_weights()
             except OSError as error:
                 raise OSError(
-                    f"step {self.step} cannot be saved ({error}). The checkpoint before it is whole: "
-                    f"make room and go on with --resume --out {self.out}"
+                    f"step {self.step} cannot be saved ({error}). The checkpoint before it is "
+                    f"whole: make room and go on with --resume --out {self.out}"
                 ) from error
         self.saved = time.monotonic()
 
@@ -303,7 +312,9 @@ class PretrainingRun:
         if self.place.first:
             report = write_report(self.out)
             if len(self.unreadables):
-                say(f"{len(self.unreadables)} files could not be read; they are named in the report")
+                say(
+                    f"{len(self.unreadables)} files could not be read; they are named in the report"
+                )
             say(f"weights: {self.out / 'weights.safetensors'}")
             say(f"report:  {report}")
 
@@ -311,7 +322,8 @@ class PretrainingRun:
         """Find the images and the layer behind a loss that is not a number, and write them down."""
         batches = self.load(error.step, error.step + 1, workers=0)
         parts = (
-            (*self.prepare(batch), [self.images.name(i) for i in batch.indices]) for batch in batches
+            (*self.prepare(batch), [self.images.name(i) for i in batch.indices])
+            for batch in batches
         )
 
         def loss(images: Tensor, mask: Tensor) -> Tensor:
@@ -324,11 +336,12 @@ class PretrainingRun:
         if self.place.first:
             checkpoint.write_text(path, json.dumps(found, indent=2) + "\n")
         names = ", ".join(found["images"][:5]) or "none by itself"
+        more = " ..." if len(found["images"]) > 5 else ""
+        layer = found["layer"] or "none, the gradient overflowed"
         return (
-            f"{error}; first layer that is not finite: {found['layer'] or 'none, the gradient overflowed'}; "
-            f"images: {names}{' ...' if len(found['images']) > 5 else ''} (all in {path}). The weights before "
-            "this step are kept. Lower the learning rate (--set base_learning_rate=...), use --precision fp32, "
-            "or look at these images."
+            f"{error}; first layer that is not finite: {layer}; images: {names}{more} (all in "
+            f"{path}). The weights before this step are kept. Lower the learning rate "
+            "(--set base_learning_rate=...), use --precision fp32, or look at these images."
         )
 
 

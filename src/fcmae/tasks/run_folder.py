@@ -10,6 +10,7 @@ from filelock import FileLock, Timeout
 from fcmae.checkpoint import write_text
 
 CONFIG, LOCK = "config.json", ".lock"
+WRITTEN = {"options", "plan"}  # what resuming reads; other programs have a config.json too
 
 
 class RunFolder:
@@ -38,9 +39,11 @@ class RunFolder:
                 "another folder"
             ) from None
         if overwrite:
-            for entry in path.iterdir():
+            # The configuration goes last: as long as it is there, this can be started again.
+            for entry in sorted(path.iterdir(), key=lambda entry: entry.name == CONFIG):
                 if entry.name != LOCK:
-                    shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+                    linked = entry.is_symlink() or not entry.is_dir()
+                    entry.unlink() if linked else shutil.rmtree(entry)
 
     def __enter__(self) -> "RunFolder":
         return self
@@ -59,7 +62,7 @@ def check(path: Path, *, resume: bool, overwrite: bool) -> None:
         raise ValueError("--resume and --overwrite exclude each other: give one")
     if path.exists() and not path.is_dir():
         raise ValueError(f"out {path} is a file: give a folder")
-    is_run = (path / CONFIG).exists()
+    is_run = (path / CONFIG).exists() and read_config(path).keys() >= WRITTEN
     entries = [entry for entry in path.iterdir() if entry.name != LOCK] if path.exists() else []
     if resume and not is_run:
         raise ValueError(f"out {path} holds no run to resume: leave --resume out to start one")
@@ -76,13 +79,15 @@ def check(path: Path, *, resume: bool, overwrite: bool) -> None:
 def read_config(path: Path) -> dict[str, Any]:
     """The `config.json` of a run."""
     try:
-        config: dict[str, Any] = json.loads((path / CONFIG).read_text())
-    except json.JSONDecodeError as error:
+        config = json.loads((path / CONFIG).read_text())
+    except ValueError as error:  # also what is no text at all
         raise ValueError(f"{path / CONFIG} is not JSON ({error})") from error
-    return config
+    return config if isinstance(config, dict) else {}
 
 
-def merge(given: dict[str, Any], defaults: dict[str, Any], stored: dict[str, Any]) -> dict[str, Any]:
+def merge(
+    given: dict[str, Any], defaults: dict[str, Any], stored: dict[str, Any]
+) -> dict[str, Any]:
     """Options of a resumed run: the stored ones, unless one is given that says otherwise.
 
     Raises:

@@ -3,29 +3,27 @@
 from collections.abc import Iterable
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from fcmae.tasks.plan import Plan
 
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True, highlight=False, emoji=False)
 
 
 def say(text: str) -> None:
     """One line."""
-    console.print(escape(text), soft_wrap=True)
+    console.print(text, markup=False, soft_wrap=True)
 
 
 def announce(plan: Plan, details: Iterable[tuple[str, str]]) -> None:
     """The plan, and what it departs from, before anything is done."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for name, value in details:
-        table.add_row(f"[dim]{escape(name)}[/dim]", escape(value))
+        table.add_row(Text(name, style="dim"), Text(value))
     console.print(table)
-    changed = "; ".join(
-        f"{d.field} {shown(d.table)} -> {shown(d.run)}" for d in plan.departures
-    )
+    changed = "; ".join(f"{d.field} {shown(d.table)} -> {shown(d.run)}" for d in plan.departures)
     say(f"Table 1; departs in: {changed}" if changed else "Table 1, with no departure")
 
 
@@ -39,7 +37,7 @@ def shown(value: object) -> str:
 
 
 def progress_bar() -> Progress:
-    """Steps done, loss, images a second and time left; a plain line an epoch where no one watches."""
+    """Steps done, loss, images a second and time left; hidden where no one watches."""
     return Progress(
         TextColumn("[bold]{task.description}"),
         BarColumn(bar_width=None),

@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -29,7 +30,8 @@ def override(recipe: Recipe, assignments: Iterable[str]) -> Recipe:
     """Apply "field=value" texts.
 
     Raises:
-        ValueError: for an unknown field (suggests the nearest) or a value of another type.
+        ValueError: for an unknown field (suggests the nearest), one that is set twice, or a value
+            of another type.
     """
     changes: dict[str, Any] = {}
     names = [field.name for field in dataclasses.fields(recipe)]
@@ -40,6 +42,8 @@ def override(recipe: Recipe, assignments: Iterable[str]) -> Recipe:
             raise ValueError(f"--set {text!r} is not of the form field=value")
         if name not in names:
             raise unknown("field", name, names)
+        if name in changes:
+            raise ValueError(f"--set {text}: {name} is set twice; set it once")
         changes[name] = _parse(name, value.strip(), getattr(recipe, name))
     return dataclasses.replace(recipe, **changes)
 
@@ -71,4 +75,4 @@ def _parse(name: str, text: str, before: object) -> object:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

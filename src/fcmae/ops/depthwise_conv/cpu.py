@@ -13,15 +13,18 @@ from torch import Tensor
 
 from fcmae.tiles import Tiles
 
-CHUNKS = 16  # partial sums of the weight gradient: a constant, so that threads do not change its bits
+CHUNKS = (
+    16  # partial sums of the weight gradient: a constant, so that threads do not change its bits
+)
 
-compiled = numba.njit(fastmath=True, cache=True, boundscheck=False)
-threaded = numba.njit(fastmath=True, cache=True, boundscheck=False, parallel=True)
+FAST = {"reassoc", "contract", "nsz"}  # sums in any order; but a NaN stays one, to be found
+compiled = numba.njit(fastmath=FAST, cache=True, boundscheck=False)
+threaded = numba.njit(fastmath=FAST, cache=True, boundscheck=False, parallel=True)
 
 
 def depthwise_conv(x: Tensor, weight: Tensor, bias: Tensor, tiles: Tiles) -> Tensor:
     """x [M, t, t, C], weight [C, 1, k, k], bias [C], float32 or float64 -> [M, t, t, C]."""
-    result: Tensor = _DepthwiseConv.apply(x, weight, bias, tiles)  # type: ignore[no-untyped-call]
+    result: Tensor = _DepthwiseConv.apply(x, weight, bias, tiles)
     return result
 
 
@@ -63,9 +66,12 @@ def _convolve(x: Tensor, weight: Tensor, bias: Tensor, tiles: Tiles) -> Tensor:
 
 
 def _use_torch_threads() -> None:
-    # Numba's pool and torch's take turns; more threads than torch has would fight other processes.
-    # The number belongs to the calling thread, and autograd's backward pass has one of its own.
-    numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+    # More threads than torch has would fight other processes. The number belongs to the calling
+    # thread, and autograd's backward pass has one of its own.
+    threads = torch.get_num_threads()
+    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
+    if torch.get_num_threads() != threads:  # both use OpenMP, and numba's start resets its number
+        torch.set_num_threads(threads)
 
 
 def _array(x: Tensor) -> np.ndarray:
@@ -73,7 +79,7 @@ def _array(x: Tensor) -> np.ndarray:
 
 
 def _places(tiles: Tiles, side: int, kernel: int) -> tuple[np.ndarray, np.ndarray, int]:
-    """The tile at each cell of the grid or -1, with a margin; each tile's cell in it; the margin."""
+    """The tile at each cell or -1, on the grid with a margin; each tile's cell; the margin."""
     batch, rows, columns = tiles.grid
     margin = -(-(kernel // 2) // side)  # cells that the halo reaches over
     slots = np.full((batch, rows + 2 * margin, columns + 2 * margin), -1, dtype=np.int64)
@@ -84,7 +90,7 @@ def _places(tiles: Tiles, side: int, kernel: int) -> tuple[np.ndarray, np.ndarra
     return slots, cells, margin
 
 
-@compiled  # type: ignore[untyped-decorator]
+@compiled
 def _load_square(x, slots, cell, margin, halo, square):  # type: ignore[no-untyped-def]
     """Copy a tile and its halo into `square`, zero where nothing is visible."""
     side, channels = x.shape[1], x.shape[3]
@@ -101,7 +107,7 @@ def _load_square(x, slots, cell, margin, halo, square):  # type: ignore[no-untyp
                     square[i, j, c] = 0
 
 
-@threaded  # type: ignore[untyped-decorator]
+@threaded
 def _convolve_tiles(x, slots, cells, margin, taps, bias, out):  # type: ignore[no-untyped-def]
     side, channels, kernel = x.shape[1], x.shape[3], taps.shape[0]
     width = side + kernel - 1
@@ -121,7 +127,7 @@ def _convolve_tiles(x, slots, cells, margin, taps, bias, out):  # type: ignore[n
                                 out[m, y, z, c] += square[y + i, z + j, c] * taps[i, j, c]
 
 
-@threaded  # type: ignore[untyped-decorator]
+@threaded
 def _correlate_tiles(x, slots, cells, margin, outer, sums):  # type: ignore[no-untyped-def]
     side, channels, kernel = x.shape[1], x.shape[3], sums.shape[1]
     width = side + kernel - 1

@@ -18,7 +18,7 @@ def depthwise_conv(x: Tensor, weight: Tensor, bias: Tensor, tiles: Tiles) -> Ten
     if torch.is_autocast_enabled(x.device.type):  # a custom Function is not cast by itself
         dtype = torch.get_autocast_dtype(x.device.type)
         x, weight, bias = x.to(dtype), weight.to(dtype), bias.to(dtype)
-    result: Tensor = _TiledDepthwiseConv.apply(x, weight, bias, tiles)  # type: ignore[no-untyped-call]
+    result: Tensor = _TiledDepthwiseConv.apply(x, weight, bias, tiles)
     return result
 
 

@@ -1,0 +1,119 @@
+"""What the documentation shows is run, and its numbers are those of the files they come from."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fcmae import cli
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+QUICK = {  # the same commands, on less
+    "pretrain": ["--epochs", "1", "--workers", "0", "--device", "cpu"],
+    "doctor": ["--image-size", "64", "--device", "cpu"],
+    "benchmark": ["--image-sizes", "64", "--repeats", "1", "--device", "cpu"],
+}
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def commands(program: str) -> list[list[str]]:
+    """The README's commands that start with `program`, as lists of words."""
+    lines = [line for block in blocks(README, "sh") for line in block.splitlines()]
+    words = [shlex.split(line, comments=True) for line in lines]
+    return [line for line in words if line[:1] == [program]]
+
+
+def quick(words: list[str]) -> list[str]:
+    """Words of a command, with less to do: later options win."""
+    less = [] if "--resume" in words else QUICK[words[0]]
+    size = ["--image-size", "64"] if words[0] == "pretrain" and "--image-size" not in words else []
+    return [*words, *less, *(size if less else [])]
+
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A place to work in, with some photos."""
+    (tmp_path / "photos").mkdir()
+    noise = np.random.default_rng(0)
+    for i in range(6):
+        pixels = noise.integers(0, 255, (130, 260, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "photos" / f"{i}.jpg")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_commands_and_the_code_of_the_readme_run(photos: Path) -> None:
+    shown = commands("fcmae")
+    assert {words[1] for words in shown} == {"pretrain", "doctor", "benchmark"}
+    for words in shown:
+        assert cli.main(quick(words[1:])) == 0, words
+    assert (photos / "runs" / "photos" / "report.html").exists()
+    for code in blocks(README, "python"):
+        exec(code, {})
+
+
+@pytest.mark.slow
+def test_the_readme_runs_several_processes(photos: Path) -> None:
+    ((program, *words),) = commands("torchrun")
+    at = words.index("pretrain")
+    torchrun = Path(sys.executable).with_name(program)
+    command = [str(torchrun), *words[:at], *quick(words[at:])]
+    subprocess.run(command, check=True, timeout=300)
+    assert (photos / "runs" / "two" / "weights.safetensors").exists()
+
+
+def test_the_targets_of_make_are_there() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert {words[1] for words in commands("make")} <= targets
+
+
+def test_links_lead_to_files() -> None:
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
+        for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            assert link.startswith("https://") or (page.parent / link).exists(), (page, link)
+
+
+def test_the_code_of_the_tour_runs() -> None:
+    code = "\n".join(blocks((ROOT / "docs" / "tour.md").read_text(), "python"))
+    assert code.count("assert ") > 10
+    exec(compile(code, "tour.md", "exec"), {})
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The table of a benchmark's rows, as the README shows it."""
+    head = (
+        "| model, batch | images/s: dense | masked | tiled | tiled is faster than masked by "
+        "| memory of tiled / masked |\n| --- | --- | --- | --- | --- | --- |\n"
+    )
+    lines = []
+    for row in rows:
+        speeds = " | ".join(f"{value:.1f}" for value in row["images_per_second"].values())
+        ratio = row["speedup"]["tiled / masked"]
+        low, high = row["speedup_range"]["tiled / masked"]
+        lines.append(
+            f"| {row['model']}, {row['batch_size']} | {speeds} "
+            f"| {ratio:.2f} ({low:.2f} to {high:.2f}) | {row['memory_ratio']:.2f} |\n"
+        )
+    return head + "".join(lines)
+
+
+def test_the_numbers_of_the_readme_are_the_measured_ones() -> None:
+    shown = re.findall(
+        r"^<!-- (benchmarks/results/\S+\.json) -->\n\n(.*?)\n\n", README, re.M | re.S
+    )
+    assert shown
+    for file, text in shown:
+        measured = json.loads((ROOT / file).read_text())
+        assert text.startswith(table(measured["rows"]))
+        assert measured["machine"] in text
