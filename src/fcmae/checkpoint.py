@@ -88,11 +88,17 @@ def restore(checkpoint: Checkpoint, module: nn.Module, optimizer: torch.optim.Op
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             prefix = names[parameter] + "/"
-            optimizer.state[parameter] = {
+            state = {
                 key.removeprefix(prefix): value
                 for key, value in checkpoint.optimizer.items()
                 if key.startswith(prefix)
             }
+            if checkpoint.optimizer and not state:  # it would start from zero without a word
+                raise ValueError(
+                    f"checkpoint: the optimiser's state of {names[parameter]} is missing: it was "
+                    "changed after it was written; restore it, or start again with --overwrite"
+                )
+            optimizer.state[parameter] = state
 
 
 def optimizer_tensors(module: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

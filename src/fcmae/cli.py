@@ -76,17 +76,24 @@ def _command(words: list[str]) -> int:
 def _call(function: Callable[..., T], words: list[str], program: str) -> T:
     import tyro
 
-    _refuse_repeated(words)
     # An option without a value is a plain switch; "None" defaults are said in the help texts.
-    return tyro.cli(function, args=words, prog=program, config=(tyro.conf.FlagCreatePairsOff,))
+    return tyro.cli(function, args=_once(words), prog=program, config=(tyro.conf.FlagCreatePairsOff,))
 
 
-def _refuse_repeated(words: list[str]) -> None:
-    """Of an option that is given twice, the parser would take the last and forget the first."""
-    names = [word.partition("=")[0].replace("_", "-") for word in words if word.startswith("--")]
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"{name} is given twice: give it once, with all its values after it")
+def _once(words: list[str]) -> list[str]:
+    """Each option once: --set may be repeated, any other would silently count as given last."""
+    options: dict[str, list[str]] = {}
+    name = ""
+    for word in words:
+        if word.startswith("--"):
+            name, given, value = word.partition("=")
+            name = name.replace("_", "-")
+            if name in options and name != "--set":
+                raise ValueError(f"{name} is given twice: give it once, with all its values")
+            options.setdefault(name, []).extend([value] if given else [])
+        else:
+            options.setdefault(name, []).append(word)
+    return [word for name, values in options.items() for word in (name, *values) if word]
 
 
 def _models() -> None:

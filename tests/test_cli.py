@@ -1,0 +1,282 @@
+"""The command line: exit codes, help, and words for what cannot be done."""
+
+import inspect
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+import fcmae
+from fcmae.benchmarks.pretraining import benchmark_pretraining
+from fcmae.cli import main
+from fcmae.doctor import doctor
+from fcmae.sizes import SIZES
+from fcmae.tasks import pretrain as pretrain_module
+from fcmae.tasks.interrupt import Interrupted
+
+
+def code_of(words: str) -> int:
+    """The exit code of a command, however it leaves."""
+    try:
+        return main(words.split())
+    except SystemExit as leaving:
+        return int(str(leaving.code))  # a text would be a message, not a code
+
+
+# Help
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["--help", "-h", "pretrain --help", "doctor --help", "benchmark --help", "models --help",
+     "benchmark pretraining --help"],
+)  # fmt: skip
+def test_help_is_on_the_output_and_no_error(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert code_of(words) == 0
+    assert "fcmae" in capsys.readouterr().out
+
+
+def test_the_first_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--help"])
+    words = capsys.readouterr().out
+    for command in ("pretrain", "doctor", "benchmark", "models"):
+        assert f"fcmae {command}" in words
+
+
+@pytest.mark.parametrize(
+    ("command", "function"),
+    [
+        ("pretrain", fcmae.pretrain),
+        ("doctor", doctor),
+        ("benchmark pretraining", benchmark_pretraining),
+    ],
+)
+def test_help_explains_every_option(
+    command: str, function: Callable[..., object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert code_of(f"{command} --help") == 0
+    out = capsys.readouterr().out
+    lines = [line.strip("│ ") for line in out.splitlines()]
+    options = [name.replace("_", "-") for name in inspect.signature(function).parameters]
+    assert len(options) > 3
+    for option in options:
+        start = next(i for i, line in enumerate(lines) if line.split()[:1] == [f"--{option}"])
+        explained = next(
+            (i for i, line in enumerate(lines[start + 1 :], start + 1) if line.startswith("--")),
+            len(lines),
+        )
+        # Beside the option's name and type, some words of its own.
+        assert len(" ".join(lines[start:explained]).split()) > 4, option
+
+
+def modules_after(words: str) -> set[str]:
+    """What a fresh interpreter has imported once it has run the command."""
+    code = (
+        "import sys; from fcmae.cli import main\n"
+        f"try: main({words.split()!r})\n"
+        "except SystemExit: pass\n"
+        "print('imported', *sys.modules)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    return set(result.stdout.rpartition("imported")[2].split())
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["--help", "--version", "models", "pretrain --help", "doctor --help", "pretrain --epohcs 3"],
+)
+def test_words_alone_import_no_torch(words: str) -> None:
+    modules = modules_after(words)
+    assert "fcmae.cli" in modules
+    assert "torch" not in modules
+
+
+# What the commands print
+
+
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == fcmae.__version__
+
+
+def test_every_size_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models"]) == 0
+    rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()[1:]}
+    assert list(rows) == fcmae.list_models()
+    for name, size in SIZES.items():
+        assert ", ".join(map(str, size.depths)) in rows[name]
+        assert f"{size.parameters / 1e6:.1f}M" in rows[name]
+    assert "3.7M     0.55G" in rows["convnextv2_atto"]  # Table 7
+
+
+def test_it_also_runs_as_a_module() -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "fcmae", "model"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr == "fcmae: unknown command 'model': did you mean 'models'?\n"
+
+
+# Bad use: 2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("pretrian --out x", "did you mean 'pretrain'"),
+        ("--out x", "unknown command '--out'"),
+        ("benchmark pretrainin", "did you mean 'pretraining'"),
+        ("benchmark", "pretraining"),
+        ("pretrain --out x --epohcs 3", "--epochs"),
+        ("pretrain --out x --epochs three", "three"),
+        ("pretrain --out x --epochs 3 --epochs 4", "--epochs is given twice"),
+        ("pretrain --out x --batch-size=3 --batch_size 4", "--batch-size is given twice"),
+        ("pretrain --data sample", "--out"),
+        ("models --all", "--all"),
+        ("models convnextv2_atto", "convnextv2_atto"),
+    ],
+)
+def test_bad_use_leaves_with_2_and_says_what_was_meant(
+    words: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert code_of(words) == 2
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert captured.out == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--set weight_decay=1 warmup_epochs=3",
+        "--set weight_decay=1 --set warmup_epochs=3",
+        "--set=weight_decay=1 --set=warmup_epochs=3",
+    ],
+)
+def test_fields_are_set_together_or_one_by_one(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {}
+
+    def task(*, seed: int = 0, set: tuple[str, ...] = ()) -> None:
+        given.update(seed=seed, set=set)
+
+    monkeypatch.setattr("fcmae.tasks.pretrain.pretrain", task)
+    assert main(["pretrain", *words.split(), "--seed", "2"]) == 0
+    assert given == {"seed": 2, "set": ("weight_decay=1", "warmup_epochs=3")}
+
+
+def test_no_command_shows_what_there_is_and_leaves_with_2(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main([]) == 2
+    assert "fcmae pretrain" in capsys.readouterr().out
+
+
+def test_bad_input_leaves_with_2_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert code_of(f"pretrain --data {tmp_path}/missing --out {tmp_path}/run --device cpu") == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("fcmae: ")
+    assert "missing" in lines[0]
+    assert not (tmp_path / "run").exists()
+
+
+# The other exit codes
+
+
+@pytest.fixture
+def ends(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
+    """`ends(error)`: pre-training ends with this error, whatever its options are."""
+
+    def ends(error: BaseException) -> None:
+        def pretrain(*, out: str) -> NoReturn:
+            raise error
+
+        monkeypatch.setattr(pretrain_module, "pretrain", pretrain)
+
+    return ends
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ValueError("mask ratio 2 is not between 0 and 1"), 2),
+        (OSError("disk full"), 1),
+        (FileNotFoundError("gone"), 1),
+        (RuntimeError("out of memory"), 1),
+        (KeyboardInterrupt(), 130),
+        (Interrupted(signal.SIGINT), 130),
+        (Interrupted(signal.SIGTERM), 143),
+    ],
+)
+def test_the_exit_code_says_how_it_ended(
+    ends: Callable[[BaseException], None],
+    error: BaseException,
+    code: int,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ends(error)
+    assert code_of("pretrain --out x") == code
+    expected = f"fcmae: {error}\n" if isinstance(error, Exception) else ""
+    assert capsys.readouterr().err == expected
+
+
+def test_a_mistake_of_ours_shows_where_it_is(ends: Callable[[BaseException], None]) -> None:
+    ends(KeyError("step"))  # Python then leaves with 1
+    with pytest.raises(KeyError):
+        main(["pretrain", "--out", "x"])
+
+
+@pytest.mark.parametrize("error", [ValueError("odd"), RuntimeError("odd")])
+def test_a_traceback_is_there_for_who_wants_it(
+    ends: Callable[[BaseException], None], error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends(error)
+    monkeypatch.setenv("FCMAE_TRACEBACK", "1")
+    with pytest.raises(type(error), match="odd"):
+        main(["pretrain", "--out", "x"])
+
+
+def test_options_arrive_as_they_were_given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    seen: list[object] = []
+
+    def pretrain(
+        *,
+        out: str,
+        set: tuple[str, ...] = (),
+        image_size: int | str = 224,
+        batch_size: int | None = None,
+        dry_run: bool = False,
+    ) -> None:
+        seen.append((out, set, image_size, batch_size, dry_run))
+
+    monkeypatch.setattr(pretrain_module, "pretrain", pretrain)
+    assert code_of("pretrain --out a --set x=1 y=-2 --image-size 160x96 --dry-run") == 0
+    assert code_of("pretrain --batch_size 13 --out=a --image-size 32") == 0
+    assert seen == [
+        ("a", ("x=1", "y=-2"), "160x96", None, True),
+        ("a", (), 32, 13, False),
+    ]
+
+
+def test_the_code_of_a_check_that_failed_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    import fcmae.doctor
+
+    def failing(*, seed: int = 0) -> int:
+        return seed
+
+    monkeypatch.setattr(fcmae.doctor, "doctor", failing)
+    assert code_of("doctor") == 0
+    assert code_of("doctor --seed 1") == 1
