@@ -77,7 +77,9 @@ def _call(function: Callable[..., T], words: list[str], program: str) -> T:
     import tyro
 
     # An option without a value is a plain switch; "None" defaults are said in the help texts.
-    return tyro.cli(function, args=_once(words), prog=program, config=(tyro.conf.FlagCreatePairsOff,))
+    return tyro.cli(
+        function, args=_once(words), prog=program, config=(tyro.conf.FlagCreatePairsOff,)
+    )
 
 
 def _once(words: list[str]) -> list[str]:

@@ -3,7 +3,7 @@
 import stat
 import warnings
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +12,8 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from fcmae.images.channels import match_channels
+from fcmae.images.pixels import Pixels, channels_last
+from fcmae.images.tiff import read_tiff
 from fcmae.images.unreadable import Unreadable
 
 # Only these: whatever a file's name, Pillow goes by its content, and runs a program for some (EPS).
@@ -22,14 +24,6 @@ TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 PLAIN = {"1": "L", "P": "RGB", "PA": "RGBA", "La": "LA", "RGBa": "RGBA"}
 PLAIN |= dict.fromkeys(("CMYK", "YCbCr", "HSV", "LAB"), "RGB")
 WITH_ALPHA = {"1": "LA", "L": "LA", "P": "RGBA", "RGB": "RGBA"}
-
-
-class Pixels(NamedTuple):
-    """What a reader found."""
-
-    values: NDArray[Any]  # [H, W, C] as stored: uint8, uint16 or float
-    alpha: bool = False  # whether the last channel is alpha
-    orientation: int = 1  # EXIF: 1 upright ... 8
 
 
 def decode(path: str | Path, channels: int) -> Tensor:
@@ -72,8 +66,6 @@ def _read(path: Path, channels: int) -> Pixels:
     if path.suffix.lower() == ".npy":
         return _read_npy(path, channels)
     if _is_beyond_pillow(path):
-        from fcmae.images.tiff import read_tiff
-
         return read_tiff(path, channels)
     return _read_pillow(path)
 
@@ -130,14 +122,6 @@ def _read_npy(path: Path, channels: int) -> Pixels:
         shape = getattr(values, "shape", "no array")
         raise ValueError(f"{shape} is neither [H, W] nor [H, W, C]")
     return Pixels(channels_last(values, channels))
-
-
-def channels_last(values: NDArray[Any], channels: int) -> NDArray[Any]:
-    """[H, W], [H, W, C] or [C, H, W], by the rule that `decode` states, to [H, W, C]."""
-    if values.ndim == 2:
-        return values[..., None]
-    first, _, last = values.shape
-    return np.moveaxis(values, 0, -1) if first == channels != last else values
 
 
 def _scale(values: NDArray[Any]) -> NDArray[Any]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fcmae.images.decode import Pixels, channels_last
+from fcmae.images.pixels import Pixels, channels_last
 
 INTENSITIES = ("MINISBLACK", "RGB", "YCBCR")  # tifffile gives YCbCr as RGB
 ALPHA = (1, 2)  # ExtraSamples: associated, unassociated
