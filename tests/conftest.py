@@ -1,9 +1,13 @@
-"""Shared by all tests: where real images are, and CPU determinism."""
+"""Shared by all tests: where real images are, one seed, one thread, and what needs a GPU."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
+
+# Tests run side by side, and threads that wait for a core that another test has are very slow.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).parent.parent
 
@@ -11,8 +15,28 @@ ROOT = Path(__file__).parent.parent
 def _data(name: str) -> Path:
     folder = Path(os.environ.get("FCMAE_TEST_DATA", ROOT.parent / "shared" / "data")) / name
     if not folder.is_dir():
-        pytest.skip(f"no real images at {folder}; set FCMAE_TEST_DATA to the folder that holds {name}/")
+        pytest.skip(
+            f"no real images at {folder}; set FCMAE_TEST_DATA to the folder that holds {name}/"
+        )
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked `gpu` skip themselves where there is no CUDA device."""
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if marked:
+        import torch
+
+        if not torch.cuda.is_available():
+            for item in marked:
+                item.add_marker(pytest.mark.skip(reason="there is no CUDA device"))
+
+
+@pytest.fixture(autouse=True)
+def _same_numbers_in_any_order() -> None:
+    """What a test draws does not depend on which tests ran before it."""
+    if torch := sys.modules.get("torch"):  # tests of facts need not load it
+        torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")

@@ -19,10 +19,7 @@ from fcmae.masks import random_mask
 from fcmae.tasks.interrupt import Interrupted
 from fcmae.tasks.pretrain import pretrain
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device"),
-]
+pytestmark = pytest.mark.gpu
 
 
 @pytest.fixture
@@ -79,9 +76,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     data.mkdir()
     noise = np.random.default_rng(0)
     for i in range(12):
-        Image.fromarray(noise.integers(0, 255, (64, 64, 3), np.uint8)).save(
-            data / f"{i:02}.png"
-        )
+        Image.fromarray(noise.integers(0, 255, (64, 64, 3), np.uint8)).save(data / f"{i:02}.png")
 
     def run(name: str) -> Path:
         return pretrain(

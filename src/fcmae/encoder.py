@@ -20,7 +20,7 @@ from fcmae.errors import unknown
 from fcmae.layers import Block, Downsample, Stem, initialise
 from fcmae.masks import check_mask, enlarge
 from fcmae.sizes import is_v2, size_of
-from fcmae.tiles import Sites, Tiles, hide
+from fcmae.tiles import Sites, Tiles
 
 Mode = Literal["tiled", "masked", "dense"]
 TILE = 8  # sites a side of a cell at the first stage; 4, 2, 1 at the others
@@ -93,7 +93,7 @@ class Backbone(nn.Module):
         for downsample, stage, where in zip(
             self.downsample_layers, self.stages, sites, strict=True
         ):
-            x = hide(downsample(x), where)
+            x = downsample(x)
             for block in stage:  # type: ignore[attr-defined]
                 if self.checkpoint_blocks and self.training:
                     x = checkpoint(block, x, where, use_reentrant=False)

@@ -7,7 +7,6 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor
 
-from fcmae import encoder as encoder_module
 from fcmae import ops
 from fcmae.doctor import doctor
 from fcmae.encoder import Encoder
@@ -94,7 +93,7 @@ conv_right = conv_tiled.depthwise_conv
         (
             (conv_reference, "hide"),
             lambda x, sites: x,
-            ["depthwise", "modes agree"],
+            ["depthwise", "modes agree", "nothing leaks"],
         ),
     ],
 )
@@ -110,15 +109,6 @@ def test_a_wrong_operator_is_found(
     assert doctor(image_size=SMALL, device="cpu") == 1
     failed = findings(capsys)
     assert [words for words in found if not any(line.startswith(words) for line in failed)] == []
-
-
-def test_a_leak_is_found(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for module in (encoder_module, conv_reference):  # either one alone keeps masked pixels in
-        monkeypatch.setattr(module, "hide", lambda x, sites: x)
-    assert doctor(image_size=SMALL, device="cpu") == 1
-    assert any(line.startswith("nothing leaks") for line in findings(capsys))
 
 
 def test_bad_weights_are_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

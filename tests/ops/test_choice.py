@@ -1,0 +1,38 @@
+"""Which implementation runs, seen from outside: the numbers are the same."""
+
+import sys
+
+import pytest
+import torch
+
+from fcmae import ops
+from fcmae.encoder import Encoder
+from fcmae.masks import random_mask
+
+
+@pytest.fixture
+def without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "numba", None)
+    monkeypatch.delitem(sys.modules, "fcmae.ops.depthwise_conv.cpu", raising=False)
+    ops.compiled_conv.cache_clear()
+    yield
+    ops.compiled_conv.cache_clear()
+
+
+def features() -> list[torch.Tensor]:
+    torch.manual_seed(0)
+    encoder = Encoder("convnextv2_atto", in_channels=2, stem_stride=1).double()
+    images = torch.randn(2, 2, 24, 32, dtype=torch.float64)
+    out = encoder(images, random_mask(2, (3, 4), 0.5))
+    return [out.detach(), *torch.autograd.grad(out.square().sum(), list(encoder.parameters()))]
+
+
+def test_an_installation_without_numba_gives_the_same_numbers(
+    request: pytest.FixtureRequest,
+) -> None:
+    assert ops.compiled_conv() is not None
+    compiled = features()
+    request.getfixturevalue("without_numba")
+    assert ops.compiled_conv() is None
+    for one, other in zip(features(), compiled, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12 * float(other.abs().max()))

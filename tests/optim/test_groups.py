@@ -1,0 +1,77 @@
+import pytest
+import torch
+from torch import nn
+
+from fcmae.autoencoder import create_autoencoder
+from fcmae.optim import parameter_groups
+
+MATRICES = {"dwconv.weight", "pwconv1.weight", "pwconv2.weight"}
+
+
+def autoencoder(model: str) -> nn.Module:
+    with torch.device("meta"):
+        return create_autoencoder(model)
+
+
+def decayed(model: nn.Module, exempt: str) -> set[str]:
+    groups = parameter_groups(model, 0.05, exempt=exempt)
+    assert [group["weight_decay"] for group in groups] == [0.05, 0.0]
+    return set(groups[0]["names"])
+
+
+def weights(model: str) -> set[str]:
+    """Weights of convolutions and linear layers, in the words of the architecture."""
+    grown = [2, 2, 6, 2]  # blocks of Atto's stages
+    blocks = [f"encoder.stages.{s}.{b}" for s, depth in enumerate(grown) for b in range(depth)]
+    names = {f"{block}.{name}" for block in [*blocks, "decoder.blocks.0"] for name in MATRICES}
+    names |= {"encoder.downsample_layers.0.0.weight", "decoder.proj.weight", "decoder.pred.weight"}
+    return names | {f"encoder.downsample_layers.{stage}.1.weight" for stage in (1, 2, 3)}
+
+
+@pytest.mark.parametrize("model", ["convnextv2_atto", "convnext_atto"])
+def test_fixed_decays_the_weights_of_convolutions_and_linear_layers_alone(model: str) -> None:
+    assert decayed(autoencoder(model), "fixed") == weights(model)
+
+
+@pytest.mark.parametrize("model", ["convnextv2_atto", "convnext_atto"])
+def test_paper_code_decays_grn_and_the_mask_token_as_well(model: str) -> None:
+    network = autoencoder(model)
+    more = {name for name, _ in network.named_parameters() if ".grn." in name}
+    assert len(more) == (26 if "v2" in model else 2)  # the decoder's block is V2 always
+    assert decayed(network, "paper-code") == weights(model) | more | {"decoder.mask_token"}
+
+
+@pytest.mark.parametrize("exempt", ["fixed", "paper-code"])
+def test_every_parameter_is_in_one_group_under_its_name(exempt: str) -> None:
+    model = autoencoder("convnextv2_atto")
+    named = {}
+    for group in parameter_groups(model, 0.05, exempt=exempt):
+        assert len(group["params"]) == len(group["names"])
+        assert not named.keys() & set(group["names"])
+        named |= dict(zip(group["names"], group["params"], strict=True))
+    expected = dict(model.named_parameters())
+    assert named.keys() == expected.keys()
+    assert all(named[name] is value for name, value in expected.items())
+
+
+def test_frozen_parameters_are_left_out() -> None:
+    model = autoencoder("convnextv2_atto")
+    model.encoder.requires_grad_(False)
+    names = {name for group in parameter_groups(model, 0.05) for name in group["names"]}
+    assert names == {name for name, _ in model.named_parameters() if name.startswith("decoder.")}
+
+
+def test_groups_go_into_the_optimiser_and_only_the_first_decays() -> None:
+    layer = nn.Linear(3, 3)
+    before = {name: value.detach().clone() for name, value in layer.named_parameters()}
+    optimizer = torch.optim.AdamW(parameter_groups(layer, 0.5), lr=0.1)
+    for parameter in layer.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    torch.testing.assert_close(layer.weight.detach(), before["weight"] * 0.95)
+    assert torch.equal(layer.bias, before["bias"])
+
+
+def test_another_exemption_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"unknown exempt 'paper': did you mean 'paper-code'\?"):
+        parameter_groups(nn.Linear(1, 1), 0.05, exempt="paper")
