@@ -1,4 +1,5 @@
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "ACME (R) X-1")
     monkeypatch.setattr(gpu, "describe_run", lambda _: {"machine": "ACME X-1"})
-    monkeypatch.setattr(gpu, "doctor", lambda **_: print("ok") or 0)
+    monkeypatch.setattr(gpu, "doctor", lambda **_: sys.stdout.write("ok\n") and 0)
 
 
 def rows_of(*, models: tuple[str, ...], **_: object) -> list[dict[str, object]]:

@@ -1,5 +1,7 @@
 """Which implementation runs, seen from outside: the numbers are the same."""
 
+import os
+import subprocess
 import sys
 
 import pytest
@@ -36,3 +38,17 @@ def test_an_installation_without_numba_gives_the_same_numbers(
     assert ops.compiled_conv() is None
     for one, other in zip(features(), compiled, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12 * float(other.abs().max()))
+
+
+def test_loading_numba_leaves_torch_its_number_of_threads() -> None:
+    # In a fresh process: numba starts its threads once, and OpenMP's number is torch's as well.
+    code = (
+        "import torch\n"
+        "from fcmae import create_autoencoder, random_mask\n"
+        "torch.set_num_threads(1)\n"
+        "model = create_autoencoder('convnextv2_atto', stem_stride=1, decoder_width=8)\n"
+        "model(torch.randn(1, 3, 16, 16), random_mask(1, (2, 2), 0.5)).loss.backward()\n"
+        "assert torch.get_num_threads() == 1, torch.get_num_threads()\n"
+    )
+    environment = {**os.environ, "NUMBA_NUM_THREADS": "2"}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=120)

@@ -328,7 +328,7 @@ def test_too_many_unreadable_files_stop_the_run(start: Callable[..., Path], tmp_
     data.mkdir()
     for i in range(10):
         (data / f"{i}.png").write_bytes(b"")
-    with pytest.raises(ValueError, match="unreadable|can be read"):
+    with pytest.raises(ValueError, match=r"unreadable|can be read"):
         start(data=str(data))
 
 
