@@ -358,8 +358,10 @@ def test_weights_can_be_read_by_whoever_can_read_the_folder(tmp_path: Path) -> N
     assert (folder / "weights.safetensors").stat().st_mode & 0o777 == 0o644
 
 
-def test_the_metadata_of_weights_is_kept(tmp_path: Path) -> None:
-    save_tensors(tmp_path / "w.safetensors", {"x": torch.zeros(1)}, {"model": "convnextv2_atto"})
-    content = (tmp_path / "w.safetensors").read_bytes()
+def test_weights_say_what_they_are_and_the_same_ones_give_the_same_bytes(tmp_path: Path) -> None:
+    described = {"model": "convnextv2_atto", "in_channels": 3, "stem_stride": 4, "step": 7}
+    for name in "abcdefgh":
+        save_tensors(tmp_path / name, {"x": torch.zeros(1), "y": torch.ones(2)}, described)
+    (content,) = {(tmp_path / name).read_bytes() for name in "abcdefgh"}
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    assert header["__metadata__"] == {"model": "convnextv2_atto"}
+    assert json.loads(header["__metadata__"]["fcmae"]) == described

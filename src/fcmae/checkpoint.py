@@ -111,11 +111,16 @@ def optimizer_tensors(module: nn.Module, optimizer: torch.optim.Optimizer) -> di
 
 
 def save_tensors(
-    path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None
+    path: Path, tensors: dict[str, Tensor], description: dict[str, Any] | None = None
 ) -> None:
-    """Write a safetensors file whole or not at all."""
+    """Write a safetensors file whole or not at all.
+
+    A description goes under the one key "fcmae", as JSON: of several keys the library would write
+    the order by chance, and the same run would not give the same bytes.
+    """
     temporary = path.with_name(path.name + ".unfinished")
     on_cpu = {name: value.detach().contiguous().cpu() for name, value in tensors.items()}
+    metadata = None if description is None else {"fcmae": json.dumps(description)}
     try:
         save_file(on_cpu, temporary, metadata=metadata)
     except SafetensorError as error:  # also what a full disk raises

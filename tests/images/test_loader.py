@@ -1,3 +1,5 @@
+import multiprocessing
+import os
 import pickle
 import signal
 from collections.abc import Iterator
@@ -171,6 +173,17 @@ def test_workers_leave_ctrl_c_to_the_main_process() -> None:
     order = Order(2, 2, seed=0)
     assert next(load(SignalProbe(), order, micro_batch_size=2, workers=1, **options)).images.all()
     assert not next(load(SignalProbe(), order, micro_batch_size=2, **options)).images.any()
+
+
+def test_workers_read_on_when_the_whole_group_is_told_to_stop(images: FolderSet) -> None:
+    options = {"size": (9, 7), "channels": 2, "seed": 0, "start_step": 0, "stop_step": 12}
+    batches = load(images, Order(LENGTH, 10, seed=0), micro_batch_size=2, workers=1, **options)
+    next(batches)
+    (worker,) = multiprocessing.active_children()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        os.kill(worker.pid, number)
+    assert len(list(batches)) == 12 * 5 - 1
+    assert not multiprocessing.active_children()
 
 
 def test_workers_can_be_spawned(images: FolderSet) -> None:

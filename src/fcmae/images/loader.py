@@ -163,7 +163,7 @@ def load(
         collate_fn=_as_it_is,
         num_workers=workers,
         pin_memory=pin_memory,
-        worker_init_fn=_ignore_interrupt,
+        worker_init_fn=_read_on,
         generator=torch.Generator(),  # or it would advance the global one
     )
     return _checked(iter(loader))
@@ -190,7 +190,8 @@ def _as_it_is(item: Any) -> Any:
     return item
 
 
-def _ignore_interrupt(_worker: int) -> None:
-    # Ctrl-C reaches every process of a terminal; the main one decides what it means. DataLoader
-    # itself gives a worker one thread, and a SIGTERM handler that replaces an inherited one.
+def _read_on(_worker: int) -> None:
+    # Ctrl-C, and the SIGTERM of torchrun or a scheduler, reach the whole group of processes, but
+    # the run decides when it stops and still needs batches until then. A second SIGTERM is its own.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL))

@@ -299,9 +299,9 @@ class PretrainingRun:
         """The encoder, in the authors' names, with what is needed to build it again."""
         described = {
             "model": self.plan.model,
-            "in_channels": str(self.plan.in_channels),
-            "stem_stride": str(self.plan.stem_stride),
-            "step": str(self.step),
+            "in_channels": self.plan.in_channels,
+            "stem_stride": self.plan.stem_stride,
+            "step": self.step,
         }
         weights = self.model.encoder.state_dict()
         checkpoint.save_tensors(self.out / "weights.safetensors", weights, described)
