@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PACKAGES := --constraint constraints.txt --editable '.[dev]'
 PYTEST := $(BIN)/python -m pytest
 
 .PHONY: demo test test-all check format gpu clean
@@ -31,13 +32,15 @@ format: $(VENV)/.installed
 gpu:  ## tests and benchmarks on this machine's CUDA device, with the Python that has torch; one JSON
 	PYTHONPATH=src $(PYTHON) -m fcmae.benchmarks.gpu --out $(or $(OUT),benchmarks/results)
 
-# uv installs in half a minute what takes pip several; it comes from pip itself.
+# uv installs in half a minute what takes pip several; it comes from pip itself. It trusts the
+# system's certificates here, as pip does; where it still cannot reach an index, pip is tried.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed; this is $$($(PYTHON) --version). Try: make PYTHON=python3.12 ..."; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
+	UV_SYSTEM_CERTS=1 $(BIN)/python -m uv pip install --quiet --python $(BIN)/python $(PACKAGES) || \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PACKAGES)
 	touch $@
 
 clean:
