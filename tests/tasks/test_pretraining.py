@@ -190,6 +190,7 @@ def test_asked_to_stop_saves_and_says_so(
     saved = checkpoint.load(out / "checkpoints", torch.device("cpu"))
     assert saved is not None
     assert 2 <= saved.state["step"] <= STEPS
+    assert (out / "report.html").exists()
     pretrain(out=str(out), resume=True, micro_batch_size=3, workers=0, device="cpu")
     same_run(finished, out)
 
@@ -212,22 +213,47 @@ def _rank(rank: int, port: int, options: dict[str, Any]) -> None:
     pretrain(**options)
 
 
-def test_two_processes_compute_what_one_does(
-    finished: Path, folder: Path, tmp_path: Path, processes: ForkServerContext
-) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    options = {**TINY, "data": str(folder), "out": str(tmp_path / "two")}
-    ranks = [processes.Process(target=_rank, args=(rank, port, options)) for rank in range(2)]
-    for process in ranks:
-        process.start()
+@pytest.fixture
+def two_processes(processes: ForkServerContext) -> Callable[[dict[str, Any]], list[Any]]:
+    def start(options: dict[str, Any]) -> list[Any]:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        ranks = [processes.Process(target=_rank, args=(rank, port, options)) for rank in range(2)]
+        for process in ranks:
+            process.start()
+        return ranks
+
+    return start
+
+
+def _exit_codes(ranks: list[Any]) -> list[int]:
     for process in ranks:
         process.join(200)
-    assert [process.exitcode for process in ranks] == [0, 0]
+    return [process.exitcode for process in ranks]
+
+
+def test_two_processes_compute_what_one_does(
+    finished: Path, folder: Path, tmp_path: Path, two_processes: Callable[..., list[Any]]
+) -> None:
+    ranks = two_processes({**TINY, "data": str(folder), "out": str(tmp_path / "two")})
+    assert _exit_codes(ranks) == [0, 0]
     for ours, theirs in zip(lines(finished, "step"), lines(tmp_path / "two", "step"), strict=True):
         assert theirs["loss"] == pytest.approx(ours["loss"], rel=2e-5)
         assert theirs["gradient_norm"] == pytest.approx(ours["gradient_norm"], rel=1e-3)
+
+
+def test_one_process_that_is_asked_to_stop_stops_both(
+    folder: Path, tmp_path: Path, two_processes: Callable[..., list[Any]]
+) -> None:
+    out = tmp_path / "two"
+    ranks = two_processes({**TINY, "data": str(folder), "out": str(out), "epochs": 300})
+    _wait(lambda: _steps(out) >= 2)
+    os.kill(ranks[1].pid, signal.SIGTERM)
+    assert _exit_codes(ranks) == [143, 143]
+    saved = checkpoint.load(out / "checkpoints", torch.device("cpu"))
+    assert saved is not None
+    assert 2 <= saved.state["step"] < 900
 
 
 # Bad input

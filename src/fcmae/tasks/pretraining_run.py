@@ -1,6 +1,7 @@
 """One process's part in a pre-training run, from the first step or from a checkpoint to the end."""
 
 import json
+import signal
 import time
 import warnings
 from collections.abc import Iterator
@@ -105,14 +106,17 @@ class PretrainingRun:
                     "pre-training", total=self.plan.steps, completed=self.step, figures=""
                 )
                 self.optimise(journal, bar, task)
-        if self.interrupt.received:
+        if self.interrupt.received or self.step < self.plan.steps:
             self.save()
             if self.place.first:
+                report = write_report(self.out)
                 say(
                     f"interrupted at step {self.step} of {self.plan.steps}; "
                     f"go on with --resume --out {self.out}"
                 )
-            raise Interrupted(self.interrupt.received)
+                say(f"report so far: {report}")
+            # Without a signal of its own, another of the processes had one.
+            raise Interrupted(self.interrupt.received or signal.SIGTERM)
         self.finish()
 
     def optimise(self, journal: "Journal | _Silence", bar: Progress, task: TaskID) -> None:
