@@ -198,10 +198,10 @@ def test_it_learns_one_batch_by_heart(model: str, mode: str) -> None:
 @pytest.mark.parametrize(
     ("height", "width", "words"),
     [
-        (70, 96, "height 70 is not a multiple of the patch size 32: the nearest are 64 and 96"),
-        (64, 100, "width 100 is not a multiple of the patch size 32: the nearest are 96 and 128"),
-        (16, 64, "height 16 is not a multiple of the patch size 32: the nearest is 32"),
-        (64, 0, "width 0 is not a multiple of the patch size 32: the nearest is 32"),
+        (70, 96, "70 is not a multiple of the patch size 32; the nearest: 64 or 96"),
+        (64, 100, "100 is not a multiple of the patch size 32; the nearest: 96 or 128"),
+        (16, 64, "16 is not a multiple of the patch size 32; the nearest: 32"),
+        (64, 0, "0 is not a multiple of the patch size 32; the nearest: 32"),
     ],
 )
 def test_an_image_that_is_not_whole_patches_is_refused(height: int, width: int, words: str) -> None:
@@ -227,12 +227,14 @@ def test_a_mask_of_another_grid_is_refused() -> None:
         (
             16,
             4,
-            "patch_size 16 is not a multiple of the total stride 32 (8 x stem_stride 4): try 32",
+            "patch_size 16 is not a multiple of the encoder's total stride 32 (8 x stem_stride): "
+            "try 32",
         ),
         (
             24,
             2,
-            "patch_size 24 is not a multiple of the total stride 16 (8 x stem_stride 2): try 16",
+            "patch_size 24 is not a multiple of the encoder's total stride 16 (8 x stem_stride): "
+            "try 16",
         ),
         (0, 1, "patch_size 0 is not a multiple"),
     ],

@@ -16,6 +16,7 @@ from fcmae.cli import main
 from fcmae.doctor import doctor
 from fcmae.sizes import SIZES
 from fcmae.tasks import pretrain as pretrain_module
+from fcmae.tasks.given import with_given
 from fcmae.tasks.interrupt import Interrupted
 
 
@@ -137,7 +138,7 @@ def test_it_also_runs_as_a_module() -> None:
         ("pretrian --out x", "did you mean 'pretrain'"),
         ("--out x", "unknown command '--out'"),
         ("benchmark pretrainin", "did you mean 'pretraining'"),
-        ("benchmark", "pretraining"),
+        ("benchmark", "benchmark: which? pretraining"),
         ("pretrain --out x --epohcs 3", "--epochs"),
         ("pretrain --out x --epochs three", "three"),
         ("pretrain --out x --epochs 3 --epochs 4", "--epochs is given twice"),
@@ -269,6 +270,21 @@ def test_options_arrive_as_they_were_given(monkeypatch: pytest.MonkeyPatch, tmp_
         ("a", ("x=1", "y=-2"), "160x96", None, True),
         ("a", (), 32, 13, False),
     ]
+
+
+def test_only_what_was_typed_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[frozenset[str]] = []
+
+    @with_given
+    def pretrain(
+        *, out: str, image_size: int | str = 224, given: frozenset[str] = frozenset()
+    ) -> None:
+        seen.append(given)
+
+    monkeypatch.setattr(pretrain_module, "pretrain", pretrain)
+    assert code_of("pretrain --out a") == 0
+    assert code_of("pretrain --out=a --image_size 224") == 0
+    assert seen == [{"out"}, {"out", "image_size"}]
 
 
 def test_the_code_of_a_check_that_failed_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:

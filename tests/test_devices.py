@@ -26,7 +26,7 @@ def pretend(
 ) -> None:
     """A machine with these devices."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: bf16)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: bf16)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
 
 
@@ -144,7 +144,7 @@ def test_one_process_works_alone(
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    with take_place("cpu", "auto") as place:
+    with take_place(CPU, "fp32") as place:
         assert place == Place(CPU, "fp32", rank=0, processes=1)
         assert place.first
         assert not dist.is_initialized()
@@ -160,25 +160,12 @@ def test_only_rank_zero_writes() -> None:
     assert [Place(CPU, "fp32", rank, 3).first for rank in range(3)] == [True, False, False]
 
 
-@pytest.mark.parametrize(
-    ("device", "precision", "said"),
-    [("cuda", "fp32", "'cuda' is not available"), ("cpu", "fp16", "fp16"), ("tpu", "auto", "tpu")],
-)
-def test_a_bad_choice_is_refused_before_the_processes_meet(
-    monkeypatch: pytest.MonkeyPatch, device: str, precision: str, said: str
-) -> None:
-    pretend(monkeypatch)
-    monkeypatch.setenv("WORLD_SIZE", "2")  # the other one will never come
-    with pytest.raises(ValueError, match=said):
-        take_place(device, precision)
-
-
 def _rank(rank: int, port: int, told: "SimpleQueue[tuple[int, int, int, bool]]") -> None:
     os.environ |= {
         "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2",
         "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo",
     }  # fmt: skip
-    with take_place("cpu", "fp32") as place:
+    with take_place(CPU, "fp32") as place:
         total = torch.tensor(10.0**rank)
         dist.all_reduce(total)
     told.put((place.rank, place.processes, int(total), dist.is_initialized()))
@@ -202,7 +189,8 @@ def test_processes_of_torchrun_meet_and_part() -> None:
 
 @pytest.mark.gpu
 def test_on_a_gpu_the_place_measures_its_memory() -> None:
-    with take_place("auto", "auto") as place:
+    device = choose_device("auto")
+    with take_place(device, choose_precision("auto", device)) as place:
         assert place.device.type == "cuda"
         kept = torch.empty(1 << 22, device=place.device)
         place.synchronise()

@@ -152,7 +152,12 @@ def test_recomputing_blocks_changes_no_bit_of_output_and_gradients(mode: str) ->
         ((1, 2, 64, 64), None, "tiled", "images have shape [1, 2, 64, 64]: [B, 3, H, W] is needed"),
         ((3, 64, 64), None, "tiled", "[B, 3, H, W] is needed"),
         ((1, 3, 64, 31), None, "tiled", "64 x 31 pixels: both sides must be at least 32"),
-        ((1, 3, 70, 100), None, "tiled", "multiples of 32; the nearest below are 64 x 96"),
+        (
+            (1, 3, 70, 100),
+            None,
+            "tiled",
+            "70 is not a multiple of the patch size 32; the nearest: 64 or 96",
+        ),
         ((1, 3, 64, 96), (1, 3, 2), "tiled", "1 images of 2 x 3 patches need [1, 2, 3]"),
         ((2, 3, 64, 96), (1, 2, 3), "masked", "2 images of 2 x 3 patches need [2, 2, 3]"),
         ((1, 3, 64, 96), (2, 3), "tiled", "mask has shape [2, 3]"),

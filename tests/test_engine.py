@@ -306,7 +306,7 @@ def _rank(rank: int, port: int, told: "SimpleQueue[Told]") -> None:
         "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2",
         "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo",
     }  # fmt: skip
-    with take_place("cpu", "fp32") as place:
+    with take_place(torch.device("cpu"), "fp32") as place:
         read: list[Batch] = []
         # Only one of them is told to stop, in the middle of the third step.
         task = Task((3, 4), rank=rank, read=read, interrupted=lambda: rank == 1 and len(read) > 4)

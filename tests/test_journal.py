@@ -32,6 +32,16 @@ def metrics(tmp_path: Path) -> Path:
     return tmp_path / "metrics.jsonl"
 
 
+def test_the_clock_goes_on_where_the_last_kept_line_left_it(tmp_path: Path) -> None:
+    with Journal(tmp_path, resumed_at=-1) as journal:
+        assert journal.seconds == 0
+        for number in (2, 4, 6):
+            journal.timing({"step": number, "seconds": 10.0 * number})
+    for resumed_at, seconds in ((4, 40.0), (1, 0.0)):
+        with Journal(tmp_path, resumed_at) as journal:
+            assert journal.seconds == seconds
+
+
 def test_each_line_is_json_as_it_was_given(metrics: Path) -> None:
     lines = [json.loads(line) for line in metrics.read_text().splitlines()]
     assert lines[0]["diversity"] == [{"block": "a", "distance": 0.5}]

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from fcmae.decoder import Decoder
 from fcmae.encoder import Encoder
 from fcmae.loss import normalise, patchify, reconstruction_loss
-from fcmae.masks import check_mask
+from fcmae.masks import check_mask, check_patch_size, patch_grid
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +57,7 @@ class Autoencoder(nn.Module):
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of patches; an image's sides must be multiples of the patch size."""
-        size = self.patch_size
-        for name, value in (("height", height), ("width", width)):
-            if value % size or value < size:
-                below = max(value // size, 1) * size
-                raise ValueError(
-                    f"image {name} {value} is not a multiple of the patch size {size}: the nearest "
-                    f"{'are' if value > size else 'is'} {below}"
-                    + (f" and {below + size}" if value > size else "")
-                )
-        return height // size, width // size
+        return patch_grid(height, width, self.patch_size)
 
 
 def create_autoencoder(
@@ -92,15 +83,11 @@ def create_autoencoder(
         norm_pix: whether targets are normalised within each cell.
     """
     encoder = Encoder(model, in_channels=in_channels, stem_stride=stem_stride)
-    stride = encoder.stride
-    patch_size = stride if patch_size is None else patch_size
-    if patch_size < stride or patch_size % stride:
-        below = max(patch_size // stride, 1) * stride
-        raise ValueError(
-            f"patch_size {patch_size} is not a multiple of the total stride {stride} "
-            f"(8 x stem_stride {stem_stride}): try {below} or {below + stride}"
-        )
+    patch_size = check_patch_size(patch_size, encoder.stride)
     decoder = Decoder(
-        encoder.widths[-1], stride**2 * in_channels, width=decoder_width, depth=decoder_depth
+        encoder.widths[-1],
+        encoder.stride**2 * in_channels,
+        width=decoder_width,
+        depth=decoder_depth,
     )
     return Autoencoder(encoder, decoder, patch_size=patch_size, norm_pix=norm_pix)

@@ -59,6 +59,11 @@ def save(
     shutil.rmtree(previous, ignore_errors=True)
 
 
+def exists(folder: Path) -> bool:
+    """Whether `folder` holds a checkpoint that is whole."""
+    return any((folder / place / "state.json").exists() for place in (LAST, PREVIOUS))
+
+
 def load(folder: Path, device: torch.device) -> Checkpoint | None:
     """Read the newest whole checkpoint in `folder`, or None if there is none yet."""
     for place in (folder / LAST, folder / PREVIOUS):

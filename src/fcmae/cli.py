@@ -1,5 +1,6 @@
 """The command line: `fcmae COMMAND`, one function each. Imports nothing heavy before it must."""
 
+import functools
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -66,7 +67,9 @@ def _command(words: list[str]) -> int:
         print(HELP, end="")
         return 0
     if not rest or rest[0] not in BENCHMARKS:
-        raise unknown("benchmark", rest[0] if rest else "", BENCHMARKS)
+        if not rest:
+            raise ValueError(f"benchmark: which? {', '.join(BENCHMARKS)}")
+        raise unknown("benchmark", rest[0], BENCHMARKS)
     from fcmae.benchmarks.pretraining import benchmark_pretraining
 
     _call(benchmark_pretraining, rest[1:], "fcmae benchmark pretraining")
@@ -76,10 +79,16 @@ def _command(words: list[str]) -> int:
 def _call(function: Callable[..., T], words: list[str], program: str) -> T:
     import tyro
 
+    words = _once(words)
+    typed = {word.partition("=")[0][2:].replace("-", "_") for word in words if word[:2] == "--"}
+
+    @functools.wraps(function)
+    def with_typed(**options: object) -> T:
+        """What was left alone is not passed on: a task may ask which options were given."""
+        return function(**{name: value for name, value in options.items() if name in typed})
+
     # An option without a value is a plain switch; "None" defaults are said in the help texts.
-    return tyro.cli(
-        function, args=_once(words), prog=program, config=(tyro.conf.FlagCreatePairsOff,)
-    )
+    return tyro.cli(with_typed, args=words, prog=program, config=(tyro.conf.FlagCreatePairsOff,))
 
 
 def _once(words: list[str]) -> list[str]:

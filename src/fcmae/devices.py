@@ -3,14 +3,11 @@
 import contextlib
 import os
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 import torch.distributed as dist
 
 from fcmae.errors import unknown
-
-Precision = Literal["auto", "fp32", "bf16"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,24 +68,23 @@ def choose_device(name: str) -> torch.device:
 def choose_precision(name: str, device: torch.device) -> str:
     """`auto` is bf16 where the hardware multiplies it, fp32 elsewhere."""
     if name == "auto":
-        return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+        has = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        return "bf16" if has else "fp32"
     if name not in ("fp32", "bf16"):
         raise unknown("precision", name, ("auto", "fp32", "bf16"))
     return name
 
 
-def take_place(device: str, precision: str) -> Place:
-    """Choose device and precision, and join the other processes when started by torchrun."""
-    chosen = choose_device(device)
-    kind = choose_precision(precision, chosen)
-    if chosen.type == "cuda":
-        torch.cuda.set_device(chosen)
-        if kind == "fp32":  # exact resume: the same bits every time; bf16 prefers speed
+def take_place(device: torch.device, precision: str) -> Place:
+    """Make ready a device that was chosen, and join the other processes when under torchrun."""
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+        if precision == "fp32":  # exact resume: the same bits every time; bf16 prefers speed
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.use_deterministic_algorithms(True, warn_only=True)
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     if processes == 1:
-        return Place(chosen, kind)
+        return Place(device, precision)
     if not dist.is_initialized():
-        dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
-    return Place(chosen, kind, dist.get_rank(), dist.get_world_size())
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    return Place(device, precision, dist.get_rank(), dist.get_world_size())

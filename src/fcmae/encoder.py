@@ -18,8 +18,8 @@ from torch.utils.checkpoint import checkpoint
 
 from fcmae.errors import unknown
 from fcmae.layers import Block, Downsample, Stem, initialise
-from fcmae.masks import check_mask, enlarge
-from fcmae.sizes import is_v2, size_of
+from fcmae.masks import check_mask, enlarge, patch_grid
+from fcmae.sizes import is_v2, size_of, total_stride
 from fcmae.tiles import Sites, Tiles
 
 Mode = Literal["tiled", "masked", "dense"]
@@ -48,12 +48,9 @@ class Backbone(nn.Module):
         size = size_of(model)
         if in_channels < 1:
             raise ValueError(f"in_channels {in_channels} is not a number of channels: 1 or more")
-        if stem_stride not in (1, 2, 4):
-            raise ValueError(
-                f"stem_stride {stem_stride} is not supported: 4, or 1 or 2 for small images"
-            )
         if not 0 <= drop_path < 1:
             raise ValueError(f"drop_path {drop_path} is not in [0, 1)")
+        self.stride = total_stride(stem_stride)  # pixels a side of a cell: 32, or 8 or 16
         self.model, self.in_channels, self.stem_stride = model, in_channels, stem_stride
         self.checkpoint_blocks = False  # recompute each block in the backward pass: slower, smaller
         rates = iter(torch.linspace(0, drop_path, sum(size.depths), device="cpu").tolist())
@@ -68,11 +65,6 @@ class Backbone(nn.Module):
             )
             for depth, width in zip(size.depths, size.widths, strict=True)
         )
-
-    @property
-    def stride(self) -> int:
-        """Pixels a side of one site of the last stage, a cell: 32, or 8 or 16 for small images."""
-        return TILE * self.stem_stride
 
     @property
     def widths(self) -> tuple[int, int, int, int]:
@@ -173,13 +165,7 @@ class Encoder(Backbone):
         """The mask at the grid of the last stage: bool [B, H / 8s, W / 8s], True where masked."""
         self.check_images(images)
         batch, _, height, width = images.shape
-        grid = (height // self.stride, width // self.stride)
-        if height % self.stride or width % self.stride:
-            raise ValueError(
-                f"images are {height} x {width} pixels: a masked image's sides are multiples of "
-                f"{self.stride}; the nearest below are "
-                f"{grid[0] * self.stride} x {grid[1] * self.stride}"
-            )
+        grid = patch_grid(height, width, self.stride)
         if mask is None:
             return torch.zeros(batch, *grid, dtype=torch.bool, device=images.device)
         factor = grid[0] // max(mask.shape[1], 1) if mask.ndim == 3 else 0

@@ -22,6 +22,7 @@ class Journal:
 
         for name in (METRICS, TIMING):
             forget(run / name, after=resumed_at)
+        self.seconds = last_seconds(run / TIMING)  # that the run has taken so far
         self._metrics = (run / METRICS).open("a", buffering=1)
         self._timing = (run / TIMING).open("a", buffering=1)
         self._board = SummaryWriter(str(run / "tensorboard"), purge_step=resumed_at + 1)
@@ -62,6 +63,12 @@ def forget(path: Path, after: int) -> None:
             line for line in path.read_text(errors="replace").splitlines() if _step(line) <= after
         ]
         write_text(path, "".join(line + "\n" for line in kept))
+
+
+def last_seconds(path: Path) -> float:
+    """The seconds in the last line of the timings; 0 before there is any."""
+    lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+    return float(json.loads(lines[-1]).get("seconds", 0.0)) if lines else 0.0
 
 
 def _step(line: str) -> float:

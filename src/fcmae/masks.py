@@ -8,6 +8,40 @@ import torch
 from torch import Tensor
 
 
+def check_patch_size(patch_size: int | None, stride: int) -> int:
+    """Pixels a side of what is masked together; None is the encoder's total stride.
+
+    Raises:
+        ValueError: unless it is a multiple of the total stride.
+    """
+    if patch_size is None:
+        return stride
+    if patch_size < stride or patch_size % stride:
+        below = max(patch_size // stride, 1) * stride
+        raise ValueError(
+            f"patch_size {patch_size} is not a multiple of the encoder's total stride {stride} "
+            f"(8 x stem_stride): try {below} or {below + stride}"
+        )
+    return patch_size
+
+
+def patch_grid(height: int, width: int, patch_size: int) -> tuple[int, int]:
+    """Rows and columns of patches.
+
+    Raises:
+        ValueError: if patches do not fill the image, naming the nearest sizes that they fill.
+    """
+    for value in (height, width):
+        if value < patch_size or value % patch_size:
+            below = value // patch_size * patch_size
+            nearest = " or ".join(str(n) for n in (below, below + patch_size) if n > 0)
+            raise ValueError(
+                f"image size {height}x{width}: {value} is not a multiple of the patch size "
+                f"{patch_size}; the nearest: {nearest}"
+            )
+    return height // patch_size, width // patch_size
+
+
 def num_visible(patches: int, ratio: float) -> int:
     """How many of an image's patches stay visible: int(L (1 - r)), as the authors' code has it.
 

@@ -55,6 +55,19 @@ def list_models() -> list[str]:
     return list(SIZES)
 
 
+def total_stride(stem_stride: int) -> int:
+    """Pixels a side of a site of the last stage: 8 times the stem's stride.
+
+    Raises:
+        ValueError: for a stem that no encoder here has.
+    """
+    if stem_stride not in (1, 2, 4):
+        raise ValueError(
+            f"stem_stride {stem_stride} is not supported: 4, or 1 or 2 for small images"
+        )
+    return 8 * stem_stride
+
+
 def size_of(model: str) -> Size:
     """The row of `model`; an unknown name is a ValueError that suggests the nearest."""
     if model not in SIZES:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fcmae.recipes import PRETRAINING, TABLE_1
-from fcmae.tasks.plan import Departure, Plan, default_batch_size, default_recipe, settle
+from fcmae.tasks.plan import BECAUSE, Departure, Plan, default_batch_size, default_recipe, settle
 
 # What `fcmae pretrain` asks for on the paper's data when no option is given.
 PAPER: dict[str, Any] = {
@@ -26,13 +26,21 @@ PAPER: dict[str, Any] = {
     "precision": "fp32",
     "mean": (0.485, 0.456, 0.406),
     "std": (0.229, 0.224, 0.225),
-    "checkpoint_blocks": False,
     "assignments": (),
+    "given": (),
 }
+
+
+AS_PUBLISHED = "decay_exempt=paper-code"  # the one field that is our own unless asked for
 
 
 def plan(**options: Any) -> Plan:
     return settle(**{**PAPER, **options})
+
+
+def published(*assignments: str, **options: Any) -> Plan:
+    """A plan that decays what the authors' code decays: one departure less."""
+    return plan(assignments=(AS_PUBLISHED, *assignments), **options)
 
 
 # The paper's own run
@@ -40,7 +48,7 @@ def plan(**options: Any) -> Plan:
 
 @pytest.mark.parametrize("epochs", [800, 1600])
 def test_the_papers_run_departs_in_nothing(epochs: int) -> None:
-    settled = plan(epochs=epochs)
+    settled = plan(epochs=epochs, assignments=(AS_PUBLISHED,))
     assert settled.departures == ()
     assert settled.batch_size == 4096
     assert settled.learning_rate == pytest.approx(1.5e-4 * 4096 / 256)
@@ -80,20 +88,25 @@ def test_the_recipe_is_table_1_and_what_it_leaves_out() -> None:
         ({"assignments": ("warmup_epochs=0",)}, [("warmup_epochs", 40.0, 0.0)]),
         ({"assignments": ("norm_pix=false", "decoder_depth=2")},
          [("norm_pix", True, False), ("decoder_depth", 1, 2)]),
-        # What the table does not speak of is no departure from it.
-        ({"model": "convnext_base", "seed": 7, "precision": "bf16", "checkpoint_blocks": True}, []),
+        ({"precision": "bf16"}, [("precision", "fp32", "bf16")]),
+        ({"std": (0.2, 0.2, 0.2)}, [("statistics", "imagenet", "data")]),
+        ({"in_channels": 1, "mean": (0.5,), "std": (0.2,)},
+         [("in_channels", 3, 1), ("statistics", "imagenet", "data")]),
+        # What neither the table nor the authors' code speaks of is no departure from it.
+        ({"model": "convnext_base", "seed": 7}, []),
     ],
 )  # fmt: skip
 def test_what_was_asked_for_otherwise_is_a_departure_and_nothing_else(
     options: dict[str, Any], expected: list[tuple[str, object, object]]
 ) -> None:
-    departures = plan(**options).departures
+    assignments = options.pop("assignments", ())
+    departures = published(*assignments, **options, given=options).departures
     assert [(d.field, d.table, d.run) for d in departures] == expected
     assert {d.because for d in departures} <= {"asked for"}
 
 
 def test_a_shorter_run_warms_up_for_the_same_share_and_says_so() -> None:
-    settled = plan(epochs=100)
+    settled = published(epochs=100)
     assert settled.departures == (
         Departure("training_epochs", (800, 1600), 100, "asked for"),
         Departure("warmup_epochs", 40.0, 5.0, "the same share of the epochs"),
@@ -102,19 +115,32 @@ def test_a_shorter_run_warms_up_for_the_same_share_and_says_so() -> None:
 
 
 def test_a_warm_up_that_was_asked_for_is_called_so() -> None:
-    departures = plan(epochs=100, assignments=("warmup_epochs=7",)).departures
+    departures = published("warmup_epochs=7", epochs=100).departures
     assert departures[1] == Departure("warmup_epochs", 40.0, 7.0, "asked for")
 
 
 def test_a_longer_run_warms_up_as_the_paper_does() -> None:
-    assert [d.field for d in plan(epochs=4000).departures] == ["training_epochs"]
+    assert [d.field for d in published(epochs=4000).departures] == ["training_epochs"]
 
 
 def test_a_batch_size_that_few_images_ask_for_gives_its_reason() -> None:
-    (departure,) = plan(images=1000).departures
+    (departure,) = published(images=1000).departures
     assert departure == Departure("batch_size", 4096, 16, "1000 images: 62 steps an epoch")
-    (departure,) = plan(images=1000, batch_size=16).departures
+    (departure,) = published(images=1000, batch_size=16, given={"batch_size"}).departures
     assert departure.because == "asked for"
+
+
+def test_what_is_our_own_choice_says_why() -> None:
+    (departure,) = plan().departures
+    assert departure == Departure("decay_exempt", "paper-code", "fixed", BECAUSE["decay_exempt"])
+    (departure,) = published(precision="bf16").departures
+    assert departure.because == "the hardware has it, and is faster"
+
+
+@pytest.mark.parametrize("seed", [-1, 1 << 63])
+def test_a_seed_that_no_generator_takes_is_refused(seed: int) -> None:
+    with pytest.raises(ValueError, match=f"seed {seed}"):
+        plan(seed=seed)
 
 
 # The batch size

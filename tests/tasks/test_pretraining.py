@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import time
@@ -162,9 +163,7 @@ def test_killed_at_random_moments_and_resumed_is_exact(
         os.kill(process.pid, signal.SIGKILL)
         process.join()
         assert process.exitcode == -signal.SIGKILL
-    pretrain(
-        out=str(out), resume=True, micro_batch_size=3, workers=0, device="cpu"
-    )  # the rest from config.json
+    pretrain(out=str(out), resume=True)  # with the run's own options
     same_run(finished, out)
     assert checkpoint.load(out / "checkpoints", torch.device("cpu")).state["step"] == STEPS  # type: ignore[union-attr]
 
@@ -191,13 +190,13 @@ def test_asked_to_stop_saves_and_says_so(
     assert saved is not None
     assert 2 <= saved.state["step"] <= STEPS
     assert (out / "report.html").exists()
-    pretrain(out=str(out), resume=True, micro_batch_size=3, workers=0, device="cpu")
+    pretrain(out=str(out), resume=True)
     same_run(finished, out)
 
 
 def test_a_finished_run_resumes_to_itself(finished: Path, tmp_path: Path) -> None:
     before = (finished / "metrics.jsonl").read_bytes()
-    pretrain(out=str(finished), resume=True, device="cpu")
+    pretrain(out=str(finished), resume=True)
     assert (finished / "metrics.jsonl").read_bytes() == before
 
 
@@ -236,7 +235,9 @@ def _exit_codes(ranks: list[Any]) -> list[int]:
 def test_two_processes_compute_what_one_does(
     finished: Path, folder: Path, tmp_path: Path, two_processes: Callable[..., list[Any]]
 ) -> None:
-    ranks = two_processes({**TINY, "data": str(folder), "out": str(tmp_path / "two")})
+    shutil.copytree(finished, tmp_path / "two")  # none of which may be taken for theirs
+    options = {**TINY, "data": str(folder), "out": str(tmp_path / "two"), "overwrite": True}
+    ranks = two_processes(options)
     assert _exit_codes(ranks) == [0, 0]
     for ours, theirs in zip(lines(finished, "step"), lines(tmp_path / "two", "step"), strict=True):
         assert theirs["loss"] == pytest.approx(ours["loss"], rel=2e-5)
@@ -286,20 +287,46 @@ def start(folder: Path, tmp_path: Path) -> Callable[..., Path]:
         ({"statistics": "imagenet", "in_channels": 1}, "use data"),
         ({"patch_size": 24}, "patch_size 24|multiple"),
         ({"resume": True}, "no run to resume"),
-        ({"micro_batch_size": 0}, "micro batch size 0"),
-        ({"workers": -1}, "workers"),
+        ({"micro_batch_size": 0}, "micro_batch_size 0"),
+        ({"workers": -1}, "workers -1"),
+        ({"checkpoint_minutes": float("nan")}, "checkpoint_minutes nan"),
+        ({"checkpoint_minutes": -1.0}, "checkpoint_minutes -1"),
+        ({"seed": -1}, "seed -1"),
+        ({"image_size": "\u00b2"}, "HEIGHTxWIDTH"),
     ],
 )  # fmt: skip
 def test_bad_input_is_refused_in_words(
     start: Callable[..., Path], tmp_path: Path, options: dict[str, Any], words: str
 ) -> None:
-    with pytest.raises(ValueError, match=words):
-        start(**options)
+    for dry_run in (True, False):
+        with pytest.raises(ValueError, match=words):
+            start(**options, dry_run=dry_run)
+    assert not (tmp_path / "run").exists()
 
 
-def test_a_run_inside_its_data_is_refused(folder: Path) -> None:
-    with pytest.raises(ValueError, match="lies inside data"):
-        pretrain(data=str(folder), out=str(folder / "run"), **TINY)
+def test_bad_input_deletes_no_run(finished: Path, tmp_path: Path, folder: Path) -> None:
+    run = shutil.copytree(finished, tmp_path / "run")
+    before = (run / "metrics.jsonl").read_bytes()
+    with pytest.raises(ValueError, match="workers -1"):
+        pretrain(data=str(folder), out=str(run), overwrite=True, **{**TINY, "workers": -1})
+    (tmp_path / "list.txt").write_text("missing.png")
+    with pytest.raises(ValueError, match="missing"):
+        pretrain(data=str(tmp_path / "list.txt"), out=str(run), overwrite=True, batch_size=1)
+    assert (run / "metrics.jsonl").read_bytes() == before
+
+
+def test_a_run_inside_its_data_is_refused(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(folder)
+    for out in (folder / "run", tmp_path / "link" / "run"):
+        with pytest.raises(ValueError, match="lies inside data"):
+            pretrain(data=str(folder), out=str(out), **TINY)
+
+
+def test_a_home_folder_may_be_named_by_its_sign(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert pretrain(data=str(folder), out="~/run", dry_run=True, **TINY) == tmp_path / "run"
 
 
 def test_a_folder_without_images(start: Callable[..., Path], tmp_path: Path) -> None:
@@ -318,7 +345,48 @@ def test_a_run_is_never_written_over_by_accident(finished: Path, folder: Path) -
 
 def test_resuming_otherwise_names_every_difference(finished: Path, folder: Path) -> None:
     with pytest.raises(ValueError, match=r"(?s)mask_ratio.*0\.6.*0\.75.*seed.*0.*3"):
-        pretrain(out=str(finished), resume=True, mask_ratio=0.75, seed=3, device="cpu")
+        pretrain(out=str(finished), resume=True, mask_ratio=0.75, seed=3)
+
+
+def test_a_default_that_is_written_out_counts_as_much_as_anything_else(finished: Path) -> None:
+    with pytest.raises(ValueError, match=r"(?s)stem_stride.*image_size.*\[32, 48\].*\[224, 224\]"):
+        pretrain(out=str(finished), resume=True, image_size=224, stem_stride=4)
+    pretrain(out=str(finished), resume=True, mask_ratio=0.6, precision="auto", dry_run=True)
+
+
+def test_settings_are_named_before_what_they_lead_to(finished: Path) -> None:
+    with pytest.raises(ValueError, match=r"(?s)weight_decay.*0\.05.*0\.1"):
+        pretrain(out=str(finished), resume=True, set=(*TINY["set"], "weight_decay=0.1"))
+
+
+def test_a_resumed_run_says_what_makes_it_equal_up_to_rounding_only(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pretrain(out=str(finished), resume=True, micro_batch_size=8, dry_run=True)
+    assert "micro_batch_size 3 -> 8: equal" in capsys.readouterr().err
+    pretrain(out=str(finished), resume=True, workers=1, dry_run=True)
+    assert "rounding" not in capsys.readouterr().err
+
+
+def test_data_that_moved_are_the_same_data(finished: Path, folder: Path, tmp_path: Path) -> None:
+    moved = shutil.copytree(folder, tmp_path / "moved")
+    pretrain(out=str(finished), data=str(moved), resume=True, dry_run=True)
+    next(moved.rglob("*.png")).unlink()
+    with pytest.raises(ValueError, match=r"(?s)number of images: the run has 30, now 29"):
+        pretrain(out=str(finished), data=str(moved), resume=True, dry_run=True)
+
+
+def test_what_was_measured_is_kept_on_resuming(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {**TINY, "data": str(folder), "out": str(tmp_path / "run"), "epochs": 1}
+    pretrain(**options, statistics="data")
+
+    def never(*_: object) -> None:
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr("fcmae.tasks.pretraining.channel_statistics", never)
+    pretrain(out=str(tmp_path / "run"), resume=True)
 
 
 def test_resuming_on_other_files_is_refused(folder: Path, tmp_path: Path) -> None:
@@ -328,8 +396,8 @@ def test_resuming_on_other_files_is_refused(folder: Path, tmp_path: Path) -> Non
     options = {**TINY, "epochs": 1, "out": str(tmp_path / "run")}
     pretrain(data=str(data), **options)
     data.write_text("\n".join(names[1:17]))
-    with pytest.raises(ValueError, match="the files in the data folder"):
-        pretrain(out=str(tmp_path / "run"), resume=True, device="cpu")
+    with pytest.raises(ValueError, match="the files in the data: some were"):
+        pretrain(out=str(tmp_path / "run"), resume=True)
 
 
 def test_a_dry_run_touches_nothing(start: Callable[..., Path], tmp_path: Path) -> None:
@@ -354,8 +422,24 @@ def test_too_many_unreadable_files_stop_the_run(start: Callable[..., Path], tmp_
     data.mkdir()
     for i in range(10):
         (data / f"{i}.png").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"unreadable|can be read"):
+    with pytest.raises(ValueError, match=r"none of the 10 images .*\n.*0\.png: empty file"):
         start(data=str(data))
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_whole_list_of_unreadable_files_is_written(
+    start: Callable[..., Path], tmp_path: Path, folder: Path
+) -> None:
+    data = tmp_path / "list.txt"
+    names = sorted(str(path) for path in folder.rglob("*.png"))
+    for i in range(0, 40, 5):  # no more than the loader steps over
+        names[i:i] = [f"missing-{i + j}.png" for j in range(4)]
+    data.write_text("\n".join(names))
+    with pytest.raises(ValueError, match=r"(?s)unreadable, more than 5%.*all of them are named in"):
+        start(data=str(data), batch_size=60, micro_batch_size=60)
+    listed = json.loads((tmp_path / "run" / "unreadable.json").read_text())
+    assert len(listed) > 20
+    assert all(name.startswith("missing-") and reason == "missing" for name, reason in listed)
 
 
 def test_a_full_disk_leaves_the_checkpoint_before(
@@ -374,7 +458,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(
     with pytest.raises(OSError, match="make room and go on with --resume"):
         start(checkpoint_minutes=0.0)
     monkeypatch.undo()
-    pretrain(out=str(tmp_path / "run"), resume=True, micro_batch_size=3, workers=0, device="cpu")
+    pretrain(out=str(tmp_path / "run"), resume=True, checkpoint_minutes=5)
     same_run(finished, tmp_path / "run")
 
 
@@ -385,6 +469,10 @@ def test_a_loss_that_is_no_number_is_explained(start: Callable[..., Path], tmp_p
     assert found["layer"].startswith(("encoder", "decoder"))
     assert found["images"]
     assert found["step"] >= 1
+    kept = checkpoint.load(tmp_path / "run" / "checkpoints", torch.device("cpu"))
+    assert kept is not None
+    assert kept.state["step"] == found["step"]
+    assert all(value.isfinite().all() for value in kept.model.values())
 
 
 def test_one_and_thirteen_channels(folder: Path, tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def test_a_new_or_an_empty_folder_is_taken(tmp_path: Path, made: str) -> None:
 
 def test_a_run_that_died_before_it_wrote_anything_can_be_started_again(tmp_path: Path) -> None:
     with RunFolder(tmp_path, resume=False, overwrite=False):
-        pass
+        (tmp_path / "config.json.unfinished").write_text("{")  # not even this
     check(tmp_path, resume=False, overwrite=False)
 
 
@@ -153,6 +153,14 @@ def test_a_file_is_no_folder(tmp_path: Path, overwrite: bool) -> None:
     assert (tmp_path / "run").read_text() == "a file"
 
 
+def test_a_place_where_no_folder_can_be_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("a file")
+    with pytest.raises(
+        ValueError, match=r"out .*file/run cannot be written \(.*\): choose another"
+    ):
+        RunFolder(tmp_path / "file" / "run", resume=False, overwrite=False)
+
+
 def test_overwriting_removes_links_and_not_what_they_point_to(tmp_path: Path, run: Path) -> None:
     (tmp_path / "archive").mkdir()
     (tmp_path / "archive" / "precious.txt").write_text("precious")
@@ -229,7 +237,7 @@ def test_a_run_that_was_left_can_be_taken_at_once(run: Path) -> None:
 
 # Resuming with other settings
 
-DEFAULTS = {"seed": 0, "mask_ratio": 0.6, "image_size": 224, "set": (), "batch_size": None}
+LEFT_ALONE = {"seed": 0, "mask_ratio": 0.6, "image_size": 224, "set": (), "batch_size": None}
 STORED = {
     "seed": 3,
     "mask_ratio": 0.6,
@@ -240,42 +248,50 @@ STORED = {
 
 
 def test_options_that_are_not_given_come_from_the_run() -> None:
-    assert merge(DEFAULTS, DEFAULTS, STORED) == STORED
+    assert merge(LEFT_ALONE, [], STORED) == STORED
 
 
-def test_options_that_say_the_same_are_fine() -> None:
-    given = {**DEFAULTS, "seed": 3, "set": ("norm_pix=false",)}
-    assert merge(given, DEFAULTS, STORED) == STORED
+def test_options_that_are_given_count_even_where_they_are_the_default() -> None:
+    assert merge(LEFT_ALONE, ["seed", "set"], STORED) == {**STORED, "seed": 0, "set": ()}
 
 
-def test_every_option_that_differs_is_named_with_both_values() -> None:
-    given = {**DEFAULTS, "seed": 4, "image_size": 96, "set": ("norm_pix=true",)}
-    with pytest.raises(ValueError, match="cannot resume") as caught:
-        merge(given, DEFAULTS, STORED)
-    assert str(caught.value).splitlines()[1:-1] == [
-        "  seed: the run has 3, now 4",
-        "  image_size: the run has '160x96', now 96",
-        "  set: the run has ['norm_pix=false'], now ['norm_pix=true']",
-    ]
-
-
-def test_options_that_the_run_did_not_know_are_taken_as_given() -> None:
-    given, defaults = {**DEFAULTS, "new": 1}, {**DEFAULTS, "new": 0}
-    assert merge(given, defaults, STORED) == {**STORED, "new": 1}
+def test_options_that_the_run_did_not_know_are_taken_as_they_are() -> None:
+    assert merge({**LEFT_ALONE, "new": 1}, [], STORED) == {**STORED, "new": 1}
 
 
 def test_a_plan_that_is_the_same_is_resumed() -> None:
     compare({"image_size": (160, 96), "seed": 3}, {"image_size": [160, 96], "seed": 3, "old": 1})
 
 
+def test_what_does_not_decide_the_result_may_differ() -> None:
+    compare(
+        {"data": "/new/place", "departures": [{"because": "asked for"}], "seed": 3},
+        {"data": "/old/place", "departures": [], "seed": 3},
+    )
+
+
 def test_every_field_of_a_plan_that_differs_is_named() -> None:
-    plan = {"names": "b", "images": 31, "precision": "bf16", "seed": 3, "new": 1}
-    stored = {"names": "a", "images": 30, "precision": "fp32", "seed": 3}
+    plan = {
+        "names": "b",
+        "images": 31,
+        "precision": "bf16",
+        "seed": 3,
+        "new": 1,
+        "recipe": {"norm_pix": True, "weight_decay": 0.1},
+    }
+    stored = {
+        "names": "a",
+        "images": 30,
+        "precision": "fp32",
+        "seed": 3,
+        "recipe": {"norm_pix": True, "weight_decay": 0.05},
+    }
     with pytest.raises(ValueError, match="start another run") as caught:
         compare(plan, stored)
     assert str(caught.value).splitlines()[1:-1] == [
-        "  the files in the data folder: the run has 'a', now 'b'",
+        "  the files in the data: some were added, removed, renamed or sorted otherwise",
         "  the number of images: the run has 30, now 31",
         "  precision: the run has 'fp32', now 'bf16'",
         "  new: the run has None, now 1",
+        "  weight_decay: the run has 0.05, now 0.1",
     ]

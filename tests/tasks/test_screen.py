@@ -48,10 +48,10 @@ def plan(**options: Any) -> Plan:
             "epochs": 800,
             "seed": 0,
             "precision": "fp32",
-            "mean": (0.5, 0.5, 0.5),
-            "std": (0.25, 0.25, 0.25),
-            "checkpoint_blocks": False,
+            "mean": (0.485, 0.456, 0.406),
+            "std": (0.229, 0.224, 0.225),
             "assignments": (),
+            "given": (),
             **options,
         }
     )
@@ -83,7 +83,7 @@ def test_a_line_is_said_as_it_is(text: str, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_the_papers_run_is_announced_as_such(capsys: pytest.CaptureFixture[str]) -> None:
-    announce(plan(), [])
+    announce(plan(assignments=("decay_exempt=paper-code",)), [])
     assert capsys.readouterr().err.strip() == "Table 1, with no departure"
 
 
@@ -92,7 +92,7 @@ def test_every_departure_is_announced_in_one_line(capsys: pytest.CaptureFixture[
     line = capsys.readouterr().err.splitlines()[-1]
     assert line == (
         "Table 1; departs in: batch_size 4096 -> 64; training_epochs 800, 1600 -> 80; "
-        "image_size 224, 224 -> 160, 96; warmup_epochs 40 -> 4"
+        "image_size 224, 224 -> 160, 96; warmup_epochs 40 -> 4; decay_exempt paper-code -> fixed"
     )
 
 
@@ -122,6 +122,13 @@ def test_values_are_shown_as_one_would_write_them(value: object, text: str) -> N
 
 
 # The bar
+
+
+def test_only_the_process_that_writes_shows_a_bar(terminal: Callable[[bool], io.StringIO]) -> None:
+    written = terminal(True)
+    with progress_bar(shown=False) as bar:
+        bar.add_task("pre-training", total=13, figures="")
+    assert written.getvalue() == ""
 
 
 def run_bar() -> None:

@@ -84,7 +84,7 @@ def response_norm_is_alive(encoder: Encoder) -> Check:
     gamma = torch.cat(
         [module.gamma.flatten() for module in encoder.modules() if isinstance(module, GRN)]
     )
-    share = (gamma != 0).double().mean().item()
+    share = (gamma != 0).float().mean().item()
     why = "more than none; all zero means untrained, or a checkpoint wrongly renamed"
     return Check(name, share > 0, f"{share:.0%} of gamma is not zero", why)
 
@@ -170,7 +170,7 @@ def _difference_with_gradients(actual: Tensor, expected: Tensor, sources: list[T
 
 
 def _difference(actual: Tensor, expected: Tensor) -> float:
-    actual, expected = actual.double().cpu(), expected.double().cpu()
+    actual, expected = actual.cpu().double(), expected.cpu().double()
     return float((actual - expected).norm() / expected.norm())
 
 

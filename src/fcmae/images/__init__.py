@@ -12,7 +12,7 @@ from fcmae.images.order import Order, epoch_order
 from fcmae.images.sets import FolderSet, ImageSet, open_images
 from fcmae.images.statistics import IMAGENET_MEAN, IMAGENET_STD, channel_statistics
 from fcmae.images.transforms import centre_crop, random_resized_crop, sample_seed
-from fcmae.images.unreadable import Unreadable, Unreadables
+from fcmae.images.unreadable import TooManyUnreadable, Unreadable, Unreadables
 
 __all__ = [
     "EXTENSIONS",
@@ -22,6 +22,7 @@ __all__ = [
     "FolderSet",
     "ImageSet",
     "Order",
+    "TooManyUnreadable",
     "Unreadable",
     "Unreadables",
     "centre_crop",

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 from fcmae.images.order import Order
 from fcmae.images.sets import ImageSet
 from fcmae.images.transforms import centre_crop, random_resized_crop, sample_seed
-from fcmae.images.unreadable import TOLERATED, Unreadable, too_many
+from fcmae.images.unreadable import TOLERATED, TooManyUnreadable, Unreadable
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class BatchReader(Dataset[Batch | ValueError]):
             else:
                 unreadable |= tried
                 return self._crop(image, epoch, candidate), candidate
-        raise too_many(tried, length)
+        raise TooManyUnreadable(tried, length)
 
     def _crop(self, image: Tensor, epoch: int, index: int) -> Tensor:
         if self.crop_scale is None:

@@ -49,6 +49,6 @@ def channel_statistics(
         if value < CONSTANT:
             raise ValueError(
                 f"data: channel {channel} (counted from 0) is constant in {len(means)} images: "
-                "leave it out, or give mean and standard deviation"
+                "remove it from the images"
             )
     return tuple(mean.tolist()), tuple(std)

@@ -24,6 +24,27 @@ class Unreadable(Exception):
         return f"{self.path}: {self.reason}"
 
 
+class TooManyUnreadable(ValueError):
+    """So many files cannot be read that something else must be wrong.
+
+    Attributes:
+        reasons: by name of the file, all that are known.
+    """
+
+    def __init__(self, reasons: dict[str, str], total: int) -> None:
+        super().__init__(reasons, total)  # both in args: so that it can be pickled
+        self.reasons, self.total = reasons, total
+
+    def __str__(self) -> str:
+        listed = [f"  {name}: {reason}" for name, reason in list(self.reasons.items())[:SHOWN]]
+        if len(self.reasons) > SHOWN:
+            listed.append(f"  and {len(self.reasons) - SHOWN} more")
+        return (
+            f"data: {len(self.reasons)} of {self.total} files are unreadable, more than "
+            f"{TOLERATED:.0%}: repair or remove them, or correct the number of channels\n"
+        ) + "\n".join(listed)
+
+
 class Unreadables:
     """The distinct unreadable files of a run, as far as it has met them.
 
@@ -42,11 +63,11 @@ class Unreadables:
         """Take note of the (name, reason) pairs of a batch.
 
         Raises:
-            ValueError: once more than 5 % of the data set's files are unreadable.
+            TooManyUnreadable: once more than 5 % of the data set's files are unreadable.
         """
         self._reasons.update(unreadable)
         if len(self._reasons) > TOLERATED * self.total:
-            raise too_many(self._reasons, self.total)
+            raise TooManyUnreadable(self._reasons, self.total)
 
     def state(self) -> list[list[str]]:
         """The [name, reason] pairs, for a checkpoint (JSON)."""
@@ -55,14 +76,3 @@ class Unreadables:
     def restore(self, state: list[list[str]]) -> None:
         """Go on from what `state` returned."""
         self._reasons = dict(state)
-
-
-def too_many(reasons: dict[str, str], total: int) -> ValueError:
-    """The error that lists the first unreadable files of `total`."""
-    listed = [f"  {name}: {reason}" for name, reason in list(reasons.items())[:SHOWN]]
-    if len(reasons) > SHOWN:
-        listed.append(f"  and {len(reasons) - SHOWN} more")
-    return ValueError(
-        f"data: {len(reasons)} of {total} files are unreadable, more than {TOLERATED:.0%}: "
-        "repair or remove them, or correct the number of channels\n" + "\n".join(listed)
-    )

@@ -16,9 +16,8 @@ class Pretraining:
     crop_scale: tuple[float, float]  # of RandomResizedCrop, as shares of the area; authors' code
     horizontal_flip: float  # probability; authors' code, though Table 1 lists only the crop
     minimum_learning_rate: float  # at the end of the cosine; authors' code
-    decay_exempt: (
-        str  # "fixed": no decay of GRN and the mask token; "paper-code": only 1-D and biases
-    )
+    decay_exempt: str  # "paper-code": no decay of what is 1-D or a bias; authors' code
+    precision: str  # authors' code
 
 
 PRETRAINING = Pretraining(
@@ -31,5 +30,6 @@ PRETRAINING = Pretraining(
     crop_scale=(0.2, 1.0),
     horizontal_flip=0.5,
     minimum_learning_rate=0.0,
-    decay_exempt="fixed",
+    decay_exempt="paper-code",
+    precision="fp32",
 )

@@ -142,14 +142,10 @@ def _look(line: Mapping[str, object]) -> Look:
 def _read_timing(path: Path) -> Timing:
     table = _Table("step", "images_per_second", "waiting")
     seconds = memory = 0.0
-    before = 0.0
     for line in _lines(path):
         table.add(line)
         now = _number(line.get("seconds"))
-        if math.isfinite(now):
-            # A resumed run is a new process whose clock starts again.
-            seconds += now - before if now >= before else now
-            before = now
+        seconds = max(seconds, now) if math.isfinite(now) else seconds
         peak = _number(line.get("peak_memory"))
         memory = max(memory, peak) if math.isfinite(peak) else memory
     return Timing(**table.columns(), seconds=seconds, peak_memory=memory or math.nan)

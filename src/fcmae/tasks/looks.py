@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from PIL import Image
@@ -13,7 +13,7 @@ from fcmae.checkpoint import write_text
 from fcmae.encoder import Backbone
 from fcmae.images import ImageSet, Unreadable, centre_crop
 from fcmae.loss import denormalise, patchify, unpatchify
-from fcmae.masks import enlarge, random_mask
+from fcmae.masks import enlarge, patch_grid, random_mask
 
 NUM_IMAGES = 6
 COLUMNS = (0, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # shares of the epochs to look at
@@ -25,13 +25,19 @@ def epochs_to_look(epochs: int) -> set[int]:
     return {round(share * epochs) for share in COLUMNS}
 
 
+class Pictures(NamedTuple):
+    """The fixed images of a run."""
+
+    names: list[str]
+    images: list[Tensor]  # each [C, H, W] in 0..1
+
+
 class Looker:
     """Fixed images under fixed masks.
 
     Args:
         run: the run folder; pictures go to `reconstructions/`.
-        images: the data set; images are taken at even distances.
-        size: height and width of the pictures.
+        pictures: those to look at, as `choose` gives them.
         mean: of each channel, in 0..1.
         std: of each channel.
         mask_ratio: share of patches to mask.
@@ -42,9 +48,8 @@ class Looker:
     def __init__(
         self,
         run: Path,
-        images: ImageSet,
+        pictures: Pictures,
         *,
-        size: tuple[int, int],
         mean: tuple[float, ...],
         std: tuple[float, ...],
         mask_ratio: float,
@@ -55,11 +60,11 @@ class Looker:
         self.mean = torch.tensor(mean).view(1, -1, 1, 1)
         self.std = torch.tensor(std).view(1, -1, 1, 1)
         self.device, self.patch_size = device, patch_size
-        names, pictures = choose(images, len(mean), size)
-        self.names, self.pictures = names, torch.stack(pictures)  # [B, C, H, W] in 0..1
-        grid = (size[0] // patch_size, size[1] // patch_size)
+        self.names, self.pictures = pictures.names, torch.stack(pictures.images)  # [B, C, H, W]
+        height, width = self.pictures.shape[2:]
+        grid = patch_grid(height, width, patch_size)
         generator = torch.Generator().manual_seed(0)
-        self.mask = random_mask(len(names), grid, mask_ratio, generator)  # [B, h, w]
+        self.mask = random_mask(len(self.names), grid, mask_ratio, generator)  # [B, h, w]
 
     def look(self, model: Autoencoder, epoch: int) -> dict[str, Any]:
         """Write the pictures of this epoch; return what belongs into the metrics."""
@@ -99,25 +104,31 @@ class Looker:
             show(picture).save(self.folder / f"{name}-{index}.webp", quality=90)
 
 
-def choose(
-    images: ImageSet, channels: int, size: tuple[int, int]
-) -> tuple[list[str], list[Tensor]]:
-    """Readable images at even distances, as many as there are up to six: names and [C, H, W]."""
-    names, pictures = [], []
+def choose(images: ImageSet, channels: int, size: tuple[int, int]) -> Pictures:
+    """Readable images at even distances, as many as there are up to six, cropped to `size`.
+
+    Raises:
+        ValueError: if none of those tried can be read.
+    """
+    names: list[str] = []
+    pictures: list[Tensor] = []
+    reasons: list[str] = []
     wanted, free = min(NUM_IMAGES, len(images)), 0  # free: the first that was not tried yet
     for start in (i * len(images) // wanted for i in range(wanted)):
         for index in range(max(start, free), min(start + 5, len(images))):
             free = index + 1
             try:
                 picture = images.read(index, channels)
-            except Unreadable:
+            except Unreadable as error:
+                reasons.append(f"{images.name(index)}: {error.reason}")
                 continue
             names.append(images.name(index))
             pictures.append(centre_crop(picture, size))
             break
     if not pictures:
-        raise ValueError("data: none of the images tried can be read")
-    return names, pictures
+        listed = "\n  ".join(reasons[:3])
+        raise ValueError(f"data: none of the {len(reasons)} images tried can be read:\n  {listed}")
+    return Pictures(names, pictures)
 
 
 def show(picture: Tensor) -> Image.Image:
@@ -152,6 +163,6 @@ def diversity(backbone: Backbone, images: Tensor) -> dict[str, float]:
 
 def cosine_distance(x: Tensor) -> float:
     """Mean over channel pairs and images of (1 - cosine) / 2, for maps [B, H, W, C]."""
-    units = torch.nn.functional.normalize(x.double().flatten(1, 2), dim=1)  # [B, H*W, C]
+    units = torch.nn.functional.normalize(x.cpu().double().flatten(1, 2), dim=1)  # [B, H*W, C]
     cosine = units.sum(2).square().sum(1) / x.shape[3] ** 2  # [B]: mean over C x C pairs
     return ((1 - cosine) / 2).mean().item()

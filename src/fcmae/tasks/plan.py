@@ -5,12 +5,16 @@ The plan is what `config.json` stores, what `--dry-run` prints and what a resume
 
 import dataclasses
 import hashlib
+import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from fcmae.masks import num_visible
+from fcmae.images import IMAGENET_MEAN, IMAGENET_STD
+from fcmae.masks import check_patch_size, num_visible, patch_grid
 from fcmae.optim import scaled_learning_rate
 from fcmae.recipes import PRETRAINING, TABLE_1
+from fcmae.sizes import total_stride
 from fcmae.tasks.settings import Recipe, override
 
 PAPER = TABLE_1["A"]  # the table has one column for all sizes
@@ -48,7 +52,6 @@ class Plan:
     precision: str
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    checkpoint_blocks: bool
     recipe: Recipe
     departures: tuple[Departure, ...]
 
@@ -104,12 +107,17 @@ def settle(
     precision: str,
     mean: tuple[float, ...],
     std: tuple[float, ...],
-    checkpoint_blocks: bool,
     assignments: tuple[str, ...],
+    given: Collection[str],
 ) -> Plan:
-    """Check the options, fill in what was left open and list the departures from the paper."""
-    patch_size = check_patch_size(patch_size, stem_stride)
-    rows, columns = check_grid(image_size, patch_size)
+    """Check the options, fill in what was left open and list the departures from the paper.
+
+    `given` has the names of the options that a user chose, which is the reason for a departure.
+    """
+    patch_size = check_patch_size(patch_size, total_stride(stem_stride))
+    rows, columns = patch_grid(*image_size, patch_size)
+    if not 0 <= seed < 1 << 63:
+        raise ValueError(f"seed {seed}: a number from 0 to 2**63 - 1 is needed")
     if epochs < 1:
         raise ValueError(f"epochs {epochs}: at least 1 is needed")
     recipe = override(default_recipe(epochs), assignments)
@@ -117,7 +125,7 @@ def settle(
     plan = Plan(
         data=data,
         images=images,
-        names=hashlib.sha256("\n".join(names).encode()).hexdigest(),
+        names=hashlib.sha256(os.fsencode("\n".join(names))).hexdigest(),
         model=model,
         in_channels=in_channels,
         stem_stride=stem_stride,
@@ -132,7 +140,6 @@ def settle(
         precision=precision,
         mean=mean,
         std=std,
-        checkpoint_blocks=checkpoint_blocks,
         recipe=recipe,
         departures=(),
     )
@@ -143,40 +150,7 @@ def settle(
             f"batch size {plan.batch_size} is more than the {images} images in {data}: "
             f"lower it, to {default_batch_size(images)} say"
         )
-    return dataclasses.replace(
-        plan, departures=tuple(departures(plan, chosen=batch_size is not None))
-    )
-
-
-def check_patch_size(patch_size: int | None, stem_stride: int) -> int:
-    """The patch size, by default the total stride; refuses what no encoder can mask."""
-    if stem_stride not in (1, 2, 4):
-        raise ValueError(
-            f"stem_stride {stem_stride} is not supported: 4, or 1 or 2 for small images"
-        )
-    stride = 8 * stem_stride
-    if patch_size is None:
-        return stride
-    if patch_size < stride or patch_size % stride:
-        below = max(patch_size // stride, 1) * stride
-        raise ValueError(
-            f"patch_size {patch_size} is not a multiple of the total stride {stride} "
-            f"(8 x stem_stride {stem_stride}): try {below} or {below + stride}"
-        )
-    return patch_size
-
-
-def check_grid(image_size: tuple[int, int], patch_size: int) -> tuple[int, int]:
-    """Rows and columns of patches; refuses a size that does not divide, naming the nearest."""
-    for value in image_size:
-        if value < patch_size or value % patch_size:
-            below = value // patch_size * patch_size
-            nearest = " or ".join(str(n) for n in (below, below + patch_size) if n)
-            raise ValueError(
-                f"image size {image_size[0]}x{image_size[1]}: {value} is not a multiple of the "
-                f"patch size {patch_size}; the nearest: {nearest}"
-            )
-    return image_size[0] // patch_size, image_size[1] // patch_size
+    return dataclasses.replace(plan, departures=tuple(departures(plan, given)))
 
 
 def default_batch_size(images: int) -> int:
@@ -194,7 +168,7 @@ def default_recipe(epochs: int) -> Recipe:
         optimizer_momentum=PAPER.optimizer_momentum,
         warmup_epochs=float(min(PAPER.warmup_epochs, share * epochs)),
         minimum_learning_rate=PRETRAINING.minimum_learning_rate,
-        decay_exempt=PRETRAINING.decay_exempt,
+        decay_exempt="fixed",
         norm_pix=PRETRAINING.norm_pix,
         decoder_width=PRETRAINING.decoder_width,
         decoder_depth=PRETRAINING.decoder_depth,
@@ -226,23 +200,41 @@ def _check_recipe(recipe: Recipe, epochs: int) -> None:
             raise ValueError(f"{name} {getattr(recipe, name)} is not usable: it must be {wanted}")
 
 
-def departures(plan: Plan, *, chosen: bool) -> list[Departure]:
-    """Every field in which the plan is not the paper's, with the reason."""
-    asked, paper_recipe = "asked for", default_recipe(PAPER.training_epochs[0])
+# Why our own settings are not the paper's, where nobody asked for it.
+BECAUSE = {
+    "warmup_epochs": "the same share of the epochs",
+    "decay_exempt": "GRN's scales and the mask token are no weights to be kept small",
+}
+
+
+def departures(plan: Plan, given: Collection[str]) -> list[Departure]:
+    """Every field in which the plan is not the paper's or its authors' code's, with the reason."""
+    asked, authors = "asked for", dataclasses.asdict(default_recipe(PAPER.training_epochs[0]))
+    authors["decay_exempt"] = PRETRAINING.decay_exempt
     few = f"{plan.images} images: {plan.steps_per_epoch} steps an epoch"
+    imagenet = (plan.mean, plan.std) == (IMAGENET_MEAN, IMAGENET_STD)
     compared = [
-        ("batch_size", PAPER.batch_size, plan.batch_size, asked if chosen else few),
+        ("batch_size", PAPER.batch_size, plan.batch_size, asked if "batch_size" in given else few),
         ("training_epochs", PAPER.training_epochs, plan.epochs, asked),
         ("image_size", (PRETRAINING.image_size,) * 2, plan.image_size, asked),
+        ("in_channels", 3, plan.in_channels, asked),
+        ("statistics", "imagenet", "imagenet" if imagenet else "data", asked),
         ("mask_size", PRETRAINING.mask_size, plan.patch_size, asked),
         ("mask_ratio", PRETRAINING.mask_ratio, plan.mask_ratio, asked),
         ("stem_stride", 4, plan.stem_stride, asked),
+        (
+            "precision",
+            PRETRAINING.precision,
+            plan.precision,
+            asked if "precision" in given else "the hardware has it, and is faster",
+        ),
     ]
     own = default_recipe(plan.epochs)
     for field in dataclasses.fields(plan.recipe):
         value = getattr(plan.recipe, field.name)
-        because = "the same share of the epochs" if value == getattr(own, field.name) else asked
-        compared.append((field.name, getattr(paper_recipe, field.name), value, because))
+        left_alone = value == getattr(own, field.name) and field.name in BECAUSE
+        because = BECAUSE[field.name] if left_alone else asked
+        compared.append((field.name, authors[field.name], value, because))
     return [
         Departure(field, table, run, because)
         for field, table, run, because in compared

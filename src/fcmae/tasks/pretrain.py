@@ -1,9 +1,11 @@
 """Pre-training, from a folder of images to an encoder and a report (section 3, Table 1)."""
 
-import inspect
 from pathlib import Path
 
+from fcmae.tasks.given import with_given
 
+
+@with_given
 def pretrain(
     *,
     out: str,
@@ -28,6 +30,7 @@ def pretrain(
     dry_run: bool = False,
     resume: bool = False,
     overwrite: bool = False,
+    given: frozenset[str] = frozenset(),
 ) -> Path:
     """Pre-train a ConvNeXt on unlabelled images by reconstructing what is masked.
 
@@ -60,10 +63,14 @@ def pretrain(
             gradient is accumulated up to the batch size. Default: 64.
         checkpoint_blocks: recompute blocks in the backward pass: less memory, a third more time.
         checkpoint_minutes: minutes between checkpoints.
-        workers: processes that read images, for each device. Default: the cores, at most 8.
+        workers: processes that read images, for each device. Default: 1 on the CPU, which trains
+            with the others; else the cores, at most 8.
         dry_run: say what would be done, and do nothing.
-        resume: go on with the run in `out`.
+        resume: go on with the run in `out`, with its options. Those that say where and how may be
+            given anew (device, micro_batch_size, checkpoint_blocks, checkpoint_minutes, workers;
+            data, if the folder moved); any other must be as it was.
         overwrite: delete the run in `out` first.
+        given: set by whom it is called, not by you.
 
     Returns:
         The run folder.
@@ -74,7 +81,7 @@ def pretrain(
         RuntimeError: if the loss stops being a number, naming step, images and layer.
     """
     options = dict(locals())
-    defaults = {name: p.default for name, p in inspect.signature(pretrain).parameters.items()}
+    options.pop("given")
     from fcmae.tasks.pretraining import start  # torch takes seconds to import: not for --help
 
-    return start(options, defaults)
+    return start(options, given)

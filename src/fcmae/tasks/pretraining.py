@@ -1,10 +1,13 @@
 """What `pretrain` does once its options are known: settle the plan, take the folder, run."""
 
 import datetime
+import functools
+import math
 import os
 import platform
 import shlex
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -17,77 +20,112 @@ from fcmae.images import IMAGENET_MEAN, IMAGENET_STD, ImageSet, channel_statisti
 from fcmae.sizes import size_of
 from fcmae.tasks import run_folder
 from fcmae.tasks.interrupt import Interrupt
+from fcmae.tasks.looks import choose
 from fcmae.tasks.plan import Plan, settle
 from fcmae.tasks.pretraining_run import Pace, PretrainingRun
-from fcmae.tasks.screen import announce, shown
+from fcmae.tasks.screen import announce, say, shown
 
-# Options that a resumed run may have otherwise: they say where and how, not what is computed.
-NOT_THE_PLAN = {
-    "out", "device", "micro_batch_size", "checkpoint_minutes", "workers", "dry_run", "resume",
-    "overwrite",
-}  # fmt: skip
+# Options that a resumed run does not take from the run: they are about this start of it alone.
+OF_THIS_START = {"out", "dry_run", "resume", "overwrite"}
 
 
-def start(options: dict[str, Any], defaults: dict[str, Any]) -> Path:
-    """Run `pretrain` with these options; `defaults` tells which of them were left alone."""
-    out = Path(options["out"]).absolute()
+def start(options: dict[str, Any], given: Collection[str]) -> Path:
+    """Run `pretrain` with these options, of which those named in `given` were written out."""
+    out = Path(options["out"]).expanduser().absolute()
     first = int(os.environ.get("RANK", "0")) == 0
     if first:
         run_folder.check(out, resume=options["resume"], overwrite=options["overwrite"])
     stored = run_folder.read_config(out) if options["resume"] else None
-    options |= complete(options, defaults, stored)
-    if out.is_relative_to(options["data"]):
-        raise ValueError(
-            f"out {out} lies inside data {options['data']}: the run's own pictures would be taken "
-            "for images; choose a folder outside"
-        )
+    options = complete(options, given, stored)
+    refuse_inside(out, options["data"])
     size_of(options["model"])  # an unknown model is said before images are read
     device = choose_device(options["device"])
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
     images = open_images(options["data"])
-    plan = make_plan(options, images, choose_precision(options["precision"], device))
+    plan = make_plan(options, given, images, device, stored and stored["plan"])
+    pace = make_pace(options, plan.batch_size, device, processes)
+    pictures = choose(images, plan.in_channels, plan.image_size) if first else None
     if stored is not None:
         run_folder.compare(plan.as_dict(), stored["plan"])
     if first:
         announce(plan, details(plan, str(device)))
+        if stored is not None:
+            warn_of_rounding(stored, options, device, processes)
     if options["dry_run"]:
         return out
-    with take_place(options["device"], options["precision"]) as place, Interrupt() as interrupt:
-        pace = make_pace(options, plan, place.processes)
+    with take_place(device, plan.precision) as place, Interrupt() as interrupt:
+        run = functools.partial(
+            PretrainingRun,
+            out,
+            plan,
+            images,
+            pictures,
+            place,
+            pace,
+            interrupt,
+            resumed=bool(stored),
+        )
         if not place.first:
-            PretrainingRun(out, plan, images, place, pace, interrupt).run()
+            run().run()
             return out
         resume, overwrite = options["resume"], options["overwrite"]
         with run_folder.RunFolder(out, resume=resume, overwrite=overwrite) as folder:
             if stored is None:
-                config = describe(options, plan, str(device), place.processes)
-                folder.write_config(config)
-            PretrainingRun(out, plan, images, place, pace, interrupt).run()
+                folder.write_config(describe(options, plan, str(device), processes))
+            run().run()
     return out
 
 
 def complete(
-    options: dict[str, Any], defaults: dict[str, Any], stored: dict[str, Any] | None
+    options: dict[str, Any], given: Collection[str], stored: dict[str, Any] | None
 ) -> dict[str, Any]:
-    """The options that decide the run: as given, or as a resumed run has stored them."""
-    deciding = {name: value for name, value in options.items() if name not in NOT_THE_PLAN}
-    if deciding["data"] not in (None, "sample"):
-        deciding["data"] = str(Path(deciding["data"]).expanduser().absolute())
+    """The options with the data's whole path, and with those that a resumed run has stored."""
+    data = options["data"]
+    if data not in (None, "sample"):
+        options = options | {"data": str(Path(data).expanduser().absolute())}
     if stored is not None:
-        return run_folder.merge(deciding, defaults, stored["options"])
-    if deciding["data"] is None:
+        return run_folder.merge(options, given, stored["options"])
+    if data is None:
         raise ValueError("data is missing: give --data, a folder of images, a .txt file or sample")
-    return deciding
+    return options
 
 
-def make_plan(options: dict[str, Any], images: ImageSet, precision: str) -> Plan:
-    """The plan that these options come to for these images."""
-    mean, std = normalisation(options["statistics"], options["in_channels"], images)
+def refuse_inside(out: Path, data: str) -> None:
+    """Refuse a run folder in the folder of images, by whatever links."""
+    if data != "sample" and out.resolve().is_relative_to(Path(data).resolve()):
+        raise ValueError(
+            f"out {out} lies inside data {data}: the run's own pictures would be taken for "
+            "images; choose a folder outside"
+        )
+
+
+def make_plan(
+    options: dict[str, Any],
+    given: Collection[str],
+    images: ImageSet,
+    device: torch.device,
+    stored: dict[str, Any] | None,
+) -> Plan:
+    """The plan that these options come to for these images.
+
+    What was measured or found out when a run began is kept when it is resumed: measuring again
+    could differ in the last bit.
+    """
+    channels, statistics = options["in_channels"], options["statistics"]
+    if stored is None or "statistics" in given:
+        mean, std = normalisation(statistics, channels, images)
+    else:
+        mean, std = tuple(stored["mean"]), tuple(stored["std"])
+    if stored is None or "precision" in given:
+        precision = choose_precision(options["precision"], device)
+    else:
+        precision = stored["precision"]
     return settle(
         data=options["data"],
         images=len(images),
         names=[images.name(index) for index in range(len(images))],
         model=options["model"],
-        in_channels=options["in_channels"],
+        in_channels=channels,
         stem_stride=options["stem_stride"],
         patch_size=options["patch_size"],
         image_size=parse_image_size(options["image_size"]),
@@ -98,26 +136,61 @@ def make_plan(options: dict[str, Any], images: ImageSet, precision: str) -> Plan
         precision=precision,
         mean=mean,
         std=std,
-        checkpoint_blocks=options["checkpoint_blocks"],
         assignments=tuple(options["set"]),
+        given=given,
     )
 
 
-def make_pace(options: dict[str, Any], plan: Plan, processes: int) -> Pace:
+def make_pace(
+    options: dict[str, Any], batch_size: int, device: torch.device, processes: int
+) -> Pace:
     """How the work is cut up, which does not decide what comes out."""
-    if plan.batch_size % processes:
+    if batch_size % processes:
         raise ValueError(
-            f"batch size {plan.batch_size} cannot be shared equally by {processes} processes"
+            f"batch size {batch_size} cannot be shared equally by {processes} processes"
         )
-    local = plan.batch_size // processes
-    micro = options["micro_batch_size"]
+    micro, workers, minutes = (
+        options[name] for name in ("micro_batch_size", "workers", "checkpoint_minutes")
+    )
     if micro is not None and micro < 1:
-        raise ValueError(f"micro batch size {micro}: at least 1 is needed")
-    workers = options["workers"]
+        raise ValueError(f"micro_batch_size {micro}: at least 1 is needed")
+    if workers is not None and workers < 0:
+        raise ValueError(f"workers {workers}: 0 or more is needed; 0 reads in the same process")
+    if not 0 <= minutes < math.inf:
+        raise ValueError(f"checkpoint_minutes {minutes}: 0 or more is needed")
     if workers is None:
-        on_cpu = choose_device(options["device"]).type == "cpu"
+        on_cpu = device.type == "cpu"
         workers = 1 if on_cpu else min(8, max((os.cpu_count() or 1) // processes, 1))
-    return Pace(local, min(micro or 64, local), workers, 60 * options["checkpoint_minutes"])
+    local = batch_size // processes
+    return Pace(
+        local_batch_size=local,
+        micro_batch_size=min(micro or 64, local),
+        checkpoint_blocks=options["checkpoint_blocks"],
+        workers=workers,
+        seconds_between_checkpoints=60 * minutes,
+    )
+
+
+def warn_of_rounding(
+    stored: dict[str, Any], options: dict[str, Any], device: torch.device, processes: int
+) -> None:
+    """Say so when a run is resumed in a way in which sums are taken in another order."""
+    changes = [
+        (name, before, now)
+        for name, before, now in (
+            ("device", stored["device"].partition(":")[0], device.type),
+            ("processes", stored["processes"], processes),
+            (
+                "micro_batch_size",
+                stored["options"].get("micro_batch_size"),
+                options["micro_batch_size"],
+            ),
+        )
+        if before != now
+    ]
+    if changes:
+        changed = "; ".join(f"{name} {before} -> {now}" for name, before, now in changes)
+        say(f"resumed with {changed}: equal to the run without it up to rounding, not to the bit")
 
 
 def normalisation(
@@ -138,7 +211,7 @@ def normalisation(
 def parse_image_size(image_size: int | str) -> tuple[int, int]:
     """224 -> (224, 224); "160x96" -> height 160, width 96."""
     numbers = str(image_size).lower().split("x")
-    if len(numbers) > 2 or not all(number.strip().isdigit() for number in numbers):
+    if len(numbers) > 2 or not all(number.strip().isdecimal() for number in numbers):
         raise ValueError(
             f"image size {image_size!r} is not a number or HEIGHTxWIDTH, like 224 or 160x96"
         )
@@ -217,7 +290,7 @@ def describe(options: dict[str, Any], plan: Plan, device: str, processes: int) -
             "torch": torch.__version__,
             "python": platform.python_version(),
         },
-        "options": {name: value for name, value in options.items() if name not in NOT_THE_PLAN},
+        "options": {name: value for name, value in options.items() if name not in OF_THIS_START},
         "plan": settled,
     }
 

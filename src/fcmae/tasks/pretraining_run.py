@@ -19,13 +19,21 @@ from fcmae import checkpoint
 from fcmae.autoencoder import Output, create_autoencoder
 from fcmae.devices import Place
 from fcmae.engine import NonFiniteError, Step, optimise
-from fcmae.images import Batch, ImageSet, Order, Unreadables, load, sample_seed
+from fcmae.images import (
+    Batch,
+    ImageSet,
+    Order,
+    TooManyUnreadable,
+    Unreadables,
+    load,
+    sample_seed,
+)
 from fcmae.journal import Journal
 from fcmae.masks import random_mask
 from fcmae.optim import learning_rate, parameter_groups
 from fcmae.report import write_report
 from fcmae.tasks.interrupt import Interrupt, Interrupted
-from fcmae.tasks.looks import Looker, epochs_to_look
+from fcmae.tasks.looks import Looker, Pictures, epochs_to_look
 from fcmae.tasks.nonfinite import diagnose
 from fcmae.tasks.plan import Plan
 from fcmae.tasks.screen import progress_bar, say
@@ -37,21 +45,36 @@ class Pace:
 
     local_batch_size: int  # images of a step in this process
     micro_batch_size: int  # images at a time
+    checkpoint_blocks: bool  # recompute them in the backward pass
     workers: int
     seconds_between_checkpoints: float
 
 
 class PretrainingRun:
-    """Everything that a run holds while it runs."""
+    """Everything that a run holds while it runs.
+
+    Args:
+        out: the run folder.
+        plan: what to compute.
+        images: the data.
+        pictures: those to look at as the run goes on; None in processes that write nothing.
+        place: device and processes.
+        pace: how the work is cut up.
+        interrupt: says when to stop.
+        resumed: whether to go on from the last checkpoint, if there is one.
+    """
 
     def __init__(
         self,
         out: Path,
         plan: Plan,
         images: ImageSet,
+        pictures: Pictures | None,
         place: Place,
         pace: Pace,
         interrupt: Interrupt,
+        *,
+        resumed: bool,
     ) -> None:
         self.out, self.plan, self.images = out, plan, images
         self.place, self.pace, self.interrupt = place, pace, interrupt
@@ -65,7 +88,7 @@ class PretrainingRun:
             decoder_depth=plan.recipe.decoder_depth,
             norm_pix=plan.recipe.norm_pix,
         ).to(place.device)
-        self.model.encoder.checkpoint_blocks = plan.checkpoint_blocks
+        self.model.encoder.checkpoint_blocks = pace.checkpoint_blocks
         groups = parameter_groups(
             self.model, plan.recipe.weight_decay, exempt=plan.recipe.decay_exempt
         )
@@ -81,12 +104,12 @@ class PretrainingRun:
         self.window = self.epoch = (0.0, 0)  # summed loss and steps since the last line of each
         self.unreadables = Unreadables(len(images))
         self.masks: tuple[int, Tensor] | None = None  # of the step being computed
+        self.resumed = resumed
         self.looker = None
-        if place.first:
+        if pictures is not None:
             self.looker = Looker(
                 out,
-                images,
-                size=plan.image_size,
+                pictures,
                 mean=plan.mean,
                 std=plan.std,
                 mask_ratio=plan.mask_ratio,
@@ -96,17 +119,19 @@ class PretrainingRun:
 
     def run(self) -> None:
         """To the end of the plan, or to an interruption."""
-        resumed_at = self.restore()
-        self.saved = self.started = time.monotonic()
+        resumed_at = self.restore() if self.resumed else -1
+        self.saved = time.monotonic()
         with Journal(self.out, resumed_at) if self.place.first else _Silence() as journal:
+            self.started = self.saved - journal.seconds
             if resumed_at < 0:
                 self.look(journal, epoch=0)
-            with progress_bar() as bar:
+            with progress_bar(shown=self.place.first) as bar:
                 task = bar.add_task(
                     "pre-training", total=self.plan.steps, completed=self.step, figures=""
                 )
                 self.optimise(journal, bar, task)
-        if self.interrupt.received or self.step < self.plan.steps:
+        if self.step < self.plan.steps:  # in every process: they agree on when to stop
+            self.share_unreadables()
             self.save()
             if self.place.first:
                 report = write_report(self.out)
@@ -118,6 +143,8 @@ class PretrainingRun:
             # Without a signal of its own, another of the processes had one.
             raise Interrupted(self.interrupt.received or signal.SIGTERM)
         self.finish()
+        if self.interrupt.received:  # too late to stop anything
+            raise Interrupted(self.interrupt.received)
 
     def optimise(self, journal: "Journal | _Silence", bar: Progress, task: TaskID) -> None:
         """Step by step, keeping the books in between."""
@@ -147,7 +174,12 @@ class PretrainingRun:
                 )
                 bar.update(task, completed=step.number, figures=figures)
         except NonFiniteError as error:
+            self.save()  # the weights are still those before the step
             raise RuntimeError(self.explain(error)) from error
+        except TooManyUnreadable as error:
+            path = self.out / "unreadable.json"
+            checkpoint.write_text(path, json.dumps(list(error.reasons.items())))
+            raise ValueError(f"{error}\nall of them are named in {path}") from error
         except torch.OutOfMemoryError as error:
             raise RuntimeError(
                 f"out of memory with {self.pace.micro_batch_size} images at a time: lower "
@@ -218,13 +250,13 @@ class PretrainingRun:
         self.epoch = (self.epoch[0] + step.loss, self.epoch[1] + 1)
         timing.add(step)
         if step.number % self.plan.log_every == 0 or step.number == self.plan.steps:
+            self.share_unreadables()
             journal.metrics(self.step_line(step))
             journal.timing(timing.line(step, self.plan.batch_size, self.started, self.place))
             self.window = (0.0, 0)
         epoch, within = divmod(step.number, self.plan.steps_per_epoch)
         looked = False
         if within == 0:
-            self.share_unreadables()
             loss = self.epoch[0] / self.epoch[1]
             journal.metrics({"kind": "epoch", "step": step.number, "epoch": epoch, "loss": loss})
             self.epoch = (0.0, 0)
@@ -289,13 +321,19 @@ class PretrainingRun:
                 "epoch": self.epoch,
                 "unreadable": self.unreadables.state(),
             }
+            folder = self.out / "checkpoints"
             try:
-                checkpoint.save(self.out / "checkpoints", self.model, self.optimizer, state)
+                checkpoint.save(folder, self.model, self.optimizer, state)
                 self.save_weights()
             except OSError as error:
+                kept = (
+                    "The checkpoint before it is whole"
+                    if checkpoint.exists(folder)
+                    else ("There is no checkpoint before it")
+                )
                 raise OSError(
-                    f"step {self.step} cannot be saved ({error}). The checkpoint before it is "
-                    f"whole: make room and go on with --resume --out {self.out}"
+                    f"step {self.step} cannot be saved ({error}). {kept}: make room and go on with "
+                    f"--resume --out {self.out}"
                 ) from error
         self.saved = time.monotonic()
 
@@ -335,7 +373,8 @@ class PretrainingRun:
                 output: Output = self.model(images, mask)
                 return output.loss
 
-        found = {"step": error.step, "what": str(error), **diagnose(self.model, parts, loss)}
+        causes = self.join(diagnose(self.model, parts, loss))
+        found = {"step": error.step, "what": str(error), **causes}
         path = self.out / "non_finite.json"
         if self.place.first:
             checkpoint.write_text(path, json.dumps(found, indent=2) + "\n")
@@ -344,9 +383,22 @@ class PretrainingRun:
         layer = found["layer"] or "none, the gradient overflowed"
         return (
             f"{error}; first layer that is not finite: {layer}; images: {names}{more} (all in "
-            f"{path}). The weights before this step are kept. Lower the learning rate "
-            "(--set base_learning_rate=...), use --precision fp32, or look at these images."
+            f"{path}). The weights before this step are kept in {self.out / 'checkpoints'}. Look "
+            "at these images, or start again with a lower learning rate "
+            "(--set base_learning_rate=...) or --precision fp32."
         )
+
+    def join(self, found: dict[str, Any]) -> dict[str, Any]:
+        """What all processes found, each in its own images."""
+        if self.place.processes == 1:
+            return found
+        everyone: list[dict[str, Any]] = [{} for _ in range(self.place.processes)]
+        dist.all_gather_object(everyone, found)
+        layers = [part["layer"] for part in everyone if part["layer"] is not None]
+        return {
+            "layer": layers[0] if layers else None,
+            "images": [name for part in everyone for name in part["images"]],
+        }
 
 
 MASKS = 1 << 40  # sets the masks' seeds apart from the crops', whose index is that of an image
@@ -377,6 +429,8 @@ class _Timing:
 
 class _Silence:
     """The journal of a process that writes nothing."""
+
+    seconds = 0.0
 
     def metrics(self, line: dict[str, Any]) -> None: ...
     def timing(self, line: dict[str, Any]) -> None: ...

@@ -1,7 +1,9 @@
 """The run folder: one writer, nothing lost, and a resumed run that is the run it resumes."""
 
+import errno
 import json
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from filelock import FileLock, Timeout
 from fcmae.checkpoint import write_text
 
 CONFIG, LOCK = "config.json", ".lock"
+OURS = {LOCK, CONFIG + ".unfinished"}  # what a start that was killed at once may leave
 WRITTEN = {"options", "plan"}  # what resuming reads; other programs have a config.json too
 
 
@@ -29,15 +32,21 @@ class RunFolder:
     def __init__(self, path: Path, *, resume: bool, overwrite: bool) -> None:
         self.path = path
         check(path, resume=resume, overwrite=overwrite)
-        path.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(path / LOCK)
         try:
+            path.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
         except Timeout:
             raise ValueError(
                 f"out {path}: another process is writing this run; wait for it, stop it, or choose "
                 "another folder"
             ) from None
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise
+            raise ValueError(
+                f"out {path} cannot be written ({error.strerror}): choose another folder"
+            ) from error
         if overwrite:
             # The configuration goes last: as long as it is there, this can be started again.
             for entry in sorted(path.iterdir(), key=lambda entry: entry.name == CONFIG):
@@ -63,7 +72,7 @@ def check(path: Path, *, resume: bool, overwrite: bool) -> None:
     if path.exists() and not path.is_dir():
         raise ValueError(f"out {path} is a file: give a folder")
     is_run = (path / CONFIG).exists() and read_config(path).keys() >= WRITTEN
-    entries = [entry for entry in path.iterdir() if entry.name != LOCK] if path.exists() else []
+    entries = [e for e in path.iterdir() if e.name not in OURS] if path.exists() else []
     if resume and not is_run:
         raise ValueError(f"out {path} holds no run to resume: leave --resume out to start one")
     if entries and not is_run:
@@ -86,41 +95,41 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def merge(
-    given: dict[str, Any], defaults: dict[str, Any], stored: dict[str, Any]
+    options: dict[str, Any], given: Collection[str], stored: dict[str, Any]
 ) -> dict[str, Any]:
-    """Options of a resumed run: the stored ones, unless one is given that says otherwise.
+    """Options of a resumed run: those that were given, and of the others the stored ones.
 
-    Raises:
-        ValueError: naming each option that was given and differs.
+    Whether what was given is what the run has, shows when the plans are compared.
     """
-    given = json.loads(json.dumps(given))  # as it would be after storing: lists for tuples
-    defaults = json.loads(json.dumps({name: defaults[name] for name in given}))
-    differing = [
-        f"  {name}: the run has {stored[name]!r}, now {value!r}"
-        for name, value in given.items()
-        if name in stored and value not in (defaults[name], stored[name])
-    ]
-    if differing:
-        raise ValueError(differ(differing))
-    return {name: stored.get(name, value) for name, value in given.items()}
+    return {name: options[name] for name in options if name not in stored or name in given} | {
+        name: value for name, value in stored.items() if name not in given
+    }
 
 
 def compare(plan: dict[str, Any], stored: dict[str, Any]) -> None:
-    """Refuse to resume under a plan that is no longer the stored one, naming each field."""
-    plan = json.loads(json.dumps(plan))
-    words = {"names": "the files in the data folder", "images": "the number of images"}
-    differing = [
-        f"  {words.get(name, name)}: the run has {stored.get(name)!r}, now {value!r}"
-        for name, value in plan.items()
-        if stored.get(name) != value
-    ]
+    """Refuse to resume under a plan that is no longer the stored one, naming each field.
+
+    The data may have moved, as long as the files in them have the same names. Departures follow
+    from the rest.
+    """
+    now, before = (_flat(json.loads(json.dumps(fields))) for fields in (plan, stored))
+    differing = [name for name in now if now[name] != before.get(name)]
     if differing:
-        raise ValueError(differ(differing))
+        lines = "\n".join(_difference(name, before.get(name), now[name]) for name in differing)
+        raise ValueError(
+            f"cannot resume with settings that differ from the run's:\n{lines}\n"
+            "leave them out to resume, or start another run"
+        )
 
 
-def differ(lines: list[str]) -> str:
-    """The message for settings that are not those of the run."""
-    return (
-        "cannot resume with settings that differ from the run's:\n" + "\n".join(lines) + "\n"
-        "leave them out to resume, or start another run"
-    )
+def _flat(plan: dict[str, Any]) -> dict[str, Any]:
+    fields = {name: value for name, value in plan.items() if name not in {"data", "departures"}}
+    recipe: dict[str, Any] = fields.pop("recipe", {})
+    return fields | recipe
+
+
+def _difference(name: str, before: object, now: object) -> str:
+    if name == "names":
+        return "  the files in the data: some were added, removed, renamed or sorted otherwise"
+    name = "the number of images" if name == "images" else name
+    return f"  {name}: the run has {before!r}, now {now!r}"

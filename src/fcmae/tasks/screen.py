@@ -20,6 +20,8 @@ def say(text: str) -> None:
 def announce(plan: Plan, details: Iterable[tuple[str, str]]) -> None:
     """The plan, and what it departs from, before anything is done."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column()
+    table.add_column(overflow="fold")  # a long path is shown whole
     for name, value in details:
         table.add_row(Text(name, style="dim"), Text(value))
     console.print(table)
@@ -36,7 +38,7 @@ def shown(value: object) -> str:
     return str(value)
 
 
-def progress_bar() -> Progress:
+def progress_bar(*, shown: bool = True) -> Progress:
     """Steps done, loss, images a second and time left; hidden where no one watches."""
     return Progress(
         TextColumn("[bold]{task.description}"),
@@ -45,6 +47,6 @@ def progress_bar() -> Progress:
         TextColumn("{task.fields[figures]}"),
         TimeRemainingColumn(),
         console=console,
-        disable=not console.is_terminal,
+        disable=not (shown and console.is_terminal),
         transient=True,
     )

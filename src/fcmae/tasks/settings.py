@@ -54,7 +54,7 @@ def _parse(name: str, text: str, before: object) -> object:
     wanted = f"--set {name}={text}: a value like {before!r} is needed"
     try:
         value = ast.literal_eval(text.capitalize() if text in ("true", "false") else text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         raise ValueError(wanted) from None
     if isinstance(before, tuple):
         pair = isinstance(value, tuple | list) and len(value) == len(before)
