@@ -135,9 +135,9 @@ def save_tensors(
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
+    """Write a text file whole or not at all, in UTF-8; of odd file names what is not is escaped."""
     temporary = path.with_name(path.name + ".unfinished")
-    temporary.write_text(text)
+    temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
     replace(temporary, path)
 
 

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,33 @@ def test_links_are_followed_and_cycles_end(tmp_path: Path) -> None:
     (tmp_path / "data/link").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere/back").symlink_to(tmp_path / "data")
     assert listed(tmp_path / "data") == ["b.jpg", "link/a.jpg"]
+
+
+def test_a_text_file_may_begin_with_the_mark_of_utf_8(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("été.png", encoding="utf-8-sig")
+    assert list_images(tmp_path / "list.txt") == [tmp_path / "été.png"]
+
+
+def test_a_text_file_of_another_encoding_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("été.png", encoding="latin-1")
+    with pytest.raises(ValueError, match=r"list\.txt' is not UTF-8 text .*byte 0.*: save it as"):
+        list_images(tmp_path / "list.txt")
+
+
+def test_a_folder_that_cannot_be_read_is_not_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(tmp_path, "a.png", "locked/b.png")
+    scandir = os.scandir
+
+    def guarded(path: str) -> object:
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    with pytest.raises(ValueError, match=r"locked' cannot be read \(Permission denied\)"):
+        list_images(tmp_path)
 
 
 def test_text_file_keeps_its_order(tmp_path: Path) -> None:

@@ -71,6 +71,28 @@ def test_alpha_of_16_bits_is_composited(tmp_path: Path) -> None:
     assert torch.equal(decode(tmp_path / "a.tif", 4), EXPECTED[:4])
 
 
+def test_colours_that_were_multiplied_by_alpha_are_not_multiplied_twice(tmp_path: Path) -> None:
+    colours, alpha = EXPECTED[:3], EXPECTED[3:4].clone()
+    alpha[:, 0, :2] = 0
+    stored = torch.cat([colours * alpha, alpha]).mul(65535).round()
+    rgba = np.moveaxis(stored.numpy().astype(np.uint16), 0, -1)
+    tifffile.imwrite(tmp_path / "a.tif", rgba, photometric="rgb", extrasamples=["assocalpha"])
+    over_white = colours * alpha + (1 - alpha)
+    torch.testing.assert_close(decode(tmp_path / "a.tif", 3), over_white, rtol=0, atol=2e-5)
+    kept = decode(tmp_path / "a.tif", 4)
+    assert torch.equal(kept[3], stored[3] / 65535)
+    solid = (alpha > 0.1).expand_as(colours)  # below, there is little left to restore
+    torch.testing.assert_close(kept[:3][solid], colours[solid], rtol=0, atol=2e-4)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_zero_may_be_white(tmp_path: Path, bits: int) -> None:
+    grey = RANDOM.integers(0, 1 << bits, (9, 14), dtype=f"uint{bits}")
+    tifffile.imwrite(tmp_path / "a.tif", grey, photometric="miniswhite")
+    tifffile.imwrite(tmp_path / "b.tif", (1 << bits) - 1 - grey, photometric="minisblack")
+    assert torch.equal(decode(tmp_path / "a.tif", 1), decode(tmp_path / "b.tif", 1))
+
+
 @pytest.mark.parametrize("photometric", ["rgb", "minisblack"])
 def test_a_fourth_band_is_not_taken_for_alpha(tmp_path: Path, photometric: str) -> None:
     bands = RANDOM.integers(0, 256, (6, 8, 4), dtype=np.uint8)

@@ -1,8 +1,11 @@
 """The definition against loops over sites, and every implementation on tiles against it."""
 
 from collections.abc import Callable
+from typing import Any
 
 import naive
+import numba
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -46,6 +49,26 @@ def with_gradients(out: Tensor, inputs: list[Tensor]) -> list[Tensor]:
     """A result and its gradients, for an outer gradient that differs at every value."""
     outer = torch.linspace(-1, 1, out.numel(), dtype=out.dtype).view_as(out).cos()
     return [out.detach(), *torch.autograd.grad(out, inputs, outer)]
+
+
+def test_where_nothing_can_be_kept_it_is_compiled_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    njit = numba.njit
+
+    def without_a_folder(*, cache: bool = False, **options: Any) -> Any:
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return njit(**options)
+
+    monkeypatch.setattr(numba, "njit", without_a_folder)
+    values = np.ones(3)
+    cpu.compiled(double)(values)
+    assert values.tolist() == [2, 2, 2]
+
+
+def double(values):  # type: ignore[no-untyped-def]
+    """In place."""
+    for i in range(len(values)):
+        values[i] *= 2
 
 
 def assert_agree(

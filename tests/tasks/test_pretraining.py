@@ -417,6 +417,15 @@ def test_unreadable_files_are_named(folder: Path, tmp_path: Path) -> None:
     assert "broken.png" in (run / "report.html").read_text()
 
 
+def test_names_may_be_of_any_bytes(folder: Path, tmp_path: Path) -> None:
+    data = shutil.copytree(folder, tmp_path / "data")
+    odd = os.fsdecode(b"\xe9t\xe9.png")  # "été" in Latin-1
+    (data / odd).write_bytes(b"not a picture")
+    run = pretrain(data=str(data), out=str(tmp_path / "run"), **{**TINY, "epochs": 1})
+    pretrain(out=str(run), resume=True)
+    assert "\\udce9t\\udce9.png" in (run / "report.html").read_text()
+
+
 def test_too_many_unreadable_files_stop_the_run(start: Callable[..., Path], tmp_path: Path) -> None:
     data = tmp_path / "half"
     data.mkdir()

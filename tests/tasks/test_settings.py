@@ -72,6 +72,7 @@ def test_nothing_to_set_changes_nothing() -> None:
         "norm_pix=1",
         "norm_pix=no",
         "crop_scale=0.5",
+        "crop_scale={[]: 1}",
         "crop_scale=0.2, 0.5, 1.0",
         "crop_scale=('a', 'b')",
         "crop_scale=(True, 1.0)",

@@ -101,15 +101,16 @@ def _upright(values: NDArray[Any], orientation: int) -> NDArray[Any]:
 
 
 def _is_beyond_pillow(path: Path) -> bool:
-    """Whether this is a TIFF of which Pillow would lose pages, channels or bits."""
+    """Whether this is a TIFF of which Pillow would lose pages, channels, bits or the polarity."""
     with path.open("rb") as file:
         if file.read(4) not in TIFF_MAGIC:
             return False
     try:
         with Image.open(path, formats=["TIFF"]) as image:
             tags = image.tag_v2  # type: ignore[attr-defined]
-            bits, samples = tags.get(258, (1,)), tags.get(277, 1)
-            lossy = samples > len(image.getbands()) or (samples > 1 and max(bits) > 8)
+            deep, samples = max(tags.get(258, (1,))) > 8, tags.get(277, 1)
+            zero_is_white = tags.get(262) == 0
+            lossy = samples > len(image.getbands()) or (deep and (samples > 1 or zero_is_white))
             return lossy or getattr(image, "n_frames", 1) > 1
     except UnidentifiedImageError:
         return True

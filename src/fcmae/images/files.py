@@ -28,18 +28,34 @@ def list_images(data: str | Path) -> list[Path]:
         raise ValueError(
             f"data {str(data)!r} is a file: give a folder of images, or a .txt with a path a line"
         )
-    lines = [line.strip() for line in data.read_text(encoding="utf-8").splitlines()]
+    lines = [line.strip() for line in _text(data).splitlines()]
     paths = [data.parent / line for line in lines if line and not line.startswith("#")]
     if not paths:
         raise ValueError(f"data {str(data)!r} names no image: write one path a line")
     return paths
 
 
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")  # with or without the mark of some editors
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"data {str(path)!r} is not UTF-8 text ({error.reason} at byte {error.start}): save it "
+            "as UTF-8, or give the folder"
+        ) from error
+
+
 def _list_folder(folder: Path) -> list[Path]:
+    def _refuse(error: OSError) -> None:
+        raise ValueError(
+            f"data: folder {error.filename!r} cannot be read ({error.strerror}): make it "
+            "readable, or move it elsewhere"
+        ) from error
+
     images: list[str] = []
     others: Counter[str] = Counter()
     read: set[str] = set()
-    for parent, folders, files in os.walk(folder, followlinks=True):
+    for parent, folders, files in os.walk(folder, onerror=_refuse, followlinks=True):
         real = os.path.realpath(parent)
         if real in read:
             folders.clear()

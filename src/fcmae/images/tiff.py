@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fcmae.images.pixels import Pixels, channels_last
 
-INTENSITIES = ("MINISBLACK", "RGB", "YCBCR")  # tifffile gives YCbCr as RGB
-ALPHA = (1, 2)  # ExtraSamples: associated, unassociated
+INTENSITIES = ("MINISWHITE", "MINISBLACK", "RGB", "YCBCR")  # tifffile gives YCbCr as RGB
+ASSOCIATED, UNASSOCIATED = 1, 2  # ExtraSamples: whether the colours were multiplied by alpha
 
 
 def read_tiff(path: Path, channels: int) -> Pixels:
@@ -32,7 +33,9 @@ def read_tiff(path: Path, channels: int) -> Pixels:
             raise ValueError(f"TIFF of several pages, or 16 bits, and {page.photometric.name}")
         axes, values = series.axes, series.asarray()
         orientation = int(page.tags[274].value) if 274 in page.tags else 1
-        alpha = any(int(kind) in ALPHA for kind in page.extrasamples or ())
+        extra = {int(kind) for kind in page.extrasamples or ()}
+        if page.photometric.name == "MINISWHITE":
+            values = np.iinfo(values.dtype).max - values
 
     match [axis for axis in axes if axis not in "YX"]:
         case []:
@@ -43,4 +46,19 @@ def read_tiff(path: Path, channels: int) -> Pixels:
             values = channels_last(values, channels)
         case _:
             raise ValueError(f"axes {axes} of {values.shape}: not one image of {channels} channels")
-    return Pixels(values, alpha=alpha and "S" in axes, orientation=orientation)
+    alpha = "S" in axes and bool(extra & {ASSOCIATED, UNASSOCIATED})
+    if alpha and ASSOCIATED in extra:
+        values = _divided_by_alpha(values)
+    return Pixels(values, alpha=alpha, orientation=orientation)
+
+
+def _divided_by_alpha(values: NDArray[Any]) -> NDArray[Any]:
+    """The colours [H, W, C] as they were before they were multiplied by the last channel."""
+    white = 1.0 if values.dtype.kind == "f" else float(np.iinfo(values.dtype).max)
+    alpha = values[..., -1:].astype(np.float64) / white
+    colours = np.divide(
+        values[..., :-1], alpha, out=np.zeros(values[..., :-1].shape), where=alpha > 0
+    )
+    colours = colours if values.dtype.kind == "f" else colours.round()
+    colours = np.clip(colours, 0, white).astype(values.dtype)
+    return np.concatenate([colours, values[..., -1:]], axis=-1)

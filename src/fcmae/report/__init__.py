@@ -32,7 +32,7 @@ def write_report(run: Path) -> Path:
     path = Path(run) / "report.html"
     temporary = path.with_name(f".report-{os.getpid()}.html")
     try:
-        temporary.write_text(page, encoding="utf-8")
+        temporary.write_text(page, encoding="utf-8", errors="backslashreplace")
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -4,6 +4,8 @@ Each tile and its halo of neighbouring sites are copied into a small square that
 and convolved there. Where numba cannot be had, `tiled.py` does the same more slowly.
 """
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import numba
@@ -18,8 +20,19 @@ CHUNKS = (
 )
 
 FAST = {"reassoc", "contract", "nsz"}  # sums in any order; but a NaN stays one, to be found
-compiled = numba.njit(fastmath=FAST, cache=True, boundscheck=False)
-threaded = numba.njit(fastmath=FAST, cache=True, boundscheck=False, parallel=True)
+
+
+def compiled(function: Callable[..., None], *, parallel: bool = False) -> Callable[..., None]:
+    """Compile when first called, and keep what was compiled for the next process."""
+    compiler = functools.partial(numba.njit, fastmath=FAST, boundscheck=False, parallel=parallel)
+    try:
+        made: Callable[..., None] = compiler(cache=True)(function)
+    except RuntimeError:  # there is no folder that it may write to: each process compiles anew
+        made = compiler()(function)
+    return made
+
+
+threaded = functools.partial(compiled, parallel=True)
 
 
 def depthwise_conv(x: Tensor, weight: Tensor, bias: Tensor, tiles: Tiles) -> Tensor:
