@@ -171,8 +171,14 @@ class SignalProbe:
 def test_workers_leave_ctrl_c_to_the_main_process() -> None:
     options = {"size": (2, 2), "channels": 1, "seed": 0, "start_step": 0, "stop_step": 1}
     order = Order(2, 2, seed=0)
-    assert next(load(SignalProbe(), order, micro_batch_size=2, workers=1, **options)).images.all()
-    assert not next(load(SignalProbe(), order, micro_batch_size=2, **options)).images.any()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # shells ignore it behind "&"
+    try:
+        there = next(load(SignalProbe(), order, micro_batch_size=2, workers=1, **options))
+        here = next(load(SignalProbe(), order, micro_batch_size=2, **options))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert there.images.all()
+    assert not here.images.any()
 
 
 def test_workers_read_on_when_the_whole_group_is_told_to_stop(images: FolderSet) -> None:
