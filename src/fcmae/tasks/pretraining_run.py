@@ -380,12 +380,13 @@ class PretrainingRun:
             checkpoint.write_text(path, json.dumps(found, indent=2) + "\n")
         names = ", ".join(found["images"][:5]) or "none by itself"
         more = " ..." if len(found["images"]) > 5 else ""
+        or_precision = "" if self.place.precision == "fp32" else " or --precision fp32"
         layer = found["layer"] or "none, the gradient overflowed"
         return (
             f"{error}; first layer that is not finite: {layer}; images: {names}{more} (all in "
             f"{path}). The weights before this step are kept in {self.out / 'checkpoints'}. Look "
             "at these images, or start again with a lower learning rate "
-            "(--set base_learning_rate=...) or --precision fp32."
+            f"(--set base_learning_rate=...){or_precision}."
         )
 
     def join(self, found: dict[str, Any]) -> dict[str, Any]:
