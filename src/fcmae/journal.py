@@ -56,6 +56,23 @@ class Journal:
         self._board.close()
 
 
+class Silence:
+    """The journal of a process that writes nothing."""
+
+    seconds = 0.0
+
+    def metrics(self, line: dict[str, Any]) -> None:
+        """Nothing."""
+
+    def timing(self, line: dict[str, Any]) -> None:
+        """Nothing."""
+
+    def __enter__(self) -> "Silence":
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+
 def forget(path: Path, after: int) -> None:
     """Keep the lines up to step `after`; a torn last line goes too."""
     if path.exists():

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 import fcmae
-from fcmae.tasks.nonfinite import diagnose, first_non_finite
+from fcmae.tasks.nonfinite import diagnose, first_non_finite, in_words
 
 CHANNELS, SIZE = 13, (2, 3)
 
@@ -131,6 +131,15 @@ def test_each_image_has_its_own_mask() -> None:
     masks = torch.tensor([[[True, False]], [[False, True]], [[True, True]]])
     diagnose(module, [(images, masks, names)], loss)
     assert torch.equal(torch.cat(seen), masks)
+
+
+def test_it_is_said_in_a_line() -> None:
+    found = {"what": "step 3: the loss is nan", "layer": "norm", "images": list("abcdefg")}
+    assert in_words(found) == (
+        "step 3: the loss is nan; first layer that is not finite: norm; images: a, b, c, d, e ..."
+    )
+    line = in_words({**found, "layer": None, "images": []})
+    assert line.endswith("none, the gradient overflowed; images: none by itself")
 
 
 # The real model

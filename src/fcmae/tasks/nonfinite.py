@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import torch.distributed as dist
 from torch import Tensor, nn
 
 
@@ -58,3 +59,24 @@ def diagnose(
             if not values[-1].isfinite():
                 names.append(name)
     return {"layer": layer, "images": names}
+
+
+def gather(found: dict[str, Any], processes: int) -> dict[str, Any]:
+    """What all processes found, each in its own images, in all of them."""
+    if processes == 1:
+        return found
+    everyone: list[dict[str, Any]] = [{} for _ in range(processes)]
+    dist.all_gather_object(everyone, found)
+    layers = [part["layer"] for part in everyone if part["layer"] is not None]
+    return {
+        "layer": layers[0] if layers else None,
+        "images": [name for part in everyone for name in part["images"]],
+    }
+
+
+def in_words(found: dict[str, Any]) -> str:
+    """What was found, in a line."""
+    layer = found["layer"] or "none, the gradient overflowed"
+    names = ", ".join(found["images"][:5]) or "none by itself"
+    more = " ..." if len(found["images"]) > 5 else ""
+    return f"{found['what']}; first layer that is not finite: {layer}; images: {names}{more}"

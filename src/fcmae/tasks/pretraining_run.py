@@ -28,15 +28,16 @@ from fcmae.images import (
     load,
     sample_seed,
 )
-from fcmae.journal import Journal
+from fcmae.journal import Journal, Silence
 from fcmae.masks import random_mask
 from fcmae.optim import learning_rate, parameter_groups
 from fcmae.report import write_report
 from fcmae.tasks.interrupt import Interrupt, Interrupted
 from fcmae.tasks.looks import Looker, Pictures, epochs_to_look
-from fcmae.tasks.nonfinite import diagnose
+from fcmae.tasks.nonfinite import diagnose, gather, in_words
 from fcmae.tasks.plan import Plan
 from fcmae.tasks.screen import progress_bar, say
+from fcmae.tasks.timing import Timing
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,7 @@ class PretrainingRun:
         """To the end of the plan, or to an interruption."""
         resumed_at = self.restore() if self.resumed else -1
         self.saved = time.monotonic()
-        with Journal(self.out, resumed_at) if self.place.first else _Silence() as journal:
+        with Journal(self.out, resumed_at) if self.place.first else Silence() as journal:
             self.started = self.saved - journal.seconds
             if resumed_at < 0:
                 self.look(journal, epoch=0)
@@ -146,7 +147,7 @@ class PretrainingRun:
         if self.interrupt.received:  # too late to stop anything
             raise Interrupted(self.interrupt.received)
 
-    def optimise(self, journal: "Journal | _Silence", bar: Progress, task: TaskID) -> None:
+    def optimise(self, journal: Journal | Silence, bar: Progress, task: TaskID) -> None:
         """Step by step, keeping the books in between."""
         module: nn.Module = self.model
         if self.place.processes > 1:
@@ -165,7 +166,7 @@ class PretrainingRun:
             place=self.place,
             interrupted=self.interrupt,
         )
-        timing = _Timing()
+        timing = Timing()
         try:
             for step in steps:
                 self.keep_books(step, journal, timing)
@@ -243,7 +244,7 @@ class PretrainingRun:
             self.masks = (step, mask)
         return self.masks[1]
 
-    def keep_books(self, step: Step, journal: "Journal | _Silence", timing: "_Timing") -> None:
+    def keep_books(self, step: Step, journal: Journal | Silence, timing: Timing) -> None:
         """After a step: metrics, a look at the end of some epochs, a checkpoint when it is time."""
         self.step = step.number
         self.window = (self.window[0] + step.loss, self.window[1] + 1)
@@ -281,7 +282,7 @@ class PretrainingRun:
             "gradient_norm": step.gradient_norm,
         }
 
-    def look(self, journal: "Journal | _Silence", epoch: int) -> None:
+    def look(self, journal: Journal | Silence, epoch: int) -> None:
         """Reconstruct the fixed images and measure the features' diversity."""
         if self.looker is not None:
             seen = self.looker.look(self.model, epoch)
@@ -373,69 +374,17 @@ class PretrainingRun:
                 output: Output = self.model(images, mask)
                 return output.loss
 
-        causes = self.join(diagnose(self.model, parts, loss))
+        causes = gather(diagnose(self.model, parts, loss), self.place.processes)
         found = {"step": error.step, "what": str(error), **causes}
         path = self.out / "non_finite.json"
         if self.place.first:
             checkpoint.write_text(path, json.dumps(found, indent=2) + "\n")
-        names = ", ".join(found["images"][:5]) or "none by itself"
-        more = " ..." if len(found["images"]) > 5 else ""
         or_precision = "" if self.place.precision == "fp32" else " or --precision fp32"
-        layer = found["layer"] or "none, the gradient overflowed"
         return (
-            f"{error}; first layer that is not finite: {layer}; images: {names}{more} (all in "
-            f"{path}). The weights before this step are kept in {self.out / 'checkpoints'}. Look "
-            "at these images, or start again with a lower learning rate "
-            f"(--set base_learning_rate=...){or_precision}."
+            f"{in_words(found)} (all in {path}). The weights before this step are kept in "
+            f"{self.out / 'checkpoints'}. Look at these images, or start again with a lower "
+            f"learning rate (--set base_learning_rate=...){or_precision}."
         )
-
-    def join(self, found: dict[str, Any]) -> dict[str, Any]:
-        """What all processes found, each in its own images."""
-        if self.place.processes == 1:
-            return found
-        everyone: list[dict[str, Any]] = [{} for _ in range(self.place.processes)]
-        dist.all_gather_object(everyone, found)
-        layers = [part["layer"] for part in everyone if part["layer"] is not None]
-        return {
-            "layer": layers[0] if layers else None,
-            "images": [name for part in everyone for name in part["images"]],
-        }
 
 
 MASKS = 1 << 40  # sets the masks' seeds apart from the crops', whose index is that of an image
-
-
-class _Timing:
-    """How long steps take, between two lines."""
-
-    def __init__(self) -> None:
-        self.steps, self.seconds, self.waiting = 0, 0.0, 0.0
-
-    def add(self, step: Step) -> None:
-        self.steps += 1
-        self.seconds += step.seconds
-        self.waiting += step.waiting
-
-    def line(self, step: Step, batch_size: int, started: float, place: Place) -> dict[str, Any]:
-        line = {
-            "step": step.number,
-            "images_per_second": self.steps * batch_size / self.seconds,
-            "waiting": self.waiting / self.seconds,
-            "seconds": time.monotonic() - started,
-            "peak_memory": place.peak_memory(),
-        }
-        self.steps, self.seconds, self.waiting = 0, 0.0, 0.0
-        return line
-
-
-class _Silence:
-    """The journal of a process that writes nothing."""
-
-    seconds = 0.0
-
-    def metrics(self, line: dict[str, Any]) -> None: ...
-    def timing(self, line: dict[str, Any]) -> None: ...
-    def __enter__(self) -> "_Silence":
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
