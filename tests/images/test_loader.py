@@ -11,10 +11,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from fcmae.images.loader import Batch, BatchReader, MicroBatch, load
+from fcmae.images.loader import Batch, BatchReader, MicroBatch, load, load_in_order
 from fcmae.images.order import Order
 from fcmae.images.sets import FolderSet, open_images
 from fcmae.images.unreadable import Unreadables
+from fcmae.images.views import CentreView, EvaluationView, RandomView
 
 # Python 3.12 warns when a process with threads forks; DataLoader's way on Linux until Python 3.14.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
@@ -34,7 +35,7 @@ def images(tmp_path: Path) -> FolderSet:
 def batches(images: FolderSet, batch_size: int = 12, **options: Any) -> Iterator[Batch]:
     defaults = {"seed": 1, "start_step": 0, "stop_step": 5, "micro_batch_size": batch_size}
     order = Order(len(images), batch_size, seed=1)
-    return load(images, order, size=(9, 7), channels=2, **(defaults | options))
+    return load(images, order, **({"view": RandomView((9, 7)), "channels": 2} | defaults | options))
 
 
 def joined(loaded: Iterator[Batch]) -> dict[int, tuple[Tensor, list[int]]]:
@@ -97,7 +98,7 @@ def test_a_resumed_run_sees_what_an_uninterrupted_one_does(images: FolderSet) ->
 
 def test_crops_change_with_epoch_and_seed(images: FolderSet) -> None:
     def crop_of_7(epoch: int, seed: int) -> Tensor:
-        reader = BatchReader(images, (9, 7), 2, seed, (0.2, 1.0), 0.5)
+        reader = BatchReader(images, RandomView((9, 7)), 2, seed)
         batch = reader[MicroBatch(0, 0, [(epoch, 7)])]
         assert isinstance(batch, Batch)
         return batch.images
@@ -109,7 +110,7 @@ def test_crops_change_with_epoch_and_seed(images: FolderSet) -> None:
 
 def test_centred_crops_are_the_same_in_every_epoch(images: FolderSet) -> None:
     seen: dict[int, Tensor] = {}
-    for batch in batches(images, crop_scale=None):
+    for batch in batches(images, view=CentreView((9, 7))):
         for index, image in zip(batch.indices, batch.images, strict=True):
             assert torch.equal(seen.setdefault(index, image), image)
 
@@ -169,7 +170,13 @@ class SignalProbe:
 
 
 def test_workers_leave_ctrl_c_to_the_main_process() -> None:
-    options = {"size": (2, 2), "channels": 1, "seed": 0, "start_step": 0, "stop_step": 1}
+    options = {
+        "view": RandomView((2, 2)),
+        "channels": 1,
+        "seed": 0,
+        "start_step": 0,
+        "stop_step": 1,
+    }
     order = Order(2, 2, seed=0)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # shells ignore it behind "&"
     try:
@@ -182,7 +189,13 @@ def test_workers_leave_ctrl_c_to_the_main_process() -> None:
 
 
 def test_workers_read_on_when_the_whole_group_is_told_to_stop(images: FolderSet) -> None:
-    options = {"size": (9, 7), "channels": 2, "seed": 0, "start_step": 0, "stop_step": 12}
+    options = {
+        "view": RandomView((9, 7)),
+        "channels": 2,
+        "seed": 0,
+        "start_step": 0,
+        "stop_step": 12,
+    }
     before = set(multiprocessing.active_children())
     batches = load(images, Order(LENGTH, 10, seed=0), micro_batch_size=2, workers=1, **options)
     next(batches)
@@ -194,7 +207,7 @@ def test_workers_read_on_when_the_whole_group_is_told_to_stop(images: FolderSet)
 
 
 def test_workers_can_be_spawned(images: FolderSet) -> None:
-    reader = BatchReader(images, (9, 7), 2, 0, (0.2, 1.0), 0.5)
+    reader = BatchReader(images, RandomView((9, 7)), 2, 0)
     request = MicroBatch(0, 0, [(0, 1), (0, 2)])
     batch = pickle.loads(pickle.dumps(reader))[pickle.loads(pickle.dumps(request))]
     assert torch.equal(pickle.loads(pickle.dumps(batch)).images, reader[request].images)
@@ -219,7 +232,7 @@ def test_an_order_of_another_data_set(images: FolderSet) -> None:
         load(
             images,
             Order(31, 4, seed=0),
-            size=(9, 7),
+            view=RandomView((9, 7)),
             channels=2,
             seed=0,
             start_step=0,
@@ -235,7 +248,7 @@ def test_real_photographs(real_images: Path) -> None:
         load(
             pictures,
             order,
-            size=(96, 128),
+            view=RandomView((96, 128)),
             channels=3,
             seed=0,
             start_step=0,
@@ -245,3 +258,30 @@ def test_real_photographs(real_images: Path) -> None:
     )
     assert batch.images.shape == (8, 3, 96, 128)
     assert 0.2 < batch.images.mean() < 0.7
+
+
+# In order, for evaluation
+
+
+@pytest.mark.parametrize(("world_size", "workers"), [(1, 0), (1, 2), (3, 0)])
+def test_every_image_comes_once_in_order(images: FolderSet, world_size: int, workers: int) -> None:
+    options = {"view": EvaluationView((9, 7)), "channels": 2, "workers": workers}
+    parts = [
+        list(load_in_order(images, batch_size=4, rank=rank, world_size=world_size, **options))
+        for rank in range(world_size)
+    ]
+    indices = [index for part in parts for batch in part for index in batch.indices]
+    assert sorted(indices) == list(range(LENGTH))
+    assert all(part == sorted(part, key=lambda batch: batch.first) for part in parts)
+    assert [len(batch.indices) for batch in parts[0]][:2] == [4, 4]
+    assert parts[0][0].images.shape == (4, 2, 9, 7)
+
+
+def test_what_cannot_be_read_is_left_out_and_named(images: FolderSet) -> None:
+    for number in (1, 4, 5, 6, 7):
+        (images.root / f"{number:02d}.npy").write_bytes(b"")
+    first, second, *_ = load_in_order(images, view=EvaluationView((9, 7)), channels=2, batch_size=4)
+    assert first.indices == [0, 2, 3]
+    assert len(first.images) == 3
+    assert first.unreadable == [("01.npy", "empty file")]
+    assert (second.indices, len(second.images), len(second.unreadable)) == ([], 0, 4)

@@ -5,6 +5,7 @@ from torchvision.transforms import v2
 from fcmae.images.transforms import (
     centre_crop,
     centred_window,
+    evaluation_crop,
     random_resized_crop,
     random_window,
     sample_seed,
@@ -102,6 +103,37 @@ def test_centre_crop_of_the_same_size_changes_nothing() -> None:
 @pytest.mark.parametrize("shape", [(1, 20_000), (20_000, 1), (1, 1), (33, 64)])
 def test_centre_crop_of_any_shape(shape: tuple[int, int]) -> None:
     assert centre_crop(noise(1, *shape), (24, 40)).shape == (1, 24, 40)
+
+
+# Evaluation
+
+
+@pytest.mark.parametrize("shape", [(50, 70), (90, 61), (40, 40), (300, 200), (1, 9)])
+def test_evaluation_resizes_the_shorter_side_and_cuts_the_centre(shape: tuple[int, int]) -> None:
+    image = noise(3, *shape)
+    pipeline = v2.Compose([
+        v2.Resize(256, interpolation=v2.InterpolationMode.BICUBIC, antialias=True),
+        v2.CenterCrop(224),
+        v2.ToDtype(torch.float32, scale=True),
+    ])  # fmt: skip
+    assert torch.equal(evaluation_crop(image, (224, 224)), pipeline(image))
+
+
+def test_evaluation_of_large_images_squashes() -> None:
+    image = noise(2, 30, 50)
+    whole = v2.functional.resize(
+        image, [384, 384], interpolation=v2.InterpolationMode.BICUBIC, antialias=True
+    )
+    expected = whole / 255
+    torch.testing.assert_close(evaluation_crop(image, (384, 384)), expected)
+
+
+@pytest.mark.parametrize("shape", [(50, 70), (90, 61), (7, 100)])
+def test_evaluation_of_sizes_that_are_not_square(shape: tuple[int, int]) -> None:
+    image = torch.full((1, *shape), 0.5)
+    seen = evaluation_crop(image, (64, 96))
+    assert seen.shape == (1, 64, 96)
+    assert (seen - 0.5).abs().max() < 1e-6  # no border was added
 
 
 def test_centred_window_touches_two_sides() -> None:

@@ -11,8 +11,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from fcmae.images.order import Order
 from fcmae.images.sets import ImageSet
-from fcmae.images.transforms import centre_crop, random_resized_crop, sample_seed
+from fcmae.images.transforms import sample_seed
 from fcmae.images.unreadable import TOLERATED, TooManyUnreadable, Unreadable
+from fcmae.images.views import View
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,9 @@ class BatchReader(Dataset[Batch | ValueError]):
     """
 
     images: ImageSet
-    size: tuple[int, int]
+    view: View
     channels: int
     seed: int
-    crop_scale: tuple[float, float] | None
-    horizontal_flip: float
 
     def __getitem__(self, request: MicroBatch) -> Batch | ValueError:
         """Read; an error is returned, for DataLoader would bury its message in a traceback."""
@@ -83,23 +82,39 @@ class BatchReader(Dataset[Batch | ValueError]):
                 tried[self.images.name(candidate)] = error.reason
             else:
                 unreadable |= tried
-                return self._crop(image, epoch, candidate), candidate
+                return self._seen(image, epoch, candidate), candidate
         raise TooManyUnreadable(tried, length)
 
-    def _crop(self, image: Tensor, epoch: int, index: int) -> Tensor:
-        if self.crop_scale is None:
-            return centre_crop(image, self.size)
-        generator = torch.Generator().manual_seed(sample_seed(self.seed, epoch, index))
-        return random_resized_crop(
-            image, self.size, self.crop_scale, self.horizontal_flip, generator=generator
-        )
+    def _seen(self, image: Tensor, epoch: int, index: int) -> Tensor:
+        return self.view(image, sample_seed(self.seed, epoch, index))
+
+
+@dataclass(frozen=True)
+class PartReader(Dataset[Batch]):
+    """Reads runs of images in their own order; an unreadable file is left out."""
+
+    images: ImageSet
+    view: View
+    channels: int
+
+    def __getitem__(self, part: range) -> Batch:
+        """Read the images of these numbers."""
+        seen, indices, unreadable = [], [], []
+        for index in part:
+            try:
+                seen.append(self.view(self.images.read(index, self.channels), 0))
+                indices.append(index)
+            except Unreadable as error:
+                unreadable.append((self.images.name(index), error.reason))
+        images = torch.stack(seen) if seen else torch.empty(0)
+        return Batch(0, part.start, images, indices, unreadable)
 
 
 def load(
     images: ImageSet,
     order: Order,
     *,
-    size: tuple[int, int],
+    view: View,
     channels: int,
     seed: int,
     start_step: int,
@@ -108,8 +123,6 @@ def load(
     rank: int = 0,
     world_size: int = 1,
     workers: int = 0,
-    crop_scale: tuple[float, float] | None = (0.2, 1.0),
-    horizontal_flip: float = 0.5,
     pin_memory: bool = False,
 ) -> Iterator[Batch]:
     """Load the micro-batches of the steps from `start_step` up to, not including, `stop_step`.
@@ -121,17 +134,15 @@ def load(
     Args:
         images: where to read.
         order: which images make up which step.
-        size: height and width, in pixels.
+        view: what is made of an image.
         channels: number of channels, C.
-        seed: decides crops and flips.
+        seed: decides what is drawn for each view.
         start_step: first step, counted from 0 over all epochs.
         stop_step: the step to stop before.
         micro_batch_size: images a batch; a step's last may have fewer.
         rank: number of this process.
         world_size: number of processes.
         workers: processes that read ahead; 0 reads in this one.
-        crop_scale: bounds of a random crop's share of the area; None for centred crops, unflipped.
-        horizontal_flip: probability of a flip.
         pin_memory: page-lock the batches, for CUDA.
 
     Returns:
@@ -157,7 +168,7 @@ def load(
     share = order.batch_size // world_size
     positions = range(rank * share, (rank + 1) * share)
     loader = DataLoader(
-        BatchReader(images, size, channels, seed, crop_scale, horizontal_flip),
+        BatchReader(images, view, channels, seed),
         batch_size=None,  # an item is a batch already
         sampler=_micro_batches(order, range(start_step, stop_step), positions, micro_batch_size),
         collate_fn=_as_it_is,
@@ -167,6 +178,47 @@ def load(
         generator=torch.Generator(),  # or it would advance the global one
     )
     return _checked(iter(loader))
+
+
+def load_in_order(
+    images: ImageSet,
+    *,
+    view: View,
+    channels: int,
+    batch_size: int,
+    rank: int = 0,
+    world_size: int = 1,
+    workers: int = 0,
+    pin_memory: bool = False,
+) -> Iterator[Batch]:
+    """Load every image once, in order, as evaluation wants it.
+
+    Process `rank` of `world_size` W gets every W-th batch. A file that cannot be read is left out
+    of its batch, whose `indices` say which images it has, and named in `unreadable`. Batches
+    without any readable image come too, with `images` empty.
+
+    Args:
+        images: where to read.
+        view: what is made of an image.
+        channels: number of channels, C.
+        batch_size: images a batch; the last may have fewer.
+        rank: number of this process.
+        world_size: number of processes.
+        workers: processes that read ahead; 0 reads in this one.
+        pin_memory: page-lock the batches, for CUDA.
+    """
+    starts = range(rank * batch_size, len(images), world_size * batch_size)
+    loader = DataLoader(
+        PartReader(images, view, channels),
+        batch_size=None,
+        sampler=[range(start, min(start + batch_size, len(images))) for start in starts],
+        collate_fn=_as_it_is,
+        num_workers=workers,
+        pin_memory=pin_memory,
+        worker_init_fn=_read_on,
+        generator=torch.Generator(),
+    )
+    return iter(loader)
 
 
 def _micro_batches(

@@ -35,18 +35,23 @@ class ImageSet(Protocol):
 
 
 class FolderSet:
-    """Image files, without labels.
+    """Image files, with or without a class each.
 
     Args:
         paths: the files, in order.
         root: the folder that names are relative to.
+        labels: the class of each, as a number.
+        classes: the names of the classes.
     """
 
-    labels = None
-    classes: tuple[str, ...] = ()
-
-    def __init__(self, paths: Sequence[Path], root: Path) -> None:
-        self.root = root
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        root: Path,
+        labels: tuple[int, ...] | None = None,
+        classes: tuple[str, ...] = (),
+    ) -> None:
+        self.root, self.labels, self.classes = root, labels, classes
         # Text, not paths: millions of them are copied to every worker.
         self._names = [
             (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()

@@ -90,6 +90,36 @@ def centre_crop(image: Tensor, size: tuple[int, int]) -> Tensor:
     return _resized(image, centred_window(image.shape[1], image.shape[2], size[1] / size[0]), size)
 
 
+CROP_RATIO = 224 / 256  # of the resized image's shorter side, below
+SQUASHED_FROM = 384  # pixels
+
+
+def evaluation_crop(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """The view that accuracies are measured on (authors' code).
+
+    Below 384 pixels, the image is resized until it just covers size / (224 / 256), and the centre
+    is cut out of it; from 384 on, the whole image is squashed to `size`.
+
+    Args:
+        image: [C, H, W], uint8, or float32 in 0..1.
+        size: height and width of the result, in pixels.
+
+    Returns:
+        float32 [C, *size] in 0..1, resized bicubically with antialiasing.
+    """
+    height, width = size
+    if max(size) >= SQUASHED_FROM:
+        return _resized(image, Window(0, 0, *image.shape[1:]), size)
+    rows, columns = int(height / CROP_RATIO), int(width / CROP_RATIO)
+    high, wide = image.shape[1:]
+    if rows * wide >= columns * high:  # the height decides; of a square size, the shorter side
+        resized = [rows, rows * wide // high]
+    else:
+        resized = [columns * high // wide, columns]
+    whole = F.resize(image, resized, interpolation=InterpolationMode.BICUBIC, antialias=True)
+    return _as_float(F.center_crop(whole, [height, width]))
+
+
 def centred_window(height: int, width: int, ratio: float) -> Window:
     """The largest window of an image that is centred and `ratio` as wide as high."""
     rows = max(1, min(height, round(width / ratio)))
@@ -102,5 +132,8 @@ def _resized(image: Tensor, window: Window, size: tuple[int, int]) -> Tensor:
     crop = F.resized_crop(
         image, *window, size=list(size), interpolation=InterpolationMode.BICUBIC, antialias=True
     )
-    image = F.to_dtype(crop, torch.float32, scale=True)
-    return torch.clamp(image, 0, 1).contiguous()
+    return _as_float(crop)
+
+
+def _as_float(image: Tensor) -> Tensor:
+    return torch.clamp(F.to_dtype(image, torch.float32, scale=True), 0, 1).contiguous()

@@ -23,6 +23,7 @@ from fcmae.images import (
     Batch,
     ImageSet,
     Order,
+    RandomView,
     TooManyUnreadable,
     Unreadables,
     load,
@@ -206,7 +207,9 @@ class PretrainingRun:
         return load(
             self.images,
             Order(len(self.images), self.plan.batch_size, self.plan.seed),
-            size=self.plan.image_size,
+            view=RandomView(
+                self.plan.image_size, self.plan.recipe.crop_scale, self.plan.recipe.horizontal_flip
+            ),
             channels=self.plan.in_channels,
             seed=self.plan.seed,
             start_step=start,
@@ -215,8 +218,6 @@ class PretrainingRun:
             world_size=self.place.processes,
             micro_batch_size=self.pace.micro_batch_size,
             workers=workers,
-            crop_scale=self.plan.recipe.crop_scale,
-            horizontal_flip=self.plan.recipe.horizontal_flip,
             pin_memory=self.place.device.type == "cuda",
         )
 
