@@ -15,6 +15,7 @@ from fcmae.masks import check_patch_size, num_visible, patch_grid
 from fcmae.optim import scaled_learning_rate
 from fcmae.recipes import PRETRAINING, TABLE_1
 from fcmae.sizes import total_stride
+from fcmae.tasks.schedule import Schedule
 from fcmae.tasks.settings import Recipe, override
 
 PAPER = TABLE_1["A"]  # the table has one column for all sizes
@@ -31,12 +32,11 @@ class Departure:
     because: str
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan(Schedule):
     """Everything that decides the bits of a run on one device."""
 
     data: str
-    images: int
     names: str  # digest of the images' names, in order
     model: str
     in_channels: int
@@ -46,24 +46,12 @@ class Plan:
     mask_ratio: float
     visible_patches: int
     patches: int
-    batch_size: int
-    epochs: int
     seed: int
     precision: str
     mean: tuple[float, ...]
     std: tuple[float, ...]
     recipe: Recipe
     departures: tuple[Departure, ...]
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Whole batches in the data; what is left over waits for the next epoch's order."""
-        return self.images // self.batch_size
-
-    @property
-    def steps(self) -> int:
-        """Optimiser steps of the whole run."""
-        return self.epochs * self.steps_per_epoch
 
     @property
     def warmup_steps(self) -> int:
@@ -74,11 +62,6 @@ class Plan:
     def learning_rate(self) -> float:
         """The peak: base learning rate x batch size / 256 (appendix A.2)."""
         return scaled_learning_rate(self.recipe.base_learning_rate, self.batch_size)
-
-    @property
-    def log_every(self) -> int:
-        """Steps between two lines of the metrics: about twenty lines an epoch."""
-        return min(max(self.steps_per_epoch // 20, 1), 100)
 
     @property
     def real_mask_ratio(self) -> float:

@@ -1,7 +1,6 @@
 """What `pretrain` does once its options are known: settle the plan, take the folder, run."""
 
 import datetime
-import functools
 import math
 import os
 import platform
@@ -22,8 +21,9 @@ from fcmae.tasks import run_folder
 from fcmae.tasks.interrupt import Interrupt
 from fcmae.tasks.looks import choose
 from fcmae.tasks.plan import Plan, settle
-from fcmae.tasks.pretraining_run import Pace, PretrainingRun
+from fcmae.tasks.pretraining_task import PretrainingTask
 from fcmae.tasks.screen import announce, say, shown
+from fcmae.tasks.training import Pace, Training
 
 # Options that a resumed run does not take from the run: they are about this start of it alone.
 OF_THIS_START = {"out", "dry_run", "resume", "overwrite"}
@@ -54,25 +54,17 @@ def start(options: dict[str, Any], given: Collection[str]) -> Path:
     if options["dry_run"]:
         return out
     with take_place(device, plan.precision) as place, Interrupt() as interrupt:
-        run = functools.partial(
-            PretrainingRun,
-            out,
-            plan,
-            images,
-            pictures,
-            place,
-            pace,
-            interrupt,
-            resumed=bool(stored),
-        )
+        blocks = pace.checkpoint_blocks
+        task = PretrainingTask(out, plan, images, pictures, place, checkpoint_blocks=blocks)
+        training = Training(out, task, place, pace, interrupt, resumed=stored is not None)
         if not place.first:
-            run().run()
+            training.run()
             return out
         resume, overwrite = options["resume"], options["overwrite"]
         with run_folder.RunFolder(out, resume=resume, overwrite=overwrite) as folder:
             if stored is None:
                 folder.write_config(describe(options, plan, str(device), processes))
-            run().run()
+            training.run()
     return out
 
 

@@ -1,0 +1,156 @@
+"""What is trained when a masked autoencoder is: the model, its masks, and what is looked at."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fcmae import checkpoint
+from fcmae.autoencoder import Output, create_autoencoder
+from fcmae.devices import Place
+from fcmae.images import Batch, ImageSet, RandomView, sample_seed
+from fcmae.masks import patch_grid, random_mask
+from fcmae.optim import learning_rate, parameter_groups
+from fcmae.tasks.looks import Looker, Pictures, epochs_to_look
+from fcmae.tasks.plan import Plan
+from fcmae.tasks.training import Books
+
+MASKS = 1 << 40  # sets the masks' seeds apart from the crops', whose index is that of an image
+
+
+class PretrainingTask:
+    """A masked autoencoder under a plan.
+
+    Args:
+        out: the run folder.
+        plan: what to compute.
+        images: the data.
+        pictures: those to look at as the run goes on; None in processes that write nothing.
+        place: device and precision.
+        checkpoint_blocks: whether blocks are recomputed in the backward pass.
+    """
+
+    doing = "pre-training"
+
+    def __init__(
+        self,
+        out: Path,
+        plan: Plan,
+        images: ImageSet,
+        pictures: Pictures | None,
+        place: Place,
+        *,
+        checkpoint_blocks: bool,
+    ) -> None:
+        self.out, self.plan, self.images, self.place = out, plan, images, place
+        self.schedule, self.seed, self.in_channels = plan, plan.seed, plan.in_channels
+        recipe = plan.recipe
+        self.view = RandomView(plan.image_size, recipe.crop_scale, recipe.horizontal_flip)
+        torch.manual_seed(plan.seed)
+        self.trained = self.kept = create_autoencoder(
+            plan.model,
+            in_channels=plan.in_channels,
+            patch_size=plan.patch_size,
+            stem_stride=plan.stem_stride,
+            decoder_width=recipe.decoder_width,
+            decoder_depth=recipe.decoder_depth,
+            norm_pix=recipe.norm_pix,
+        ).to(place.device)
+        self.trained.encoder.checkpoint_blocks = checkpoint_blocks
+        self.optimizer = torch.optim.AdamW(
+            parameter_groups(self.trained, recipe.weight_decay, exempt=recipe.decay_exempt),
+            lr=plan.learning_rate,
+            betas=recipe.optimizer_momentum,
+            fused=place.device.type in ("cpu", "cuda"),
+        )
+        self.mean = torch.tensor(plan.mean, device=place.device).view(1, -1, 1, 1)
+        self.std = torch.tensor(plan.std, device=place.device).view(1, -1, 1, 1)
+        self.masks: tuple[int, Tensor] | None = None  # of the step being computed
+        self.looker = None
+        if pictures is not None:
+            self.looker = Looker(
+                out,
+                pictures,
+                mean=plan.mean,
+                std=plan.std,
+                mask_ratio=plan.mask_ratio,
+                patch_size=plan.patch_size,
+                device=place.device,
+            )
+
+    def learning_rate(self, step: int) -> float:
+        """Of a step, counted from 0."""
+        return learning_rate(
+            step,
+            peak=self.plan.learning_rate,
+            steps=self.plan.steps,
+            warmup_steps=self.plan.warmup_steps,
+            minimum=self.plan.recipe.minimum_learning_rate,
+        )
+
+    def prepare(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Normalised images and their masks, on the device."""
+        device = self.place.device
+        images = batch.images.to(device, non_blocking=True)
+        mask = self.step_masks(batch.step)[batch.first : batch.first + len(images)]
+        return (images - self.mean) / self.std, mask.to(device, non_blocking=True)
+
+    def step_masks(self, step: int) -> Tensor:
+        """Masks of a step's whole global batch, a function of seed and step: bool [G, h, w]."""
+        if self.masks is None or self.masks[0] != step:
+            grid = patch_grid(*self.plan.image_size, self.plan.patch_size)
+            generator = torch.Generator().manual_seed(sample_seed(self.seed, step, MASKS))
+            mask = random_mask(self.plan.batch_size, grid, self.plan.mask_ratio, generator)
+            self.masks = (step, mask)
+        return self.masks[1]
+
+    def loss(self, module: nn.Module, images: Tensor, other: Tensor) -> Tensor:
+        """The reconstruction loss of images under masks."""
+        output: Output = module(images, other)
+        return output.loss
+
+    def begin(self, journal: Books) -> None:
+        """Look at the untrained model."""
+        self.look(journal, step=0, epoch=0)
+
+    def after_step(self, step: int) -> None:
+        """Nothing: masks and views are functions of the step."""
+
+    def after_epoch(self, journal: Books, step: int, epoch: int) -> bool:
+        """Look, ever less often."""
+        looks = epoch in epochs_to_look(self.plan.epochs)
+        if looks:
+            self.look(journal, step, epoch)
+        return looks
+
+    def look(self, journal: Books, step: int, epoch: int) -> None:
+        """Reconstruct the fixed images and measure the features' diversity."""
+        if self.looker is not None:
+            seen = self.looker.look(self.trained, epoch)
+            journal.metrics({"kind": "look", "step": step, "epoch": epoch, **seen})
+
+    def stops_early(self) -> bool:
+        """Never: there is nothing to measure that would say so."""
+        return False
+
+    def state(self) -> dict[str, Any]:
+        """Nothing that the step does not say."""
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Nothing."""
+
+    def save_weights(self, step: int) -> None:
+        """The encoder, in the authors' names, with what is needed to build it again."""
+        described = {
+            "model": self.plan.model,
+            "in_channels": self.plan.in_channels,
+            "stem_stride": self.plan.stem_stride,
+            "image_size": self.plan.image_size,
+            "mean": self.plan.mean,
+            "std": self.plan.std,
+            "step": step,
+        }
+        weights = self.trained.encoder.state_dict()
+        checkpoint.save_tensors(self.out / "weights.safetensors", weights, described)
