@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from fcmae.recipes import PRETRAINING, TABLE_1
-from fcmae.tasks.plan import BECAUSE, Departure, Plan, default_batch_size, default_recipe, settle
+from fcmae.tasks.departures import Departure
+from fcmae.tasks.plan import BECAUSE, Plan, default_recipe, settle
+from fcmae.tasks.schedule import default_batch_size
 
 # What `fcmae pretrain` asks for on the paper's data when no option is given.
 PAPER: dict[str, Any] = {
@@ -152,7 +154,7 @@ def test_a_seed_that_no_generator_takes_is_refused(seed: int) -> None:
      (50_000, 1024), (131_071, 2048), (131_072, 4096), (14_000_000, 4096)],
 )  # fmt: skip
 def test_the_batch_is_the_largest_power_of_two_that_leaves_32_steps(images: int, size: int) -> None:
-    assert default_batch_size(images) == size
+    assert default_batch_size(images, 4096) == size
     assert plan(images=images).batch_size == size
 
 

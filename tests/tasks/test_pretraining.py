@@ -385,7 +385,7 @@ def test_what_was_measured_is_kept_on_resuming(
     def never(*_: object) -> None:
         raise AssertionError("measured again")
 
-    monkeypatch.setattr("fcmae.tasks.pretraining.channel_statistics", never)
+    monkeypatch.setattr("fcmae.tasks.start.channel_statistics", never)
     pretrain(out=str(tmp_path / "run"), resume=True)
 
 

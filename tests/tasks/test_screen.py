@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 
 from fcmae.tasks import screen
-from fcmae.tasks.plan import Departure, Plan, settle
+from fcmae.tasks.departures import Departure
+from fcmae.tasks.plan import Plan, settle
 from fcmae.tasks.screen import announce, progress_bar, say, shown
 
 
@@ -83,12 +84,12 @@ def test_a_line_is_said_as_it_is(text: str, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_the_papers_run_is_announced_as_such(capsys: pytest.CaptureFixture[str]) -> None:
-    announce(plan(assignments=("decay_exempt=paper-code",)), [])
+    announce("Table 1", plan(assignments=("decay_exempt=paper-code",)).departures, [])
     assert capsys.readouterr().err.strip() == "Table 1, with no departure"
 
 
 def test_every_departure_is_announced_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    announce(plan(batch_size=64, epochs=80, image_size=(160, 96)), [])
+    announce("Table 1", plan(batch_size=64, epochs=80, image_size=(160, 96)).departures, [])
     line = capsys.readouterr().err.splitlines()[-1]
     assert line == (
         "Table 1; departs in: batch_size 4096 -> 64; training_epochs 800, 1600 -> 80; "
@@ -97,7 +98,9 @@ def test_every_departure_is_announced_in_one_line(capsys: pytest.CaptureFixture[
 
 
 def test_details_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
-    announce(plan(), [("data", "[red]/data[/red]: 13 images"), ("[odd]", ":dog:")])
+    announce(
+        "Table 1", plan().departures, [("data", "[red]/data[/red]: 13 images"), ("[odd]", ":dog:")]
+    )
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].rstrip().split(maxsplit=1) == ["data", "[red]/data[/red]: 13 images"]
     assert lines[1].split() == ["[odd]", ":dog:"]

@@ -15,21 +15,11 @@ from fcmae.masks import check_patch_size, num_visible, patch_grid
 from fcmae.optim import scaled_learning_rate
 from fcmae.recipes import PRETRAINING, TABLE_1
 from fcmae.sizes import total_stride
-from fcmae.tasks.schedule import Schedule
+from fcmae.tasks.departures import Departure, departures
+from fcmae.tasks.schedule import Schedule, default_batch_size
 from fcmae.tasks.settings import Recipe, override
 
 PAPER = TABLE_1["A"]  # the table has one column for all sizes
-STEPS_WANTED = 32  # an epoch's worth, when the batch size is ours to choose
-
-
-@dataclass(frozen=True, slots=True)
-class Departure:
-    """A field in which the run is not as the paper has it."""
-
-    field: str
-    table: object
-    run: object
-    because: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +107,9 @@ def settle(
         mask_ratio=mask_ratio,
         visible_patches=num_visible(rows * columns, mask_ratio),
         patches=rows * columns,
-        batch_size=default_batch_size(images) if batch_size is None else batch_size,
+        batch_size=default_batch_size(images, PAPER.batch_size)
+        if batch_size is None
+        else batch_size,
         epochs=epochs,
         seed=seed,
         precision=precision,
@@ -131,15 +123,9 @@ def settle(
     if plan.batch_size > images:
         raise ValueError(
             f"batch size {plan.batch_size} is more than the {images} images in {data}: "
-            f"lower it, to {default_batch_size(images)} say"
+            f"lower it, to {default_batch_size(images, PAPER.batch_size)} say"
         )
-    return dataclasses.replace(plan, departures=tuple(departures(plan, given)))
-
-
-def default_batch_size(images: int) -> int:
-    """The largest power of two that leaves 32 steps an epoch, from 16 to the paper's 4096."""
-    power = 1 << max(images // STEPS_WANTED, 1).bit_length() - 1
-    return min(max(power, 16), PAPER.batch_size, images)
+    return dataclasses.replace(plan, departures=compare_with_paper(plan, given))
 
 
 def default_recipe(epochs: int) -> Recipe:
@@ -190,15 +176,14 @@ BECAUSE = {
 }
 
 
-def departures(plan: Plan, given: Collection[str]) -> list[Departure]:
+def compare_with_paper(plan: Plan, given: Collection[str]) -> tuple[Departure, ...]:
     """Every field in which the plan is not the paper's or its authors' code's, with the reason."""
     asked, authors = "asked for", dataclasses.asdict(default_recipe(PAPER.training_epochs[0]))
     authors["decay_exempt"] = PRETRAINING.decay_exempt
     few = f"{plan.images} images: {plan.steps_per_epoch} steps an epoch"
     imagenet = (plan.mean, plan.std) == (IMAGENET_MEAN, IMAGENET_STD)
-    compared = [
+    compared: list[tuple[str, object, object, str]] = [
         ("batch_size", PAPER.batch_size, plan.batch_size, asked if "batch_size" in given else few),
-        ("training_epochs", PAPER.training_epochs, plan.epochs, asked),
         ("image_size", (PRETRAINING.image_size,) * 2, plan.image_size, asked),
         ("in_channels", 3, plan.in_channels, asked),
         ("statistics", "imagenet", "imagenet" if imagenet else "data", asked),
@@ -218,8 +203,6 @@ def departures(plan: Plan, given: Collection[str]) -> list[Departure]:
         left_alone = value == getattr(own, field.name) and field.name in BECAUSE
         because = BECAUSE[field.name] if left_alone else asked
         compared.append((field.name, authors[field.name], value, because))
-    return [
-        Departure(field, table, run, because)
-        for field, table, run, because in compared
-        if run != table and not (field == "training_epochs" and run in PAPER.training_epochs)
-    ]
+    if plan.epochs not in PAPER.training_epochs:
+        compared.insert(1, ("training_epochs", PAPER.training_epochs, plan.epochs, asked))
+    return departures(compared)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+STEPS_WANTED = 32  # an epoch's worth, when the batch size is ours to choose
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
@@ -25,3 +27,9 @@ class Schedule:
     def log_every(self) -> int:
         """Steps between two lines of the metrics: about twenty lines an epoch."""
         return min(max(self.steps_per_epoch // 20, 1), 100)
+
+
+def default_batch_size(images: int, largest: int) -> int:
+    """The largest power of two that leaves 32 steps an epoch, from 16 to `largest`."""
+    power = 1 << max(images // STEPS_WANTED, 1).bit_length() - 1
+    return min(max(power, 16), largest, images)

@@ -7,7 +7,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from fcmae.tasks.plan import Plan
+from fcmae.tasks.departures import Departure
 
 console = Console(stderr=True, highlight=False, emoji=False)
 
@@ -17,16 +17,24 @@ def say(text: str) -> None:
     console.print(text, markup=False, soft_wrap=True)
 
 
-def announce(plan: Plan, details: Iterable[tuple[str, str]]) -> None:
-    """The plan, and what it departs from, before anything is done."""
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    table.add_column()
-    table.add_column(overflow="fold")  # a long path is shown whole
+def announce(
+    table: str, departures: Iterable[Departure], details: Iterable[tuple[str, str]]
+) -> None:
+    """The plan, and what it departs from, before anything is done.
+
+    Args:
+        table: the paper's, such as "Table 1".
+        departures: in what the run is not as it.
+        details: names and values to show.
+    """
+    rows = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    rows.add_column()
+    rows.add_column(overflow="fold")  # a long path is shown whole
     for name, value in details:
-        table.add_row(Text(name, style="dim"), Text(value))
-    console.print(table)
-    changed = "; ".join(f"{d.field} {shown(d.table)} -> {shown(d.run)}" for d in plan.departures)
-    say(f"Table 1; departs in: {changed}" if changed else "Table 1, with no departure")
+        rows.add_row(Text(name, style="dim"), Text(value))
+    console.print(rows)
+    changed = "; ".join(f"{d.field} {shown(d.table)} -> {shown(d.run)}" for d in departures)
+    say(f"{table}; departs in: {changed}" if changed else f"{table}, with no departure")
 
 
 def shown(value: object) -> str:
