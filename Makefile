@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PACKAGES := --constraint constraints.txt --editable '.[dev]'
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test test-all check format gpu clean
+.PHONY: demo test test-all check format gpu clean docs
 
 demo: $(VENV)/.installed  ## pre-train on photographs that come along, to a report, in under five minutes
 	$(BIN)/fcmae pretrain --data sample --out runs/demo --overwrite --epochs 8 --image-size 128 \
@@ -28,6 +28,9 @@ check: $(VENV)/.installed  ## format, lint, types, floors, then the tests
 format: $(VENV)/.installed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: $(VENV)/.installed  ## write docs/recipes.md anew
+	$(BIN)/python -m fcmae.recipes.page docs/recipes.md
 
 gpu:  ## tests and benchmarks on this machine's CUDA device, with the Python that has torch; one JSON
 	PYTHONPATH=src $(PYTHON) -m fcmae.benchmarks.gpu --out $(or $(OUT),benchmarks/results)

@@ -3,7 +3,8 @@ import torch
 from torch import nn
 
 from fcmae.autoencoder import create_autoencoder
-from fcmae.optim import parameter_groups
+from fcmae.classifier import create_model
+from fcmae.optim import layer_scales, parameter_groups
 
 MATRICES = {"dwconv.weight", "pwconv1.weight", "pwconv2.weight"}
 
@@ -75,3 +76,52 @@ def test_groups_go_into_the_optimiser_and_only_the_first_decays() -> None:
 def test_another_exemption_is_refused() -> None:
     with pytest.raises(ValueError, match=r"unknown exempt 'paper': did you mean 'paper-code'\?"):
         parameter_groups(nn.Linear(1, 1), 0.05, exempt="paper")
+
+
+def classifier(model: str) -> nn.Module:
+    with torch.device("meta"):
+        return create_model(model, num_classes=13, in_channels=1)
+
+
+@pytest.mark.parametrize("model", ["convnextv2_atto", "convnext_atto"])
+def test_fixed_is_the_rule_of_the_authors_fine_tuning(model: str) -> None:
+    network = classifier(model)
+    endings = (".bias", ".gamma", ".beta")
+    expected = {n for n, p in network.named_parameters() if p.ndim > 1 and not n.endswith(endings)}
+    assert decayed(network, "fixed") == expected
+
+
+@pytest.mark.parametrize(
+    ("model", "kind", "layers"),
+    [("convnextv2_atto", "layer", 13), ("convnextv2_base", "group", 14)],
+)
+def test_each_scale_has_a_group_that_decays_and_one_that_does_not(
+    model: str, kind: str, layers: int
+) -> None:
+    scales = layer_scales(model, 0.9, kind)
+    network = classifier(model)
+    groups = parameter_groups(network, 0.3, scales=scales)
+    expected = sorted({*scales.values()})
+    assert len(expected) == layers
+    assert [group["scale"] for group in groups] == expected * 2
+    assert [group["weight_decay"] for group in groups] == [0.3] * layers + [0.0] * layers
+    parameters = dict(network.named_parameters())
+    for group in groups:
+        assert {scales[name] for name in group["names"]} == {group["scale"]}
+        for name, parameter in zip(group["names"], group["params"], strict=True):
+            assert parameter is parameters.pop(name)
+            assert (group["weight_decay"] > 0) == (name in decayed(network, "fixed"))
+    assert not parameters
+
+
+def test_scales_of_one_change_no_membership() -> None:
+    network = classifier("convnext_atto")
+    plain = parameter_groups(network, 0.3)
+    scaled = parameter_groups(network, 0.3, scales=layer_scales("convnext_atto", 1.0))
+    assert [group["names"] for group in plain] == [group["names"] for group in scaled]
+    assert all("scale" not in group for group in plain)
+
+
+def test_a_parameter_without_a_scale_is_refused() -> None:
+    with pytest.raises(ValueError, match="scales has no multiplier for 'bias'"):
+        parameter_groups(nn.Linear(1, 1), 0.05, scales={"weight": 0.5})

@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
-from fcmae.tasks.plan import default_recipe
-from fcmae.tasks.settings import Recipe, override
+from fcmae.tasks.plan import Recipe, default_recipe
+from fcmae.tasks.settings import override
 
 PAPER = default_recipe(800)
 

@@ -14,12 +14,13 @@ from fcmae.images.sets import FolderSet, ImageSet, open_images
 from fcmae.images.statistics import IMAGENET_MEAN, IMAGENET_STD, channel_statistics
 from fcmae.images.transforms import centre_crop, evaluation_crop, random_resized_crop, sample_seed
 from fcmae.images.unreadable import TooManyUnreadable, Unreadable, Unreadables
-from fcmae.images.views import CentreView, EvaluationView, RandomView, View
+from fcmae.images.views import AugmentedView, CentreView, EvaluationView, RandomView, View
 
 __all__ = [
     "EXTENSIONS",
     "IMAGENET_MEAN",
     "IMAGENET_STD",
+    "AugmentedView",
     "Batch",
     "CentreView",
     "EvaluationView",

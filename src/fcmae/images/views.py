@@ -6,6 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from fcmae.images.augment import augment
 from fcmae.images.transforms import centre_crop, evaluation_crop, random_resized_crop
 
 
@@ -29,6 +30,34 @@ class RandomView:
         generator = torch.Generator().manual_seed(seed)
         return random_resized_crop(
             image, self.size, self.crop_scale, self.horizontal_flip, generator=generator
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AugmentedView:
+    """A random crop, perhaps flipped, then RandAugment: fine-tuning (Tables 2-6)."""
+
+    size: tuple[int, int]
+    crop_scale: tuple[float, float]
+    horizontal_flip: float
+    rand_augment: tuple[str, int, float] | None
+    fill: tuple[float, ...]  # the colour beyond the edges
+
+    def __call__(self, image: Tensor, seed: int) -> Tensor:
+        """Crop, flip and augment as `seed` says."""
+        if self.rand_augment and image.dtype != torch.uint8:
+            raise ValueError(
+                f"rand_augment {self.rand_augment} needs images of 8 bits, and there are others: "
+                "leave it out with --set rand_augment=0,0"
+            )
+        return augment(
+            image,
+            self.size,
+            crop_scale=self.crop_scale,
+            horizontal_flip=self.horizontal_flip,
+            rand_augment=self.rand_augment,
+            fill=self.fill,
+            generator=torch.Generator().manual_seed(seed),
         )
 
 

@@ -1,5 +1,6 @@
-"""Which parameters decay."""
+"""Which parameters decay, and whose learning rate is scaled."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
@@ -10,34 +11,49 @@ EXEMPT = ("fixed", "paper-code")
 
 
 def parameter_groups(
-    module: nn.Module, weight_decay: float, *, exempt: str = "fixed"
+    module: nn.Module,
+    weight_decay: float,
+    *,
+    exempt: str = "fixed",
+    scales: Mapping[str, float] | None = None,
 ) -> list[dict[str, Any]]:
-    """Two groups for AdamW: what decays, and what does not.
+    """Groups for AdamW: what decays, then what does not; with `scales`, one a multiplier of each.
 
     Biases, norms and LayerScale never decay. The authors' pre-training code exempts only 1-D
     parameters and biases, so that its GRN, (1, 1, 1, C), and its mask token, (1, C, 1, 1), decay;
-    its author later advised against it.
+    its author later advised against it. Their fine-tuning code exempts GRN: it is "fixed".
 
     Args:
         module: the model.
         weight_decay: of what decays.
         exempt: "fixed" exempts GRN and the mask token as well, "paper-code" does not.
+        scales: what the learning rate of each parameter is multiplied by, as of `layer_scales`.
 
     Returns:
-        Groups with "params", "weight_decay" and "names", the parameters' names.
+        Groups with "params", "weight_decay", "names", the parameters' names, and, with `scales`,
+        "scale", from the smallest to the largest.
+
+    Raises:
+        ValueError: for an unknown `exempt`; for a parameter that `scales` does not have.
     """
     if exempt not in EXEMPT:
         raise unknown("exempt", exempt, EXEMPT)
-    decayed: dict[str, nn.Parameter] = {}
-    spared: dict[str, nn.Parameter] = {}
+    groups: dict[tuple[bool, float], dict[str, nn.Parameter]] = {}  # by (spared, scale)
     for name, parameter in module.named_parameters():
         if not parameter.requires_grad:
             continue
         special = ".grn." in name or name.endswith("mask_token")
         decays = exempt == "paper-code" if special else parameter.ndim > 1
-        (decayed if decays else spared)[name] = parameter
+        if scales is not None and name not in scales:
+            raise ValueError(f"scales has no multiplier for {name!r}: give each parameter one")
+        scale = 1.0 if scales is None else scales[name]
+        groups.setdefault((not decays, scale), {})[name] = parameter
     return [
-        {"params": list(group.values()), "names": list(group), "weight_decay": decay}
-        for group, decay in ((decayed, weight_decay), (spared, 0.0))
-        if group
+        {
+            "params": list(group.values()),
+            "names": list(group),
+            "weight_decay": 0.0 if spared else weight_decay,
+        }
+        | ({} if scales is None else {"scale": scale})
+        for (spared, scale), group in sorted(groups.items())
     ]

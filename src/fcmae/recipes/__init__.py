@@ -1,7 +1,26 @@
 """What the paper's tables say, as values; and what they leave out."""
 
-from fcmae.recipes.finetune import TABLE_2, TABLE_3, TABLE_4, TABLE_5, TABLE_6
+from fcmae.recipes.ade20k import ADE20K, ADE20K_UNSTATED
+from fcmae.recipes.coco import COCO, COCO_UNSTATED
+from fcmae.recipes.finetune import STAGES, TABLE_2, TABLE_3, TABLE_4, TABLE_5, TABLE_6
+from fcmae.recipes.lookup import finetune_recipe, layer_decay_kind
 from fcmae.recipes.pretrain import TABLE_1
-from fcmae.recipes.unstated import PRETRAINING
+from fcmae.recipes.unstated import FINETUNING, PRETRAINING
 
-__all__ = ["PRETRAINING", "TABLE_1", "TABLE_2", "TABLE_3", "TABLE_4", "TABLE_5", "TABLE_6"]
+__all__ = [
+    "ADE20K",
+    "ADE20K_UNSTATED",
+    "COCO",
+    "COCO_UNSTATED",
+    "FINETUNING",
+    "PRETRAINING",
+    "STAGES",
+    "TABLE_1",
+    "TABLE_2",
+    "TABLE_3",
+    "TABLE_4",
+    "TABLE_5",
+    "TABLE_6",
+    "finetune_recipe",
+    "layer_decay_kind",
+]

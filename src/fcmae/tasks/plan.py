@@ -17,9 +17,26 @@ from fcmae.recipes import PRETRAINING, TABLE_1
 from fcmae.sizes import total_stride
 from fcmae.tasks.departures import Departure, departures
 from fcmae.tasks.schedule import Schedule, default_batch_size
-from fcmae.tasks.settings import Recipe, override
+from fcmae.tasks.settings import override
 
 PAPER = TABLE_1["A"]  # the table has one column for all sizes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """Everything of Table 1, and of what it leaves out, that has no option of its own."""
+
+    base_learning_rate: float
+    weight_decay: float
+    optimizer_momentum: tuple[float, float]
+    warmup_epochs: float
+    minimum_learning_rate: float
+    decay_exempt: str
+    norm_pix: bool
+    decoder_width: int
+    decoder_depth: int
+    crop_scale: tuple[float, float]
+    horizontal_flip: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,29 +4,18 @@ import ast
 import dataclasses
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fcmae.errors import unknown
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """Everything of Table 1, and of what it leaves out, that has no option of its own."""
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
-    base_learning_rate: float
-    weight_decay: float
-    optimizer_momentum: tuple[float, float]
-    warmup_epochs: float
-    minimum_learning_rate: float
-    decay_exempt: str
-    norm_pix: bool
-    decoder_width: int
-    decoder_depth: int
-    crop_scale: tuple[float, float]
-    horizontal_flip: float
+R = TypeVar("R", bound="DataclassInstance")
 
 
-def override(recipe: Recipe, assignments: Iterable[str]) -> Recipe:
+def override(recipe: R, assignments: Iterable[str]) -> R:
     """Apply "field=value" texts.
 
     Raises:

@@ -1,0 +1,104 @@
+"""From a model's name to its column of the paper's tables."""
+
+from dataclasses import fields
+
+from fcmae.errors import unknown
+from fcmae.recipes.finetune import STAGES, Finetune
+from fcmae.recipes.table import Table
+from fcmae.recipes.unstated import FINETUNING
+
+COLUMNS = {
+    "atto": "A",
+    "femto": "F",
+    "pico": "P",
+    "nano": "N",
+    "tiny": "T",
+    "base": "B",
+    "large": "L",
+    "huge": "H",
+}
+_V1_ONLY = ("small", "xlarge")
+_NAMES: dict[str, str | None] = {
+    **COLUMNS,
+    **{f"convnextv2_{name}": letter for name, letter in COLUMNS.items()},
+    **{f"convnext_{name}": letter for name, letter in COLUMNS.items() if name != "huge"},
+    **{name: None for small in _V1_ONLY for name in (small, f"convnext_{small}")},
+}
+
+
+def column_of(size: str) -> str | None:
+    """The letter that the tables have for a size.
+
+    A V1 model has the letter of the V2 model of its size, since V1's own recipe is that of another
+    paper; Small and XLarge, which only V1 has, are None.
+
+    Args:
+        size: "base", "B", "convnextv2_base" or "convnext_base".
+
+    Raises:
+        ValueError: for any other name; suggests the nearest.
+    """
+    letter = size.upper()
+    if letter in COLUMNS.values():
+        return letter
+    if size not in _NAMES:
+        raise unknown("size", size, _NAMES)
+    return _NAMES[size]
+
+
+def finetune_table(size: str, stage: str) -> tuple[Table[Finetune], str]:
+    """The table of `stage` that has `size`, and its letter there; errors as `finetune_recipe`."""
+    tables = stage_tables(stage)
+    letter = column_of(size)
+    for table in tables:
+        if letter is not None and letter in table.columns:
+            return table, letter
+    having = [name for name, column in COLUMNS.items() if any(column in t.columns for t in tables)]
+    elsewhere = [
+        other
+        for other, others in STAGES.items()
+        if letter is not None and any(letter in table.columns for table in others)
+    ]
+    take = "".join(f"stage {other!r}, " for other in elsewhere)
+    raise ValueError(
+        f"size {size!r} has no column at stage {stage!r}: {', '.join(having)} have one. "
+        f"Take {take}one of these sizes, or set {', '.join(_differing(tables))} yourself"
+    )
+
+
+def stage_tables(stage: str) -> tuple[Table[Finetune], ...]:
+    """The tables of "1k", "22k" or "22k-to-1k"; another stage is a ValueError."""
+    if stage not in STAGES:
+        raise unknown("stage", stage, STAGES)
+    return STAGES[stage]
+
+
+def finetune_recipe(model: str, stage: str) -> Finetune:
+    """Settings of `model`, every cell resolved (Tables 2-6).
+
+    Args:
+        model: as in `fcmae.list_models()`. V1 takes the column of the V2 model of its size.
+        stage: "1k", from FCMAE to ImageNet-1K; "22k", from FCMAE to ImageNet-22K; or "22k-to-1k",
+            from there on to ImageNet-1K.
+
+    Raises:
+        ValueError: for an unknown model or stage, and a model without a column at that stage.
+    """
+    table, letter = finetune_table(model, stage)
+    return table[letter]
+
+
+def layer_decay_kind(model: str) -> str:
+    """How `model` shares out its layer-wise decay, by "layer" or by "group" (section A.2).
+
+    Small and XLarge, of which the paper says nothing, are as deep as Base and Large: "group".
+    """
+    letter = column_of(model)
+    return "group" if letter is None else FINETUNING.layer_decay_kind[letter]
+
+
+def _differing(tables: tuple[Table[Finetune], ...]) -> list[str]:
+    """The fields that depend on the size at a stage."""
+    recipes = [table[letter] for table in tables for letter in table.columns]
+    names = [field.name for field in fields(Finetune)]
+    return [name for name in names if len({getattr(recipe, name) for recipe in recipes}) > 1]

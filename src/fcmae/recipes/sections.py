@@ -1,0 +1,73 @@
+"""Tables and settings as rows of text, for a terminal or a page."""
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+from fcmae.recipes.grammar import cell_text, label
+from fcmae.recipes.lookup import COLUMNS
+from fcmae.recipes.table import By, Erratum, Table
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+_SIZES = {letter: f"{name.capitalize()} ({letter})" for name, letter in COLUMNS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A heading, rows of the same number of texts, and lines below them."""
+
+    title: str
+    rows: list[tuple[str, ...]]
+    notes: list[str]
+
+
+def table_section(table: Table[Any], size: str | None = None) -> Section:
+    """A table as printed, or its column for the letter `size`.
+
+    Below it stand the learning rate that follows from the batch size (section A.2), and the errata.
+    """
+    cells = {name: table.cell(name, size) if size else cell for name, cell in table.rows.items()}
+    errata = {
+        value: name
+        for name, cell in cells.items()
+        for value in (cell.cells.values() if isinstance(cell, By) else [cell])
+        if isinstance(value, Erratum)
+    }
+    rate = cell_text("learning_rate", _learning_rate(table, size or table.columns))
+    return Section(
+        f"{table.source}: {table.title}; {_sizes(size or table.columns)}",
+        [(label(name), cell_text(name, cell, list(errata))) for name, cell in cells.items()],
+        [
+            f"learning rate = base learning rate × batch size / 256 = {rate}",
+            *(f"[{i}] {_erratum(name, one)}" for i, (one, name) in enumerate(errata.items(), 1)),
+        ],
+    )
+
+
+def settings_section(title: str, settings: "DataclassInstance", size: str | None = None) -> Section:
+    """Settings that are no table; sources of fields that have one make a third text of each row."""
+    hints = get_type_hints(type(settings), include_extras=True)
+    rows = []
+    for name in (field.name for field in fields(settings)):
+        cell = getattr(settings, name)
+        cell = cell[size] if size and isinstance(cell, By) else cell
+        rows.append((label(name), cell_text(name, cell), *getattr(hints[name], "__metadata__", ())))
+    return Section(title, rows, [])
+
+
+def _sizes(columns: str) -> str:
+    every = len(columns) == len(_SIZES)
+    return "every size" if every else ", ".join(_SIZES[size] for size in columns)
+
+
+def _learning_rate(table: Table[Any], columns: str) -> object:
+    recipes = {size: table[size] for size in columns}
+    rates = {size: one.base_learning_rate * one.batch_size / 256 for size, one in recipes.items()}
+    return By(rates) if len(set(rates.values())) > 1 else rates[columns[0]]
+
+
+def _erratum(name: str, erratum: Erratum) -> str:
+    printed, used = cell_text(name, erratum.printed), cell_text(name, erratum.use)
+    how = "printed and used" if used == printed else f"printed {printed}, used"
+    return f"{how} {used}: {erratum.because}"
