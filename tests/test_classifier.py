@@ -1,56 +1,27 @@
-"""The classifier against timm's of the same weights, and its own promises."""
+"""The classifier's promises; its logits are compared with other libraries' in test_dialects."""
 
 import re
 
 import pytest
 import timm
 import torch
-from timm_names import timm_state
 from torch import Tensor
 from weights import randomise
 
-from fcmae.classifier import Classifier, create_model
-from fcmae.sizes import SIZES, list_models
-
-LARGE = 40e6  # parameters: Small and above take their time
-
-
-def without_initialisation(model: str) -> Classifier:
-    """All weights drawn at once, in double precision; none keeps a value it had before."""
-    with torch.device("meta"):
-        network = create_model(model, num_classes=7).double()
-    return randomise(network.to_empty(device="cpu")).eval()
-
-
-@pytest.mark.parametrize(
-    "model",
-    [
-        pytest.param(model, marks=[pytest.mark.slow] if size.parameters > LARGE else [])
-        for model, size in SIZES.items()
-    ],
-)
-@torch.no_grad()
-def test_logits_are_those_of_timm(model: str) -> None:
-    ours = without_initialisation(model)
-    with torch.device("meta"):
-        # Linear layers where timm's small sizes have 1x1 convolutions, which are the same thing.
-        theirs = timm.create_model(model, pretrained=False, num_classes=7, conv_mlp=False).eval()
-    theirs.load_state_dict(timm_state(ours.state_dict()), strict=True, assign=True)
-    images = torch.randn(1, 3, 64, 96, dtype=torch.float64)
-    logits, expected = ours(images), theirs(images)
-    assert expected.std() > 0.1, "logits near zero would prove nothing"
-    torch.testing.assert_close(logits, expected, rtol=0, atol=1e-10)
-    assert ours.features(images)[-1].shape == theirs.forward_features(images).shape
+from fcmae.classifier import create_model
+from fcmae.dialects import from_ours
+from fcmae.sizes import list_models
 
 
 @pytest.mark.parametrize("model", ["convnextv2_atto", "convnext_femto"])
 @torch.no_grad()
 def test_sides_that_no_stride_divides_are_taken_as_timm_takes_them(model: str) -> None:
-    ours = without_initialisation(model)
-    theirs = timm.create_model(model, pretrained=False, num_classes=7, conv_mlp=False).double()
-    theirs.load_state_dict(timm_state(ours.state_dict()))
+    ours = randomise(create_model(model, num_classes=7)).double().eval()
+    theirs = timm.create_model(model, pretrained=False, num_classes=7).double().eval()
+    theirs.load_state_dict(from_ours(ours.state_dict(), "timm"))
     images = torch.randn(2, 3, 71, 109, dtype=torch.float64)
-    torch.testing.assert_close(ours(images), theirs.eval()(images), rtol=0, atol=1e-10)
+    torch.testing.assert_close(ours(images), theirs(images), rtol=0, atol=1e-10)
+    assert ours.features(images)[-1].shape == theirs.forward_features(images).shape
 
 
 @pytest.mark.parametrize("in_channels", [1, 13])

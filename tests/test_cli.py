@@ -12,12 +12,13 @@ import pytest
 
 import fcmae
 from fcmae.benchmarks.pretraining import benchmark_pretraining
-from fcmae.cli import main
+from fcmae.cli import COMMANDS, main
 from fcmae.doctor import doctor
 from fcmae.sizes import SIZES
 from fcmae.tasks import pretrain as pretrain_module
 from fcmae.tasks.given import with_given
 from fcmae.tasks.interrupt import Interrupted
+from fcmae.tasks.probe import probe
 
 
 def code_of(words: str) -> int:
@@ -34,7 +35,8 @@ def code_of(words: str) -> int:
 @pytest.mark.parametrize(
     "words",
     ["--help", "-h", "pretrain --help", "doctor --help", "benchmark --help", "models --help",
-     "benchmark pretraining --help"],
+     "benchmark pretraining --help", "recipe --help", "recipe show --help", "finetune --help",
+     "evaluate --help", "predict --help", "embed --help", "probe --help", "convert --help"],
 )  # fmt: skip
 def test_help_is_on_the_output_and_no_error(words: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert code_of(words) == 0
@@ -44,7 +46,7 @@ def test_help_is_on_the_output_and_no_error(words: str, capsys: pytest.CaptureFi
 def test_the_first_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     main(["--help"])
     words = capsys.readouterr().out
-    for command in ("pretrain", "doctor", "benchmark", "models"):
+    for command in COMMANDS:
         assert f"fcmae {command}" in words
 
 
@@ -52,6 +54,10 @@ def test_the_first_help_names_every_command(capsys: pytest.CaptureFixture[str]) 
     ("command", "function"),
     [
         ("pretrain", fcmae.pretrain),
+        ("finetune", fcmae.finetune),
+        ("evaluate", fcmae.evaluate),
+        ("embed", fcmae.embed),
+        ("probe", probe),
         ("doctor", doctor),
         ("benchmark pretraining", benchmark_pretraining),
     ],
@@ -90,7 +96,21 @@ def modules_after(words: str) -> set[str]:
 
 @pytest.mark.parametrize(
     "words",
-    ["--help", "--version", "models", "pretrain --help", "doctor --help", "pretrain --epohcs 3"],
+    [
+        "--help",
+        "--version",
+        "models",
+        "pretrain --help",
+        "doctor --help",
+        "pretrain --epohcs 3",
+        "finetune --help",
+        "evaluate --help",
+        "predict --help",
+        "embed --help",
+        "probe --help",
+        "convert --help",
+        "recipe show pretrain",
+    ],
 )
 def test_words_alone_import_no_torch(words: str) -> None:
     modules = modules_after(words)
@@ -113,7 +133,10 @@ def test_every_size_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     for name, size in SIZES.items():
         assert ", ".join(map(str, size.depths)) in rows[name]
         assert f"{size.parameters / 1e6:.1f}M" in rows[name]
-    assert "3.7M     0.55G" in rows["convnextv2_atto"]  # Table 7
+    atto = rows["convnextv2_atto"].split()
+    assert atto[6:8] == ["3.7M", "0.55G"]  # Table 7
+    assert atto[10] == "76.7"
+    assert rows["convnextv2_huge"].split()[10:14] == ["86.3", "-", "88.7", "88.9"]
 
 
 def test_it_also_runs_as_a_module() -> None:
@@ -270,6 +293,47 @@ def test_options_arrive_as_they_were_given(monkeypatch: pytest.MonkeyPatch, tmp_
         ("a", ("x=1", "y=-2"), "160x96", None, True),
         ("a", (), 32, 13, False),
     ]
+
+
+def test_some_options_are_given_by_their_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[object] = []
+
+    def predict(*, images: tuple[str, ...], weights: str, out: str, top: int = 5) -> None:
+        seen.append((images, weights, out, top))
+
+    monkeypatch.setattr("fcmae.tasks.predict.predict", predict)
+    assert code_of("predict a.png photos --weights run --out b.csv") == 0
+    assert code_of("predict --out b.csv --weights=run --top 2 a.png") == 0
+    assert seen == [(("a.png", "photos"), "run", "b.csv", 5), (("a.png",), "run", "b.csv", 2)]
+
+
+def test_a_command_of_two_words_shows_its_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["recipe", "show", "finetune", "--size", "tiny"]) == 0
+    assert "Table 3" in capsys.readouterr().out
+    assert code_of("recipe show finetune --size tinny") == 2
+    assert "did you mean 'tiny'" in capsys.readouterr().err
+
+
+def test_weights_are_converted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, target = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
+    fcmae.save_weights(fcmae.create_model("convnextv2_atto", num_classes=2), source)
+    assert code_of(f"convert {source} {target} --dialect timm") == 0
+    assert f"written     {target}" in capsys.readouterr().out
+    assert target.exists()
+    assert code_of(f"convert {source} {target} --dialect tim") == 2
+    assert "did you mean 'timm'" in capsys.readouterr().err
+
+
+def test_a_reader_that_has_read_enough_is_no_error() -> None:
+    result = subprocess.run(
+        f"{sys.executable} -m fcmae models | head -c 1",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert result.stderr == ""
 
 
 def test_only_what_was_typed_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:

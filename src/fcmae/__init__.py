@@ -12,7 +12,13 @@ if TYPE_CHECKING:
     from fcmae.classifier import create_model
     from fcmae.masks import random_mask
     from fcmae.sizes import list_models
+    from fcmae.tasks.embed import embed
+    from fcmae.tasks.evaluate import evaluate
+    from fcmae.tasks.finetune import finetune
+    from fcmae.tasks.predict import predict
     from fcmae.tasks.pretrain import pretrain
+    from fcmae.tasks.probe import probe
+    from fcmae.weights import load_weights, save_weights
 
 __version__ = "0.1.0"
 
@@ -22,17 +28,31 @@ _HOMES = {
     "create_autoencoder": "fcmae.autoencoder",
     "random_mask": "fcmae.masks",
     "pretrain": "fcmae.tasks.pretrain",
+    "finetune": "fcmae.tasks.finetune",
+    "evaluate": "fcmae.tasks.evaluate",
+    "predict": "fcmae.tasks.predict",
+    "embed": "fcmae.tasks.embed",
+    "probe": "fcmae.tasks.probe",
+    "load_weights": "fcmae.weights",
+    "save_weights": "fcmae.weights",
 }
 _MODULES = ("optim", "recipes")
 
 __all__ = [
     "create_autoencoder",
     "create_model",
+    "embed",
+    "evaluate",
+    "finetune",
     "list_models",
+    "load_weights",
     "optim",
+    "predict",
     "pretrain",
+    "probe",
     "random_mask",
     "recipes",
+    "save_weights",
 ]
 
 

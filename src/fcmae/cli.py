@@ -1,10 +1,12 @@
 """The command line: `fcmae COMMAND`, one function each. Imports nothing heavy before it must."""
 
 import functools
+import importlib
+import inspect
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 T = TypeVar("T")
 
@@ -12,31 +14,57 @@ HELP = """\
 fcmae: masked pre-training for convolutional networks, on your own images
 
   fcmae pretrain --data DIR|sample --out RUN   from unlabelled images to an encoder and a report
+  fcmae finetune --data DIR --init RUN --out RUN2
+                                               from there to a classifier of your classes
+  fcmae evaluate --data DIR --weights RUN2     accuracy, class by class, and calibration
+  fcmae predict IMAGE|DIR... --weights RUN2 --out FILE.csv|.json
+  fcmae embed --data DIR --weights RUN --out FILE.npy|.parquet
+                                               a feature vector for each image
+  fcmae probe --data DIR --weights RUN         did pre-training help? with two controls
+  fcmae convert IN OUT --dialect NAME          weights to the names of official, timm, transformers
+  fcmae recipe show pretrain|finetune          the paper's tables, and what they leave out
   fcmae doctor [--weights RUN|FILE]            what runs here, and does it compute what it should
   fcmae benchmark pretraining                  dense, masked and tiled side by side on this machine
-  fcmae models                                 every size, with parameters and FLOPs
+  fcmae models                                 every size: parameters, FLOPs, accuracies, memory
 
 Each command has --help. Under torchrun: torchrun --nproc-per-node N -m fcmae pretrain ...
 """
-COMMANDS = ("pretrain", "doctor", "benchmark", "models")
-BENCHMARKS = ("pretraining",)
+
+
+class Command(NamedTuple):
+    """Where a command's function is, and which of its options are given by their place."""
+
+    module: str
+    function: str
+    positional: tuple[str, ...] = ()
+
+
+COMMANDS = {
+    "pretrain": Command("fcmae.tasks.pretrain", "pretrain"),
+    "finetune": Command("fcmae.tasks.finetune", "finetune"),
+    "evaluate": Command("fcmae.tasks.evaluate", "evaluate"),
+    "predict": Command("fcmae.tasks.predict", "predict", ("images",)),
+    "embed": Command("fcmae.tasks.embed", "embed"),
+    "probe": Command("fcmae.tasks.probe", "probe"),
+    "convert": Command("fcmae.tasks.convert", "convert", ("source", "target")),
+    "recipe show": Command("fcmae.tables", "recipe_show", ("task",)),
+    "doctor": Command("fcmae.doctor", "doctor"),
+    "benchmark pretraining": Command("fcmae.benchmarks.pretraining", "benchmark_pretraining"),
+    "models": Command("fcmae.tables", "models"),
+}
+GROUPS = ("recipe", "benchmark")  # of commands of two words
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return its exit code: 0 done, 2 bad use or input, 130/143 stopped, 1 else."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if not words or words[0] in ("-h", "--help"):
-        print(HELP, end="")
-        return 0 if words else 2
-    if words[0] == "--version":
-        from fcmae import __version__
-
-        print(__version__)
-        return 0
     try:
         return _command(words)
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # who read the output has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + 13
     except ValueError as error:
         _complain(error)
         return 2
@@ -46,47 +74,63 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _command(words: list[str]) -> int:
-    from fcmae.errors import unknown
+    if not words or words[0] in ("-h", "--help"):
+        print(HELP, end="")
+        return 0 if words else 2
+    if words[0] == "--version":
+        from fcmae import __version__
 
-    name, rest = words[0], words[1:]
-    if name not in COMMANDS:
-        raise unknown("command", name, COMMANDS)
-    if name == "models":
-        _call(_models, rest, "fcmae models")
+        print(__version__)
         return 0
-    if name == "pretrain":
-        from fcmae.tasks.pretrain import pretrain
-
-        _call(pretrain, rest, "fcmae pretrain")
-        return 0
-    if name == "doctor":
-        from fcmae.doctor import doctor
-
-        return _call(doctor, rest, "fcmae doctor")
-    if rest and rest[0] in ("-h", "--help"):
+    name, rest = _named(words)
+    if rest is None:
         print(HELP, end="")
         return 0
-    if not rest or rest[0] not in BENCHMARKS:
-        if not rest:
-            raise ValueError(f"benchmark: which? {', '.join(BENCHMARKS)}")
-        raise unknown("benchmark", rest[0], BENCHMARKS)
-    from fcmae.benchmarks.pretraining import benchmark_pretraining
-
-    _call(benchmark_pretraining, rest[1:], "fcmae benchmark pretraining")
-    return 0
+    command = COMMANDS[name]
+    function = getattr(importlib.import_module(command.module), command.function)
+    result = _call(function, rest, f"fcmae {name}", command.positional)
+    return result if isinstance(result, int) else 0
 
 
-def _call(function: Callable[..., T], words: list[str], program: str) -> T:
+def _named(words: list[str]) -> tuple[str, list[str] | None]:
+    """A command's name, of one word or two, and its options; None where help on a group is due."""
+    from fcmae.errors import unknown
+
+    length = 2 if words[0] in GROUPS else 1
+    if length == 2:
+        group = [name.split()[1] for name in COMMANDS if name.split()[0] == words[0]]
+        if len(words) == 1:
+            raise ValueError(f"{words[0]}: which? {', '.join(group)}")
+        if words[1] in ("-h", "--help"):
+            return words[0], None
+        if words[1] not in group:
+            raise unknown(words[0], words[1], group)
+    name = " ".join(words[:length])
+    if name not in COMMANDS:
+        raise unknown("command", name, [*COMMANDS, *GROUPS])
+    return name, words[length:]
+
+
+def _call(
+    function: Callable[..., T], words: list[str], program: str, positional: tuple[str, ...]
+) -> T:
     import tyro
 
     words = _once(words)
     typed = {word.partition("=")[0][2:].replace("-", "_") for word in words if word[:2] == "--"}
 
     @functools.wraps(function)
-    def with_typed(**options: object) -> T:
+    def with_typed(*places: object, **options: object) -> T:
         """What was left alone is not passed on: a task may ask which options were given."""
-        return function(**{name: value for name, value in options.items() if name in typed})
+        given = {name: value for name, value in options.items() if name in typed}
+        return function(**dict(zip(positional, places, strict=True)), **given)
 
+    parameters = inspect.signature(function).parameters
+    placed = [
+        parameters[name].replace(kind=inspect.Parameter.POSITIONAL_ONLY) for name in positional
+    ]
+    others = [option for name, option in parameters.items() if name not in positional]
+    with_typed.__signature__ = inspect.Signature([*placed, *others])  # type: ignore[attr-defined]
     # An option without a value is a plain switch; "None" defaults are said in the help texts.
     return tyro.cli(with_typed, args=words, prog=program, config=(tyro.conf.FlagCreatePairsOff,))
 
@@ -105,19 +149,6 @@ def _once(words: list[str]) -> list[str]:
         else:
             options.setdefault(name, []).append(word)
     return [word for name, values in options.items() for word in (name, *values) if word]
-
-
-def _models() -> None:
-    """Every size: depths, width, parameters with 1000 classes, and FLOPs (multiply-adds)."""
-    from fcmae.sizes import SIZES
-
-    print(
-        f"{'model':<20}{'depths':<14}{'width':>6}{'parameters':>13}{'FLOPs at 224, 384, 512':>28}"
-    )
-    for name, size in SIZES.items():
-        depths = ", ".join(map(str, size.depths))
-        flops = "".join(f"{flops / 1e9:>8.2f}G" for flops in size.flops)
-        print(f"{name:<20}{depths:<14}{size.width:>6}{size.parameters / 1e6:>12.1f}M {flops}")
 
 
 def _complain(error: Exception) -> None:

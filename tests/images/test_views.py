@@ -5,8 +5,9 @@ import pickle
 import pytest
 import torch
 
+from fcmae.images.augment import augment
 from fcmae.images.transforms import centre_crop, evaluation_crop, random_resized_crop
-from fcmae.images.views import CentreView, EvaluationView, RandomView, View
+from fcmae.images.views import AugmentedView, CentreView, EvaluationView, RandomView, View
 
 IMAGE = torch.randint(0, 256, (13, 30, 50), generator=torch.Generator().manual_seed(0)).byte()
 
@@ -25,6 +26,29 @@ def test_fixed_views_are_the_same_for_any_seed() -> None:
     assert torch.equal(EvaluationView((16, 24))(IMAGE, 2), evaluation_crop(IMAGE, (16, 24)))
 
 
-@pytest.mark.parametrize("view", [RandomView((8, 9)), CentreView((8, 9)), EvaluationView((8, 9))])
+def test_an_augmented_view_is_a_function_of_its_seed() -> None:
+    view = AugmentedView((16, 24), (0.5, 0.9), 0.5, ("RandAug", 9, 0.5), (0.5, 0.5, 0.5))
+    expected = augment(
+        IMAGE[:3],
+        (16, 24),
+        crop_scale=(0.5, 0.9),
+        horizontal_flip=0.5,
+        fill=(0.5, 0.5, 0.5),
+        generator=torch.Generator().manual_seed(7),
+    )
+    assert torch.equal(view(IMAGE[:3], 7), expected)
+    with pytest.raises(ValueError, match=r"8 bits.*--set rand_augment=0,0"):
+        view(IMAGE[:3] / 255, 7)
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        RandomView((8, 9)),
+        AugmentedView((8, 9), (0.1, 1.0), 0.5, None, (0.5,)),
+        CentreView((8, 9)),
+        EvaluationView((8, 9)),
+    ],
+)
 def test_views_travel_to_workers(view: View) -> None:
     assert pickle.loads(pickle.dumps(view)) == view

@@ -88,3 +88,45 @@ def full_run(make_run: MakeRun) -> Path:
             (pictures / f"{name}-{image}.webp").write_bytes(webp(96, 64))
     (run / "unreadable.json").write_text(json.dumps([["a/broken.jpg", "image file is truncated"]]))
     return run
+
+
+@pytest.fixture
+def finetuned_run(make_run: MakeRun) -> Path:
+    """A finished fine-tuning of three classes; its best epoch is the first."""
+    metrics: Lines = [step(1, 1.1), step(2, 0.9), step(3, 0.8), step(4, 0.7)]
+    for epoch, accuracy in ((1, 0.8), (2, 0.7)):
+        measured = {"loss": 0.9 / epoch, "accuracy": accuracy, "top_5": None}
+        average = {"loss": 1.0 / epoch, "accuracy": accuracy + 0.05, "top_5": None}
+        line = {"kind": "validation", "step": 2 * epoch, "epoch": epoch, "average": average}
+        metrics.append({**line, **measured})
+    config = {
+        "task": "finetune",
+        "command": "fcmae finetune --data flowers --out runs/second",
+        "data": {"path": "/data/flowers", "images": 400, "val_images": 20, "classes": 3},
+        "init": "runs/first",
+        "table": "Table 2",
+        "label_share": 0.5,
+    }
+    run = make_run(metrics, [{"step": 4, "images_per_second": 50.0, "seconds": 9.0}], config)
+    found = {
+        "epoch": 1,
+        "of": "average",
+        "classes": ["daisy", "rose", "tulip"],
+        "train_images": [300, 60, 40],
+        "images": [10, 8, 2],
+        "confusion": [[10, 0, 0], [1, 7, 0], [2, 0, 0]],
+        "accuracy": 0.85,
+        "top_5": None,
+        "loss": 1.0,
+        "calibration_error": 0.04,
+        "mistakes": [
+            {"name": "tulip/0.png", "label": "tulip", "predicted": "daisy", "confidence": 0.97},
+            {"name": "rose/1.png", "label": "rose", "predicted": "daisy", "confidence": 0.6},
+        ],
+        "unreadable": [["rose/broken.jpg", "image file is truncated"]],
+    }
+    (run / "validation.json").write_text(json.dumps(found))
+    (run / "unreadable.json").write_text(json.dumps([["daisy/empty.jpg", "empty"]]))
+    (run / "mistakes").mkdir()
+    (run / "mistakes" / "0.webp").write_bytes(webp(160, 160))
+    return run

@@ -65,26 +65,6 @@ def test_collapse_is_called_so(make_run, distance: float, says: str) -> None:
     assert says in words.verdict(run)
 
 
-def test_key_figures_of_a_full_run(full_run: Path) -> None:
-    figures = {figure.name: figure.value for figure in words.key_figures(read_run(full_run))}
-    assert figures == {
-        "Loss": "0.803",
-        "Epochs": "2",
-        "Images": "4,000",
-        "Time": "5 s",
-        "Images a second": "52",
-        "Waiting for images": "4 %",
-    }
-
-
-def test_time_left_follows_from_the_median_speed(make_run) -> None:
-    timing = [
-        {"step": s, "images_per_second": rate} for s, rate in ((1, 32.0), (2, 64.0), (3, 640.0))
-    ]
-    run = read_run(make_run([step(3, 1.0)], timing, {"steps": 13}))
-    assert words.seconds_left(run) == 10.0  # ten batches of 64
-
-
 @pytest.mark.parametrize(
     ("path", "name"),
     [
@@ -107,3 +87,28 @@ def test_the_setting_leaves_out_what_is_unknown(make_run) -> None:
         "60 % masked",
         "fp32",
     ]
+
+
+@pytest.mark.parametrize(
+    ("init", "share", "parts"),
+    [
+        ("scratch", 1.0, ["from scratch"]),
+        ("runs/first", 0.1, ["from first", "10 % of the labels"]),
+        ("runs/first/weights.safetensors", 1.0, ["from first/weights.safetensors"]),
+    ],
+)
+def test_the_setting_says_what_a_fine_tuning_began_from(make_run, init, share, parts) -> None:
+    run = read_run(make_run(config={"init": init, "label_share": share}))
+    assert [part for part in words.setting(run) if "from" in part or "labels" in part] == parts
+
+
+@pytest.mark.parametrize(
+    ("config", "name"),
+    [
+        ({}, "Table 1"),
+        ({"task": "finetune", "table": "Table 2"}, "Table 2"),
+        ({"task": "finetune", "table": None}, "its table"),
+    ],
+)
+def test_the_table_compared_with_is_named(make_run, config, name: str) -> None:
+    assert words.table(read_run(make_run(config=config))) == name

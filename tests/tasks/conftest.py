@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-PRELOAD = ["torch._dynamo", "fcmae.tasks.pretraining", "torch.utils.tensorboard"]
+PRELOAD = [
+    "torch._dynamo",
+    "fcmae.tasks.pretraining",
+    "fcmae.tasks.finetuning",
+    "torch.utils.tensorboard",
+]
 
 
 @pytest.fixture(scope="session")

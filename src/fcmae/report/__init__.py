@@ -1,4 +1,4 @@
-"""`report.html`: one file per pre-training run that opens anywhere, without a network.
+"""`report.html`: one file per training run that opens anywhere, without a network.
 
 The page has no script and refers to nothing outside itself; its content security policy makes the
 browser hold it to that, whatever a file name or a reason in the run folder contains.
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from fcmae.report import explanations, figures, tables, units, words
+from fcmae.report import explanations, figures, finetuning, key_figures, tables, units, words
 from fcmae.report.read import Run, read_run
 
 __all__ = ["write_report"]
@@ -48,12 +48,30 @@ def _render(run: Run) -> str:
         lstrip_blocks=True,
     )
     environment.filters["count"] = units.count
-    return environment.get_template("page.html").render(
+    page, own = _finetuning(run) if run.fact("task") == "finetune" else _pretraining(run)
+    return environment.get_template(page).render(
+        own,
         run=run,
         words=words,
         explain=explanations,
         tables=tables,
-        loss=figures.loss_chart(run),
-        diversity=figures.diversity_chart(run),
         throughput=figures.throughput_chart(run),
     )
+
+
+def _pretraining(run: Run) -> tuple[str, dict[str, object]]:
+    return "pretraining.html", {
+        "verdict": words.verdict(run),
+        "figures": key_figures.key_figures(run),
+        "loss": figures.loss_chart(run),
+        "diversity": figures.diversity_chart(run),
+    }
+
+
+def _finetuning(run: Run) -> tuple[str, dict[str, object]]:
+    return "finetuning.html", {
+        "verdict": finetuning.words.verdict(run),
+        "figures": finetuning.words.figures(run),
+        "learning": finetuning.figures.learning_chart(run),
+        "finetuning": finetuning,
+    }

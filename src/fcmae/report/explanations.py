@@ -3,8 +3,8 @@
 import math
 
 from fcmae.report import units
+from fcmae.report.key_figures import mean
 from fcmae.report.read import Run
-from fcmae.report.words import mean
 
 SLOW = 0.1  # of the time: from here on it pays to read images faster
 
@@ -62,7 +62,8 @@ def throughput(run: Run) -> str:
 def unreadable(run: Run) -> str:
     """How much of the data could not be used."""
     number = len(run.unreadable)
-    images = run.number("data", "images")
+    validation = run.number("data", "val_images")
+    images = run.number("data", "images") + (0.0 if math.isnan(validation) else validation)
     share = f" of {units.count(images)} ({units.percent(number / images)})" if images > 0 else ""
     rest = "the run went on without it" if number == 1 else "the run went on without them"
     return f"{units.plural(number, 'file')}{share} could not be read; {rest}."

@@ -8,6 +8,7 @@ from fcmae.report import units
 from fcmae.report.axes import Axis, linear_axis, log_axis
 from fcmae.report.charts import Horizontal, Line, Panel, chart
 from fcmae.report.curves import finite, smooth, thin
+from fcmae.report.key_figures import loss_ends
 from fcmae.report.read import Look, Run
 
 WIDE, NARROW = 860, 360  # CSS pixels
@@ -26,34 +27,16 @@ class Chart:
 
 def loss_chart(run: Run) -> Chart | None:
     """The loss, and under it the learning rate; None before the first logged step."""
-    step, loss = finite(run.steps.step, run.steps.loss)
-    if len(step) == 0:
+    ends = loss_ends(run)
+    if ends is None:
         return None
-    rate_step, rate = finite(run.steps.step, run.steps.learning_rate)
-    epochs = _epoch_means(run)
-    extremes = np.concatenate([loss, *(line.y for line in epochs)])
-    low, high = float(extremes.min()), float(extremes.max())
 
     def draw(width: int) -> str:
-        mean = smooth(loss)
-        lines = (
-            Line(*thin(step, loss, width), "faint"),
-            *epochs,
-            Line(*thin(step, mean, width // 4), "strong", units.loss(mean[-1])),
-        )
-        log = low > 0 and high / low > 8
-        axis = log_axis(low, high, 6) if log else linear_axis(low, high, 5)
-        panels = [Panel("Loss, logarithmic" if log else "Loss", axis, _height(width), lines)]
-        if len(rate):
-            rate_axis = linear_axis(0, rate.max(), 2, units.scientific)
-            line = Line(*thin(rate_step, rate, width // 4), "calm", units.scientific(rate[-1]))
-            panels.append(Panel("Learning rate", rate_axis, 64, (line,)))
-        words = f"Loss from {units.loss(loss[0])} to {units.loss(mean[-1])} over the steps"
-        return chart(tuple(panels), _step_axis(run, width), width, words)
+        panels = (*loss_panels(run, width), *rate_panels(run, width))
+        words = f"Loss from {units.loss(ends[0])} to {units.loss(ends[1])} over the steps"
+        return chart(panels, step_axis(run, width), width, words)
 
-    legend = [("strong", "running mean"), ("faint", "as logged")]
-    legend += [("dot", "mean of an epoch, at its middle")] if epochs else []
-    return Chart(draw(WIDE), draw(NARROW), tuple(legend))
+    return Chart(draw(WIDE), draw(NARROW), loss_legend(run))
 
 
 def diversity_chart(run: Run) -> Chart | None:
@@ -71,7 +54,9 @@ def diversity_chart(run: Run) -> Chart | None:
     highest = max(0.55, *(float(line.y.max(initial=0.0)) for line in lines))
 
     def draw(width: int) -> str:
-        panel = Panel("Feature diversity", linear_axis(0, highest, 5), _height(width), tuple(lines))
+        panel = Panel(
+            "Feature diversity", linear_axis(0, highest, 5), panel_height(width), tuple(lines)
+        )
         words = f"Feature diversity of {len(blocks)} blocks after epoch {looks[-1].epoch:g}"
         return chart((panel,), _block_axis(blocks, width), width, words)
 
@@ -93,25 +78,62 @@ def throughput_chart(run: Run) -> Chart | None:
             Line(*thin(step, mean, width // 4), "strong", units.rate(mean[-1])),
         )
         axis = linear_axis(0, rate.max(), 4)
-        panels = [Panel("Images a second", axis, _height(width) * 2 // 3, lines)]
+        panels = [Panel("Images a second", axis, panel_height(width) * 2 // 3, lines)]
         if len(waiting):
             share = smooth(waiting)
             top = linear_axis(0, max(0.1, waiting.max()), 2, units.percent)
             line = Line(*thin(waiting_step, share, width // 4), "calm", units.percent(share[-1]))
             panels.append(Panel("Time spent waiting for images", top, 64, (line,)))
         words = f"Images a second over the steps, {units.rate(mean[-1])} at the end"
-        return chart(tuple(panels), _step_axis(run, width), width, words)
+        return chart(tuple(panels), step_axis(run, width), width, words)
 
     legend = (("strong", "running mean"), ("faint", "single measurements"))
     return Chart(draw(WIDE), draw(NARROW), legend)
 
 
-def _height(width: int) -> int:
+def loss_panels(run: Run, width: int, more: tuple[Line, ...] = ()) -> tuple[Panel, ...]:
+    """The training loss under the lines of `more`; no panel where there is neither."""
+    step, loss = finite(run.steps.step, run.steps.loss)
+    lines = (*more, *_epoch_means(run))
+    if len(loss):
+        mean = smooth(loss)
+        strong = Line(*thin(step, mean, width // 4), "strong", units.loss(mean[-1]))
+        lines = (Line(*thin(step, loss, width), "faint"), *lines, strong)
+    extremes = np.concatenate([loss, *(line.y for line in lines)])
+    if len(extremes) == 0:
+        return ()
+    low, high = float(extremes.min()), float(extremes.max())
+    log = low > 0 and high / low > 8
+    axis = log_axis(low, high, 6) if log else linear_axis(low, high, 5)
+    title = "Loss, logarithmic" if log else "Loss"
+    return (Panel(title, axis, panel_height(width), lines),)
+
+
+def rate_panels(run: Run, width: int) -> tuple[Panel, ...]:
+    """The learning rate in a low panel; no panel where it is not logged."""
+    step, rate = finite(run.steps.step, run.steps.learning_rate)
+    if len(rate) == 0:
+        return ()
+    axis = linear_axis(0, rate.max(), 2, units.scientific)
+    line = Line(*thin(step, rate, width // 4), "calm", units.scientific(rate[-1]))
+    return (Panel("Learning rate", axis, 64, (line,)),)
+
+
+def loss_legend(run: Run, running_mean: str = "running mean") -> tuple[tuple[str, str], ...]:
+    """What the lines of the training loss are; `running_mean` names the strong one."""
+    legend = [("strong", running_mean), ("faint", "as logged")]
+    legend += [("dot", "mean of an epoch, at its middle")] if _epoch_means(run) else []
+    return tuple(legend)
+
+
+def panel_height(width: int) -> int:
+    """Pixels of a panel of a drawing of `width`."""
     return 260 if width == WIDE else 200
 
 
-def _step_axis(run: Run, width: int) -> Horizontal:
-    last = max([1.0, run.last_step, *run.timing.step[-1:]])
+def step_axis(run: Run, width: int) -> Horizontal:
+    """The steps from 0 to the last that anything is known of."""
+    last = max([1.0, run.last_step, *run.timing.step[-1:], *run.validations.step[-1:]])
     ticks = min(last, 8 if width == WIDE else 4)  # there are no half steps
     axis = linear_axis(0, last, ticks, units.short, exact=True)
     return Horizontal(axis, "step")

@@ -1,4 +1,4 @@
-"""The pictures of a run's reconstructions, as data URIs that need no other file."""
+"""The pictures of a run, as data URIs that need no other file."""
 
 import base64
 import json
@@ -52,9 +52,9 @@ def read_pictures(folder: Path, height: int, width: int) -> Pictures:
         name = names[image] if image < len(names) else f"image {image}"
         strip = Strip(
             name,
-            _data(folder / f"input-{image}.webp"),
-            _data(folder / f"masked-{image}.webp"),
-            tuple(_data(folder / f"epoch-{epoch:04d}-{image}.webp") for epoch in epochs),
+            picture(folder / f"input-{image}.webp"),
+            picture(folder / f"masked-{image}.webp"),
+            tuple(picture(folder / f"epoch-{epoch:04d}-{image}.webp") for epoch in epochs),
         )
         size += sum(len(one or "") for one in (strip.true, strip.masked, *strip.reconstructions))
         if strips and size > BUDGET * 4 / 3:
@@ -63,6 +63,18 @@ def read_pictures(folder: Path, height: int, width: int) -> Pictures:
     return Pictures(
         epochs, tuple(strips), height, width, len(found) - len(epochs), len(images) - len(strips)
     )
+
+
+def picture(path: Path) -> str | None:
+    """The file as a data URI; None where it is absent or not a whole WebP file."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    whole = len(content) - 8 == int.from_bytes(content[4:8], "little")  # RIFF says its own length
+    if content[:4] != b"RIFF" or content[8:12] != b"WEBP" or not whole:
+        return None
+    return "data:image/webp;base64," + base64.b64encode(content).decode()
 
 
 def _names(path: Path) -> list[str]:
@@ -85,15 +97,3 @@ def _spread(values: list[int], most: int) -> tuple[int, ...]:
     if len(values) <= most:
         return tuple(values)
     return tuple(values[round(place * (len(values) - 1) / (most - 1))] for place in range(most))
-
-
-def _data(path: Path) -> str | None:
-    """The file as a data URI; None where it is absent or not a whole WebP file."""
-    try:
-        content = path.read_bytes()
-    except OSError:
-        return None
-    whole = len(content) - 8 == int.from_bytes(content[4:8], "little")  # RIFF says its own length
-    if content[:4] != b"RIFF" or content[8:12] != b"WEBP" or not whole:
-        return None
-    return "data:image/webp;base64," + base64.b64encode(content).decode()

@@ -4,17 +4,23 @@ A report is also made of runs that have just begun, that were killed, or that we
 another machine, so every part may be missing. What is missing is empty here, never an error.
 """
 
-import json
 import math
-from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
+from fcmae.report import json_files
 from fcmae.report.curves import Array
+from fcmae.report.json_files import Columns, entries, fact, number
 from fcmae.report.pictures import Pictures, read_pictures
+from fcmae.report.validation import (
+    Outcome,
+    Stop,
+    Validations,
+    read_outcome,
+    validation_columns,
+    validation_line,
+)
 
 
 @dataclass(frozen=True)
@@ -63,18 +69,21 @@ class Run:
     config: Mapping[str, object]
     steps: Steps
     epochs: Epochs
+    validations: Validations
     looks: tuple[Look, ...]
+    stop: Stop | None
     timing: Timing
     unreadable: tuple[tuple[str, str], ...]  # name, reason
     pictures: Pictures
+    outcome: Outcome
 
     def fact(self, *path: str) -> object:
         """A value of the configuration, `fact("model", "name")`; None where there is none."""
-        return _fact(self.config, *path)
+        return fact(self.config, *path)
 
     def number(self, *path: str) -> float:
         """A number of the configuration; NaN where there is none."""
-        return _number(self.fact(*path))
+        return number(self.fact(*path))
 
     @property
     def last_step(self) -> float:
@@ -83,8 +92,9 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether all the steps that were asked for are done."""
-        return self.last_step >= self.number("steps")  # False where the number is unknown
+        """Whether all the steps that were asked for are done, or the run ended before them."""
+        done = self.last_step >= self.number("steps")  # False where the number is unknown
+        return done or self.stop is not None
 
 
 def read_run(folder: Path) -> Run:
@@ -93,118 +103,71 @@ def read_run(folder: Path) -> Run:
     Raises:
         ValueError: if `folder` holds no `config.json`, which a run writes before anything else.
     """
-    config = _json(folder / "config.json")
+    config = json_files.value(folder / "config.json")
     if not isinstance(config, dict):
         raise ValueError(
             f"run {str(folder)!r} holds no readable config.json: name the folder given as --out"
         )
-    steps, epochs, looks = _read_metrics(folder / "metrics.jsonl")
-    size = _fact(config, "image_size")
-    sides = [side for side in size if isinstance(side, int)] if isinstance(size, list) else []
+    sides = [side for side in entries(config.get("image_size")) if isinstance(side, int)]
     height, width = sides if len(sides) == 2 else (0, 0)
+    outcome = read_outcome(folder)
+    unreadable = json_files.pairs(json_files.value(folder / "unreadable.json"))
     return Run(
         folder,
         config,
-        steps,
-        epochs,
-        looks,
+        *_read_metrics(folder / "metrics.jsonl"),
         _read_timing(folder / "timing.jsonl"),
-        _read_unreadable(folder / "unreadable.json"),
+        tuple(dict.fromkeys(unreadable + outcome.unreadable)),  # a file may be in both lists
         read_pictures(folder / "reconstructions", height, width),
+        outcome,
     )
 
 
-def _read_metrics(path: Path) -> tuple[Steps, Epochs, tuple[Look, ...]]:
-    steps = _Table("step", "epoch", "loss", "learning_rate")
-    epochs = _Table("step", "epoch", "loss")
+def _read_metrics(
+    path: Path,
+) -> tuple[Steps, Epochs, Validations, tuple[Look, ...], Stop | None]:
+    steps = Columns("step", "epoch", "loss", "learning_rate")
+    epochs = Columns("step", "epoch", "loss")
+    validations = validation_columns()
     looks: list[Look] = []
-    for line in _lines(path):
+    stop = None
+    for line in json_files.lines(path):
         match line.get("kind"):
             case "step":
                 steps.add(line)
             case "epoch":
                 epochs.add(line)
+            case "validation":
+                validations.add(validation_line(line))
             case "look":
                 looks.append(_look(line))
-    return Steps(**steps.columns()), Epochs(**epochs.columns()), tuple(looks)
-
-
-def _look(line: Mapping[str, object]) -> Look:
-    blocks = line.get("diversity")
-    distances = {
-        str(block.get("block")): _number(block.get("distance"))
-        for block in (blocks if isinstance(blocks, list) else [])
-        if isinstance(block, dict)
-    }
-    return Look(_number(line.get("epoch")), distances)
-
-
-def _read_timing(path: Path) -> Timing:
-    table = _Table("step", "images_per_second", "waiting")
-    seconds = memory = 0.0
-    for line in _lines(path):
-        table.add(line)
-        now = _number(line.get("seconds"))
-        seconds = max(seconds, now) if math.isfinite(now) else seconds
-        peak = _number(line.get("peak_memory"))
-        memory = max(memory, peak) if math.isfinite(peak) else memory
-    return Timing(**table.columns(), seconds=seconds, peak_memory=memory or math.nan)
-
-
-def _read_unreadable(path: Path) -> tuple[tuple[str, str], ...]:
-    pairs = _json(path)
-    return tuple(
-        (str(pair[0]), str(pair[1]))
-        for pair in (pairs if isinstance(pairs, list) else [])
-        if isinstance(pair, list) and len(pair) == 2
+            case "stop":
+                stop = Stop(number(line.get("epoch")), str(line.get("because") or ""))
+    return (
+        Steps(**steps.arrays()),
+        Epochs(**epochs.arrays()),
+        Validations(**validations.arrays()),
+        tuple(looks),
+        stop,
     )
 
 
-class _Table:
-    """Columns of numbers that grow by a line; half a million lines stay a few megabytes."""
-
-    def __init__(self, *names: str) -> None:
-        self._columns = {name: array("d") for name in names}
-
-    def add(self, line: Mapping[str, object]) -> None:
-        for name, column in self._columns.items():
-            column.append(_number(line.get(name)))
-
-    def columns(self) -> dict[str, Array]:
-        """The columns [N] by name, in ascending order of step; without a step no line counts."""
-        columns = {name: np.array(column) for name, column in self._columns.items()}
-        order = np.argsort(columns["step"], kind="stable")
-        order = order[np.isfinite(columns["step"][order])]
-        return {name: column[order] for name, column in columns.items()}
+def _look(line: Mapping[str, object]) -> Look:
+    distances = {
+        str(block.get("block")): number(block.get("distance"))
+        for block in entries(line.get("diversity"))
+        if isinstance(block, dict)
+    }
+    return Look(number(line.get("epoch")), distances)
 
 
-def _lines(path: Path) -> Iterator[dict[str, object]]:
-    """The objects of a .jsonl file; a line that a killed process left half written is no line."""
-    if not path.is_file():
-        return
-    with path.open(encoding="utf-8", errors="replace") as file:
-        for text in file:
-            try:
-                line = json.loads(text)
-            except ValueError:
-                continue
-            if isinstance(line, dict):
-                yield line
-
-
-def _json(path: Path) -> object:
-    try:
-        value: object = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return value
-
-
-def _fact(value: object, *path: str) -> object:
-    for name in path:
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return value
-
-
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, (int, float)) else math.nan
+def _read_timing(path: Path) -> Timing:
+    columns = Columns("step", "images_per_second", "waiting")
+    seconds = memory = 0.0
+    for line in json_files.lines(path):
+        columns.add(line)
+        now = number(line.get("seconds"))
+        seconds = max(seconds, now) if math.isfinite(now) else seconds
+        peak = number(line.get("peak_memory"))
+        memory = max(memory, peak) if math.isfinite(peak) else memory
+    return Timing(**columns.arrays(), seconds=seconds, peak_memory=memory or math.nan)

@@ -20,7 +20,7 @@ class Departure:
 
 
 def departures(run: Run) -> list[Departure]:
-    """The run's departures from table 1 of the paper."""
+    """The run's departures from its table of the paper."""
     rows = run.fact("departures")
     return [
         Departure(

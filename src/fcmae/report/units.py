@@ -1,5 +1,7 @@
 """Numbers as a reader wants them: `1,200`, `3 min 12 s`, `4 %`, `1.2 GB`."""
 
+NO_BREAK = "\u00a0"  # a space at which no line ends
+
 
 def count(value: float) -> str:
     """A whole number with thousands separated: `1,281,167`."""
@@ -25,6 +27,12 @@ def scientific(value: float, digits: int = 3) -> str:
 def percent(share: float) -> str:
     """A share of one: `4 %`; below one per cent with a decimal, so that little is not none."""
     return f"{share:.1%}".replace("%", " %") if 0 < share < 0.01 else f"{share * 100:.0f} %"
+
+
+def accuracy(share: float) -> str:
+    """To a tenth of a per cent, on one line: `84.3 %`; no other than 1 is `100 %`, than 0 `0 %`."""
+    shown = f"{100 * share:.0f}" if share in (0, 1) else f"{min(max(100 * share, 0.1), 99.9):.1f}"
+    return f"{shown}{NO_BREAK}%"
 
 
 def loss(value: float) -> str:

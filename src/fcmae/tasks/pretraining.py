@@ -25,6 +25,7 @@ from fcmae.tasks.start import (
     open_run,
     parse_image_size,
     refuse_inside,
+    rehearse,
     train,
     warn_of_rounding,
 )
@@ -47,13 +48,14 @@ def start(options: dict[str, Any], given: Collection[str]) -> Path:
         announce("Table 1", plan.departures, details(plan, str(device)))
         if stored is not None:
             warn_of_rounding(stored, options, device)
-    if options["dry_run"]:
-        return out
 
     def make_task(place: Place) -> PretrainingTask:
         blocks = pace.checkpoint_blocks
         return PretrainingTask(out, plan, images, pictures, place, checkpoint_blocks=blocks)
 
+    if options["dry_run"]:
+        rehearse(make_task(Place(device, plan.precision)), plan.learning_rate, pace)
+        return out
     config = describe(options, plan, device) if stored is None else None
     train(out, make_task, pace, options, config, device=device, precision=plan.precision)
     return out

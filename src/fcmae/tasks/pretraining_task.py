@@ -110,6 +110,15 @@ class PretrainingTask:
         output: Output = module(images, other)
         return output.loss
 
+    def example(self, number: int) -> tuple[Tensor, Tensor]:
+        """Noise, and masks of the first step."""
+        shape = (number, self.in_channels, *self.plan.image_size)
+        images = torch.randn(shape, device=self.place.device)
+        grid = patch_grid(*self.plan.image_size, self.plan.patch_size)
+        generator = torch.Generator().manual_seed(self.seed)
+        mask = random_mask(number, grid, self.plan.mask_ratio, generator)
+        return images, mask.to(self.place.device)
+
     def begin(self, journal: Books) -> None:
         """Look at the untrained model."""
         self.look(journal, step=0, epoch=0)

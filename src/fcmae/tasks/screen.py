@@ -9,12 +9,24 @@ from rich.text import Text
 
 from fcmae.tasks.departures import Departure
 
+NAMES = 13  # columns for names
+
 console = Console(stderr=True, highlight=False, emoji=False)
 
 
 def say(text: str) -> None:
     """One line."""
     console.print(text, markup=False, soft_wrap=True)
+
+
+def show_details(details: Iterable[tuple[str, str]]) -> None:
+    """Names and values."""
+    rows = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    rows.add_column(min_width=NAMES)
+    rows.add_column(overflow="fold")  # a long path is shown whole
+    for name, value in details:
+        rows.add_row(Text(name, style="dim"), Text(value))
+    console.print(rows)
 
 
 def announce(
@@ -27,12 +39,7 @@ def announce(
         departures: in what the run is not as it.
         details: names and values to show.
     """
-    rows = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    rows.add_column()
-    rows.add_column(overflow="fold")  # a long path is shown whole
-    for name, value in details:
-        rows.add_row(Text(name, style="dim"), Text(value))
-    console.print(rows)
+    show_details(details)
     changed = "; ".join(f"{d.field} {shown(d.table)} -> {shown(d.run)}" for d in departures)
     say(f"{table}; departs in: {changed}" if changed else f"{table}, with no departure")
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from fcmae.errors import unknown
 
-
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 

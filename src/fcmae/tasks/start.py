@@ -6,18 +6,21 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 import fcmae
 from fcmae.devices import Place, take_place
 from fcmae.images import IMAGENET_MEAN, IMAGENET_STD, ImageSet, channel_statistics
 from fcmae.tasks import run_folder
+from fcmae.tasks.estimate import in_words, measure
+from fcmae.tasks.group_table import show_groups
 from fcmae.tasks.interrupt import Interrupt
-from fcmae.tasks.screen import say
+from fcmae.tasks.screen import say, show_details
 from fcmae.tasks.training import Pace, Task, Training
 
 # Options that a resumed run does not take from the run: they are about this start of it alone.
@@ -40,6 +43,22 @@ def open_run(options: dict[str, Any]) -> tuple[Path, dict[str, Any] | None]:
     if is_first():
         run_folder.check(out, resume=options["resume"], overwrite=options["overwrite"])
     return out, run_folder.read_config(out) if options["resume"] else None
+
+
+def rehearse(task: Task, peak: float, pace: Pace, layers: Mapping[str, int] | None = None) -> None:
+    """Show the optimiser's groups, and what the run will cost: the last part of `--dry-run`."""
+    if not is_first():
+        return
+    model, device = task.trained, next(task.trained.parameters()).device
+    show_groups(task.optimizer.param_groups, peak, layers)
+
+    def loss(number: int) -> Tensor:
+        images, other = task.example(number)
+        return task.loss(model, images, other)
+
+    cost = measure(model, loss, device)
+    micro, processes = pace.micro_batch_size, num_processes()
+    show_details(in_words(cost, task.schedule, micro_batch_size=micro, processes=processes))
 
 
 def train(

@@ -79,6 +79,9 @@ class Task(Protocol):
     def loss(self, module: nn.Module, images: Tensor, other: Tensor) -> Tensor:
         """The mean loss of prepared images."""
 
+    def example(self, number: int) -> tuple[Tensor, Tensor]:
+        """Random images, and what else their loss needs, as `prepare` gives them."""
+
     def begin(self, journal: "Books") -> None:
         """Before the first step."""
 

@@ -1,0 +1,73 @@
+"""Weighted nearest neighbours: what the features alone say, with nothing trained on them."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from fcmae.probes.features import Features
+
+TEMPERATURE = 0.07  # as usual for features of self-supervised networks
+CHUNK = 1 << 24  # similarities at a time
+
+
+def nearest_neighbours(
+    train: Features, val: Features, num_classes: int, k: Sequence[int] = (20,)
+) -> list[Tensor]:
+    """The votes of the K nearest images of `train` for the class of each image of `val`.
+
+    Nearest by cosine similarity s; a neighbour's vote weighs exp(s / 0.07), as in instance
+    discrimination and self-distillation. K = 20 is the paper's (appendix D). Of neighbours equally
+    near, those earlier in `train` count.
+
+    Args:
+        train: N images with their classes.
+        val: M images.
+        num_classes: number of classes.
+        k: numbers of neighbours; all are found in one pass.
+
+    Returns:
+        For each K the votes, float32 [M, num_classes], as shares of all; -inf for none.
+
+    Raises:
+        ValueError: if a K is not between 1 and N.
+    """
+    for number in k:
+        if not 1 <= number <= len(train.values):
+            raise ValueError(
+                f"k {number}: 1 or more neighbours are needed, and at most {len(train.values)}, "
+                "the images with labels; lower k, or give more labels"
+            )
+    bank, queries = F.normalize(train.values), F.normalize(val.values)
+    rows = max(1, CHUNK // (len(bank) + max(k) * num_classes))
+    votes: list[list[Tensor]] = [[] for _ in k]
+    for query in torch.split(queries, rows):
+        similarity, index = nearest(query @ bank.T, max(k))  # [m, K]
+        weight = ((similarity - similarity[:, :1]) / TEMPERATURE).exp()  # no overflow
+        ballot = F.one_hot(train.labels[index], num_classes) * weight.unsqueeze(2)
+        for number, column in zip(k, votes, strict=True):
+            vote = ballot[:, :number].sum(1)  # [m, classes]
+            column.append((vote / vote.sum(1, keepdim=True)).masked_fill(vote == 0, -torch.inf))
+    return [torch.cat(column) for column in votes]
+
+
+def nearest(similarity: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The `k` largest of each row and where they are, of equal ones the first.
+
+    `topk` does not say which of equal values it takes. So value and place are put into one
+    integer: floats are ordered as their bits are, but for those below zero, which are the other
+    way round.
+
+    Args:
+        similarity: float32 [m, N].
+        k: at most N.
+
+    Returns:
+        Values and places, [m, k] each, in falling order.
+    """
+    bits = (similarity + 0.0).view(torch.int32).long()  # adding 0 makes -0 into 0
+    order = torch.where(bits < 0, -(1 << 31) - bits, bits)
+    place = torch.arange(similarity.shape[1], device=similarity.device)
+    index = (1 << 32) - 1 - ((order << 32 | ((1 << 32) - 1 - place)).topk(k).values & (1 << 32) - 1)
+    return similarity.gather(1, index), index
