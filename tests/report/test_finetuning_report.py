@@ -137,6 +137,12 @@ def test_damaged_lines_of_the_curves_are_no_error(finetuned_run: Path) -> None:
     assert "85.0" in Page(write_report(finetuned_run)).text
 
 
+def test_of_very_many_classes_the_page_says_where_the_confusions_are(finetuned_run: Path) -> None:
+    change(finetuned_run, classes=list(map(str, range(1001))), confusion=None)
+    page = Page(write_report(finetuned_run))
+    assert "fcmae evaluate --json" in page.text
+
+
 def test_a_perfect_model_of_many_classes_has_no_confusion(finetuned_run: Path) -> None:
     number = MOST_CELLS + 1
     confusion = [[int(a == b) for a in range(number)] for b in range(number)]

@@ -264,6 +264,13 @@ def test_resumed_weights_need_not_be_there(classes: Path, pretrained: Path, tmp_
     assert (run / "weights.safetensors").read_bytes() == before
 
 
+def test_a_resumed_run_says_when_drop_path_is_drawn_otherwise(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finetune(out=str(finished), resume=True, micro_batch_size=8, dry_run=True)
+    assert "micro_batch_size 4 -> 8: drop path is drawn otherwise" in capsys.readouterr().err
+
+
 def test_resuming_otherwise_names_every_difference(finished: Path) -> None:
     with pytest.raises(ValueError, match=r"(?s)epochs: .* 3, now 100.*seed: .* 0, now 3"):
         finetune(out=str(finished), resume=True, epochs=100, seed=3)

@@ -14,6 +14,7 @@ from fcmae.tasks.schedule import default_batch_size
 # What `fcmae pretrain` asks for on the paper's data when no option is given.
 PAPER: dict[str, Any] = {
     "data": "/data/imagenet",
+    "init": "scratch",
     "images": 1_281_167,
     "names": ["a.png", "b.png"],
     "model": "convnextv2_atto",

@@ -484,6 +484,40 @@ def test_a_loss_that_is_no_number_is_explained(start: Callable[..., Path], tmp_p
     assert all(value.isfinite().all() for value in kept.model.values())
 
 
+def test_it_goes_on_from_weights_with_a_fresh_decoder(
+    finished: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = shutil.copy(finished / "weights.safetensors", tmp_path / "weights.safetensors")
+    still = ("base_learning_rate=1e-12", "decoder_width=16")
+    options = {**TINY, "epochs": 1, "set": still, "out": str(tmp_path / "run")}
+    run = pretrain(data=str(folder), init=str(weights), **options)
+    said = capsys.readouterr().err
+    assert "loaded" in said
+    assert f"init scratch -> {weights}" in said
+    ours, theirs = load_file(run / "weights.safetensors"), load_file(weights)
+    assert all(torch.allclose(ours[name], theirs[name], rtol=0, atol=1e-6) for name in theirs)
+    Path(weights).unlink()
+    pretrain(out=str(run), resume=True)  # does not read them again
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"init": "/no/such/run"}, "/no/such/run"),
+        ({"model": "convnextv2_femto"}, "the file is convnextv2_atto, the model convnextv2_femto"),
+        ({"in_channels": 1}, "the file is .* in_channels 3, the model of 1"),
+    ],
+)
+def test_weights_of_another_model_are_refused_before_anything_is_deleted(
+    finished: Path, folder: Path, tmp_path: Path, options: dict[str, Any], said: str
+) -> None:
+    run = shutil.copytree(finished, tmp_path / "run")
+    given = {**TINY, "data": str(folder), "init": str(finished), "out": str(run)}
+    with pytest.raises(ValueError, match=said):
+        pretrain(**(given | options), overwrite=True)
+    assert (run / "metrics.jsonl").exists()
+
+
 def test_one_and_thirteen_channels(folder: Path, tmp_path: Path) -> None:
     arrays = tmp_path / "arrays"
     arrays.mkdir()

@@ -37,6 +37,7 @@ def plan(**options: Any) -> Plan:
     return settle(
         **{
             "data": "/data/[odd] name",
+            "init": "scratch",
             "images": 1_281_167,
             "names": ["a.png"],
             "model": "convnextv2_atto",

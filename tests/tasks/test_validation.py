@@ -75,6 +75,16 @@ def test_the_summary_counts_class_by_class(images: Labelled) -> None:
     assert first["name"].startswith(first["label"])
 
 
+def test_of_very_many_classes_no_matrix_is_written(
+    images: Labelled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fcmae.tasks.validation.DRAWN", 3)
+    (wrong,), _ = see(images, Reader(shift=1))
+    summary = wrong.summary(images)
+    assert summary["confusion"] is None
+    assert summary["images"] == [1, 2, 3, 4]
+
+
 def test_unreadable_images_are_left_out_and_named(images: Labelled, tmp_path: Path) -> None:
     (tmp_path / "class3" / "0.png").write_bytes(b"")
     (right,), unreadable = see(images, Reader())

@@ -76,7 +76,8 @@ def start(options: dict[str, Any], given: Collection[str]) -> Path:
     if is_first():
         announce(plan.table, plan.departures, details(plan, images, device))
         if stored is not None:
-            warn_of_rounding(stored, options, device)
+            drawn = ("micro_batch_size", "device") if plan.recipe.drop_path else ()
+            warn_of_rounding(stored, options, device, drawn=drawn)
 
     def make_task(place: Place) -> FinetuningTask:
         workers, micro = pace.workers, pace.micro_batch_size

@@ -44,6 +44,7 @@ class Plan(Schedule):
     """Everything that decides the bits of a run on one device."""
 
     data: str
+    init: str  # what the encoder's weights are at first: a path, or "scratch"
     names: str  # digest of the images' names, in order
     model: str
     in_channels: int
@@ -83,6 +84,7 @@ class Plan(Schedule):
 def settle(
     *,
     data: str,
+    init: str,
     images: int,
     names: list[str],
     model: str,
@@ -114,6 +116,7 @@ def settle(
     _check_recipe(recipe, epochs)
     plan = Plan(
         data=data,
+        init=init,
         images=images,
         names=hashlib.sha256(os.fsencode("\n".join(names))).hexdigest(),
         model=model,
@@ -202,6 +205,7 @@ def compare_with_paper(plan: Plan, given: Collection[str]) -> tuple[Departure, .
     compared: list[tuple[str, object, object, str]] = [
         ("batch_size", PAPER.batch_size, plan.batch_size, asked if "batch_size" in given else few),
         ("image_size", (PRETRAINING.image_size,) * 2, plan.image_size, asked),
+        ("init", "scratch", plan.init, asked),
         ("in_channels", 3, plan.in_channels, asked),
         ("statistics", "imagenet", "imagenet" if imagenet else "data", asked),
         ("mask_size", PRETRAINING.mask_size, plan.patch_size, asked),

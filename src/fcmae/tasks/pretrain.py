@@ -10,6 +10,8 @@ def pretrain(
     *,
     out: str,
     data: str | None = None,
+    init: str | None = None,
+    key: str | None = None,
     model: str = "convnextv2_atto",
     epochs: int = 800,
     batch_size: int | None = None,
@@ -41,6 +43,9 @@ def pretrain(
         out: run folder; it gets weights.safetensors, report.html, metrics.jsonl, checkpoints.
         data: folder of images, nested or flat; or a .txt file with one path a line; or "sample",
             the photographs that come with scikit-image. Needed unless a run is resumed.
+        init: run folder or weights file of any dialect, whose encoder to go on from with a fresh
+            decoder; it must be of the model that is named. Default: fresh weights.
+        key: which of several states of a .pth file to take, such as model_ema.
         model: see `fcmae models`; V1 names work too.
         epochs: passes over the images (Table 1: 800 or 1600).
         batch_size: images a step, over all processes and micro-batches. Default: the largest power

@@ -14,7 +14,7 @@ from fcmae.tasks import run_folder
 from fcmae.tasks.looks import choose
 from fcmae.tasks.plan import Plan, settle
 from fcmae.tasks.pretraining_task import PretrainingTask
-from fcmae.tasks.screen import announce, shown
+from fcmae.tasks.screen import announce, say, shown
 from fcmae.tasks.start import (
     complete,
     description,
@@ -29,11 +29,16 @@ from fcmae.tasks.start import (
     train,
     warn_of_rounding,
 )
+from fcmae.weights import load_weights
+
+SCRATCH = "scratch"
 
 
 def start(options: dict[str, Any], given: Collection[str]) -> Path:
     """Run `pretrain` with these options, of which those named in `given` were written out."""
     out, stored = open_run(options)
+    if options["init"] is not None:
+        options["init"] = str(Path(options["init"]).expanduser().absolute())
     options = complete(options, given, stored)
     refuse_inside(out, options["data"])
     size_of(options["model"])  # an unknown model is said before images are read
@@ -51,7 +56,12 @@ def start(options: dict[str, Any], given: Collection[str]) -> Path:
 
     def make_task(place: Place) -> PretrainingTask:
         blocks = pace.checkpoint_blocks
-        return PretrainingTask(out, plan, images, pictures, place, checkpoint_blocks=blocks)
+        task = PretrainingTask(out, plan, images, pictures, place, checkpoint_blocks=blocks)
+        if stored is None and options["init"] is not None:
+            report = load_weights(task.trained, options["init"], key=options["key"])
+            if place.first:
+                say(str(report))
+        return task
 
     if options["dry_run"]:
         rehearse(make_task(Place(device, plan.precision)), plan.learning_rate, pace)
@@ -84,6 +94,7 @@ def make_plan(
         precision = stored["precision"]
     return settle(
         data=options["data"],
+        init=options["init"] or SCRATCH,
         images=len(images),
         names=[images.name(index) for index in range(len(images))],
         model=options["model"],

@@ -146,8 +146,17 @@ def make_pace(options: dict[str, Any], batch_size: int, device: torch.device) ->
     )
 
 
-def warn_of_rounding(stored: dict[str, Any], options: dict[str, Any], device: torch.device) -> None:
-    """Say so when a run is resumed in a way in which sums are taken in another order."""
+def warn_of_rounding(
+    stored: dict[str, Any],
+    options: dict[str, Any],
+    device: torch.device,
+    *,
+    drawn: tuple[str, ...] = (),
+) -> None:
+    """Say so when a run is resumed in a way in which sums are taken in another order.
+
+    `drawn` names those of these options on which it also depends what is drawn at random.
+    """
     changes = [
         (name, before, now)
         for name, before, now in (
@@ -163,7 +172,10 @@ def warn_of_rounding(stored: dict[str, Any], options: dict[str, Any], device: to
     ]
     if changes:
         changed = "; ".join(f"{name} {before} -> {now}" for name, before, now in changes)
-        say(f"resumed with {changed}: equal to the run without it up to rounding, not to the bit")
+        if any(name in drawn for name, _, _ in changes):
+            say(f"resumed with {changed}: drop path is drawn otherwise from here on")
+        else:
+            say(f"resumed with {changed}: equal to the run without it up to rounding, not to bits")
 
 
 def normalisation(

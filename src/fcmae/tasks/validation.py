@@ -13,6 +13,7 @@ from fcmae.metrics import calibration_error, confusion
 from fcmae.tasks.outcomes import Outcomes, rows_of, together
 
 MISTAKES = 24  # most confident ones that are kept
+DRAWN = 1000  # classes of a confusion matrix that is written whole; `fcmae evaluate` has the others
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +37,18 @@ class Validation:
         outcomes = self.outcomes
         right = outcomes.ranks == 0
         number = len(images.classes)
-        matrix = [[0] * number for _ in range(number)]
-        for (label, predicted), count in confusion(outcomes.labels, outcomes.predictions).items():
-            matrix[label][predicted] = count
+        matrix: list[list[int]] | None = None
+        if number <= DRAWN:
+            matrix = [[0] * number for _ in range(number)]
+            pairs = confusion(outcomes.labels, outcomes.predictions)
+            for (label, predicted), count in pairs.items():
+                matrix[label][predicted] = count
         wrong = (~right).nonzero().squeeze(1)
         surest = outcomes.confidences[wrong].argsort(descending=True, stable=True)[:MISTAKES]
         return {
             **self.measures(number),
             "calibration_error": calibration_error(outcomes.confidences, right),
-            "images": [sum(row) for row in matrix],
+            "images": torch.bincount(outcomes.labels, minlength=number).tolist(),
             "confusion": matrix,
             "mistakes": [
                 {
