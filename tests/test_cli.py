@@ -320,7 +320,10 @@ def test_weights_are_converted(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert code_of(f"convert {source} {target} --dialect timm") == 0
     assert f"written     {target}" in capsys.readouterr().out
     assert target.exists()
-    assert code_of(f"convert {source} {target} --dialect tim") == 2
+    assert code_of(f"convert {source} {target} --dialect official") == 2
+    assert "exists: choose another, or replace it with --overwrite" in capsys.readouterr().err
+    assert code_of(f"convert {source} {target} --dialect official --overwrite") == 0
+    assert code_of(f"convert {source} {tmp_path}/c.safetensors --dialect tim") == 2
     assert "did you mean 'timm'" in capsys.readouterr().err
 
 

@@ -18,6 +18,11 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 QUICK = {  # the same commands, on less
     "pretrain": ["--epochs", "1", "--workers", "0", "--device", "cpu"],
+    "finetune": ["--epochs", "1", "--workers", "0", "--device", "cpu"],
+    "evaluate": ["--workers", "0", "--device", "cpu"],
+    "predict": ["--workers", "0", "--device", "cpu"],
+    "embed": ["--workers", "0", "--device", "cpu"],
+    "probe": ["--seeds", "2", "--workers", "0", "--device", "cpu"],
     "doctor": ["--image-size", "64", "--device", "cpu"],
     "benchmark": ["--image-sizes", "64", "--repeats", "1", "--device", "cpu"],
 }
@@ -49,18 +54,26 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for i in range(6):
         pixels = noise.integers(0, 255, (130, 260, 3), np.uint8)
         Image.fromarray(pixels).save(tmp_path / "photos" / f"{i}.jpg")
+        for split in ("train", "val"):
+            place = tmp_path / "flowers" / split / ("rose", "tulip")[i % 2]
+            place.mkdir(parents=True, exist_ok=True)
+            for copy in range(4):  # as many as neighbours are counted
+                Image.fromarray(pixels[copy:, :100]).save(place / f"{i}-{copy}.jpg")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 def test_the_commands_and_the_code_of_the_readme_run(photos: Path) -> None:
     shown = commands("fcmae")
-    assert {words[1] for words in shown} == {"pretrain", "doctor", "benchmark"}
+    assert {words[1] for words in shown} == QUICK.keys()
     for words in shown:
         assert cli.main(quick(words[1:])) == 0, words
-    assert (photos / "runs" / "photos" / "report.html").exists()
+    for run in ("photos", "flowers"):
+        assert (photos / "runs" / run / "report.html").exists()
+    assert (photos / "photos.csv").exists()
     for code in blocks(README, "python"):
         exec(code, {})
+    assert (photos / "runs" / "timm.safetensors").exists()
 
 
 @pytest.mark.slow

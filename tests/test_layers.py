@@ -199,3 +199,11 @@ def test_weights_start_with_deviation_two_hundredths_and_no_bias() -> None:
         initialise(layer)
         assert layer.weight.std().item() == pytest.approx(0.02, rel=0.02)
         assert not layer.bias.any()
+
+
+def test_drop_path_takes_numbers_that_were_drawn_before() -> None:
+    layer, x = DropPath(0.4).train(), torch.ones(3, 1, 2, 5)
+    layer.drawn = torch.tensor([0.1, 0.4, 0.9])
+    expected = torch.tensor([0.0, 1 / 0.6, 1 / 0.6]).view(3, 1, 1, 1).expand_as(x)
+    torch.testing.assert_close(layer(x, None), expected)
+    assert torch.equal(layer.eval()(x, None), x)

@@ -69,3 +69,9 @@ def test_confusion_counts_pairs() -> None:
             together = (labels == label) & (predictions == prediction)
             assert found[label, prediction] == together.sum()
     assert sum(found.values()) == 300
+
+
+def test_what_is_not_a_number_is_never_right() -> None:
+    logits = torch.tensor([[math.nan] * 3, [math.nan, 1.0, 0.0], [0.0, math.nan, 2.0]])
+    assert (ranks(logits, torch.tensor([0, 0, 0])) > 0).all()
+    assert ranks(logits, torch.tensor([1, 1, 2]))[1:].tolist() == [1, 1]

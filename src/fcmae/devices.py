@@ -75,6 +75,16 @@ def choose_precision(name: str, device: torch.device) -> str:
     return name
 
 
+def num_processes() -> int:
+    """How many processes torchrun has started, or one."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def num_readers(device: torch.device) -> int:
+    """Processes that read images for a device: one beside a CPU that computes, else the cores."""
+    return 1 if device.type == "cpu" else min(8, max((os.cpu_count() or 1) // num_processes(), 1))
+
+
 def take_place(device: torch.device, precision: str) -> Place:
     """Make ready a device that was chosen, and join the other processes when under torchrun."""
     if device.type == "cuda":
@@ -82,8 +92,7 @@ def take_place(device: torch.device, precision: str) -> Place:
         if precision == "fp32":  # exact resume: the same bits every time; bf16 prefers speed
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.use_deterministic_algorithms(True, warn_only=True)
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
-    if processes == 1:
+    if num_processes() == 1:
         return Place(device, precision)
     if not dist.is_initialized():
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")

@@ -86,12 +86,16 @@ class DropPath(nn.Module):
     def __init__(self, rate: float) -> None:
         super().__init__()
         self.rate = rate
+        self.drawn: Tensor | None = None  # uniform numbers [B] for the next pass, where given
 
     def forward(self, x: Tensor, sites: Sites) -> Tensor:
-        """X [.., .., .., C]; draws one number an image from the default generator."""
+        """X [.., .., .., C]; one number an image, drawn before or from the default generator."""
         if not self.training or self.rate == 0:
             return x
-        kept = torch.rand(num_images(x, sites), 1, device=x.device) >= self.rate  # [B, 1]
+        drawn = self.drawn
+        if drawn is None:
+            drawn = torch.rand(num_images(x, sites), device=x.device)
+        kept = drawn.unsqueeze(1) >= self.rate  # [B, 1]
         return x * spread(kept / (1 - self.rate), sites).to(x.dtype)
 
     def extra_repr(self) -> str:

@@ -20,7 +20,8 @@ def ranks(logits: Tensor, labels: Tensor) -> Tensor:
     """
     own = logits.gather(1, labels[:, None])  # [N, 1]
     lower = torch.arange(logits.shape[1], device=logits.device) < labels[:, None]
-    return ((logits > own) | ((logits == own) & lower)).sum(1)
+    # Not "greater": where something is not a number, nothing is right.
+    return (~(logits <= own) | ((logits == own) & lower)).sum(1)
 
 
 def calibration_error(confidences: Tensor, correct: Tensor, bins: int = 15) -> float:

@@ -25,7 +25,7 @@ def objective(train: Features, weight: Tensor, bias: Tensor, strength: float) ->
 
 @pytest.mark.parametrize(("strength", "rows"), [(1.0, 1 << 16), (1e-3, 1 << 16), (0.1, 7)])
 def test_the_gradient_vanishes(strength: float, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(linear, "ROWS", rows)
+    monkeypatch.setattr(linear, "LOGITS", 3 * rows)
     train = blobs(45, 13, 3)
     probe = fit(train, 3, strength)
     weight, bias = probe.weight.clone().requires_grad_(), probe.bias.clone().requires_grad_()

@@ -43,13 +43,13 @@ def test_v1_takes_the_column_of_v2(size: str) -> None:
             "convnextv2_atto",
             "22k",
             "size 'convnextv2_atto' has no column at stage '22k': nano, tiny, base, large, huge "
-            "have one. Take stage '1k', one of these sizes, or set layer_wise_lr_decay, drop_path",
+            "have one. Take stage '1k', one of these sizes",
         ),
         (
             "convnext_small",
             "1k",
             "size 'convnext_small' has no column at stage '1k': atto, femto, pico, nano, tiny, "
-            "base, large, huge have one. Take one of these sizes, or set base_learning_rate, ",
+            "base, large, huge have one. Take one of these sizes",
         ),
         ("convnextv2_bas", "1k", "unknown size 'convnextv2_bas': did you mean 'convnextv2_base'?"),
         ("convnext_huge", "1k", "unknown size 'convnext_huge': did you mean 'convnextv2_huge'?"),

@@ -11,6 +11,7 @@ from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -108,7 +109,7 @@ def test_every_epoch_is_validated_on_every_image(finished: Path) -> None:
     confidences = [mistake["confidence"] for mistake in best["mistakes"]]
     assert confidences == sorted(confidences, reverse=True)
     pictures = {path.name for path in (finished / "mistakes").iterdir()}
-    assert pictures >= {f"{rank}.webp" for rank in range(len(best["mistakes"]))}
+    assert pictures == {f"{rank}.webp" for rank in range(len(best["mistakes"]))}
 
 
 def test_weights_say_what_they_are_of_and_load_strictly(finished: Path) -> None:
@@ -254,6 +255,21 @@ def test_killed_twice_and_resumed_is_exact(
     same_run(finished, out)
 
 
+def test_killed_before_its_first_checkpoint_it_begins_from_the_weights_again(
+    classes: Path, pretrained: Path, tmp_path: Path
+) -> None:
+    still = ("base_learning_rate=1e-12", "minimum_learning_rate=0", "ema=0")
+    options = {"epochs": 1, "batch_size": 8, "set": still, "workers": 0, "device": "cpu"}
+    run = finetune(data=str(classes), init=str(pretrained), out=str(tmp_path / "run"), **options)
+    before = (run / "weights.safetensors").read_bytes()
+    shutil.rmtree(run / "checkpoints")
+    finetune(out=str(run), resume=True)
+    assert (run / "weights.safetensors").read_bytes() == before
+    # The checkpoint that is there now is of the run that this one deletes.
+    finetune(data=str(classes), init=str(pretrained), out=str(run), overwrite=True, **options)
+    assert (run / "weights.safetensors").read_bytes() == before
+
+
 def test_resumed_weights_need_not_be_there(classes: Path, pretrained: Path, tmp_path: Path) -> None:
     weights = shutil.copy(pretrained / "weights.safetensors", tmp_path / "weights.safetensors")
     options = {"epochs": 1, "batch_size": 8, "workers": 0, "device": "cpu"}
@@ -264,11 +280,28 @@ def test_resumed_weights_need_not_be_there(classes: Path, pretrained: Path, tmp_
     assert (run / "weights.safetensors").read_bytes() == before
 
 
-def test_a_resumed_run_says_when_drop_path_is_drawn_otherwise(
-    finished: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("micro_batch_size", [2, 8])
+def test_micro_batches_decide_nothing_but_rounding(
+    finished: Path, classes: Path, tmp_path: Path, micro_batch_size: int
 ) -> None:
-    finetune(out=str(finished), resume=True, micro_batch_size=8, dry_run=True)
-    assert "micro_batch_size 4 -> 8: drop path is drawn otherwise" in capsys.readouterr().err
+    options = {**TINY, "micro_batch_size": micro_batch_size, "out": str(tmp_path / "run")}
+    run = finetune(data=str(classes), **options)  # with mixup, erasing and drop path
+    for ours, theirs in zip(lines(finished, "step"), lines(run, "step"), strict=True):
+        assert theirs["loss"] == pytest.approx(ours["loss"], rel=1e-4)
+
+
+def test_a_run_of_another_task_is_not_resumed(finished: Path, pretrained: Path) -> None:
+    with pytest.raises(ValueError, match=r"a run of finetune, not of pretrain.*fcmae finetune"):
+        fcmae.pretrain(out=str(finished), resume=True)
+    with pytest.raises(ValueError, match=r"a run of pretrain, not of finetune.*fcmae pretrain"):
+        finetune(out=str(pretrained), resume=True)
+
+
+def test_a_state_that_was_changed_is_refused_in_words(finished: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(finished, tmp_path / "run")
+    (run / "checkpoints/last/state.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"its state\.json lacks 'step'"):
+        finetune(out=str(run), resume=True)
 
 
 def test_resuming_otherwise_names_every_difference(finished: Path) -> None:
@@ -324,7 +357,6 @@ def test_two_processes_compute_what_one_does(
     for process in ranks:
         process.join(200)
     assert [process.exitcode for process in ranks] == [0, 0]
-    # Micro-batches of four are the same ones, each in one of the processes.
     for kind in ("step", "validation"):
         for ours, theirs in zip(lines(finished, kind), lines(tmp_path / "two", kind), strict=True):
             assert theirs["loss"] == pytest.approx(ours["loss"], rel=1e-4)
@@ -339,6 +371,9 @@ def test_two_processes_compute_what_one_does(
         ({"data": None}, "data is missing"),
         ({"image_size": 8}, "at least 16, the total stride"),
         ({"micro_batch_size": 3}, "micro_batch_size 3.*must be even"),
+        ({"batch_size": 1}, "batch size 1: mixup and cutmix need pairs"),
+        ({"set": ("minimum_learning_rate=1",)}, "minimum_learning_rate 1 is above the peak"),
+        ({"set": ("rand_augment=0,0.5",)}, "rand_augment"),
         ({"label_share": 0.0}, "label share 0"),
         ({"model": "convnextv2_atom"}, "did you mean 'convnextv2_atto'"),
         ({"batch_size": 31}, "batch size 31"),
@@ -353,6 +388,42 @@ def test_bad_input_is_refused_in_words(
     with pytest.raises(ValueError, match=said):
         finetune(**{**TINY, "data": str(classes), "out": str(tmp_path / "run"), **options})
     assert not (tmp_path / "run").exists()
+
+
+def test_images_of_16_bits_are_named_before_anything_is_written(
+    classes: Path, tmp_path: Path
+) -> None:
+    data = shutil.copytree(classes, tmp_path / "data")
+    for i, path in enumerate((data / "train").rglob("*.png")):
+        pixels = np.random.default_rng(i).integers(0, 1 << 16, (40, 50), np.uint16)
+        Image.fromarray(pixels).save(path)
+    with pytest.raises(ValueError, match=r"8 bits, and blue/.*\.png has more.*rand_augment=0,0"):
+        finetune(data=str(data), out=str(tmp_path / "run"), in_channels=1, **TINY)
+    assert not (tmp_path / "run").exists()
+    calm = {**TINY, "epochs": 1, "set": ("rand_augment=0,0",)}
+    finetune(data=str(data), out=str(tmp_path / "run"), in_channels=1, **calm)
+
+
+def test_weights_of_13_channels_without_statistics_are_measured_for(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        for name in ("a", "b"):
+            (tmp_path / split / name).mkdir(parents=True)
+            for i in range(4):
+                pixels = np.random.default_rng(i).integers(0, 255, (40, 40, 13), np.uint8)
+                np.save(tmp_path / split / name / f"{i}.npy", pixels)
+    model = fcmae.create_model("convnextv2_atto", num_classes=5, in_channels=13, stem_stride=2)
+    fcmae.save_weights(model, tmp_path / "weights.safetensors")
+    run = finetune(
+        data=str(tmp_path),
+        init=str(tmp_path / "weights.safetensors"),
+        out=str(tmp_path.parent / "run13"),
+        image_size=32,
+        epochs=1,
+        batch_size=4,
+        workers=0,
+        device="cpu",
+    )
+    assert len(json.loads((run / "config.json").read_text())["statistics"]["mean"]) == 13
 
 
 def test_classes_that_differ_are_named(classes: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from fcmae.checkpoint import save_tensors
 from fcmae.classifier import create_model
 from fcmae.encoder import Encoder
 from fcmae.images import IMAGENET_MEAN, IMAGENET_STD
+from fcmae.tasks.measuring import make_reading
 from fcmae.tasks.trained import load_backbone, load_classifier
 
 
@@ -102,8 +103,17 @@ def test_an_encoder_is_no_classifier(tmp_path: Path) -> None:
 
 def test_thirteen_channels_have_no_usual_statistics(tmp_path: Path) -> None:
     save_classifier(tmp_path / "a.safetensors", in_channels=13, described=False)
+    classifier, description = load_classifier(str(tmp_path / "a.safetensors"))
+    assert (description.mean, description.std) == ((), ())
     with pytest.raises(ValueError, match="deviation of their 13 channels: give the run's folder"):
-        load_classifier(str(tmp_path / "a.safetensors"))
+        make_reading(
+            classifier,
+            description,
+            image_size=None,
+            batch_size=1,
+            workers=0,
+            device=torch.device("cpu"),
+        )
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,15 @@ def test_the_summary_counts_class_by_class(images: Labelled) -> None:
     assert first["name"].startswith(first["label"])
 
 
+def test_an_output_that_is_no_number_is_not_counted_as_right(images: Labelled) -> None:
+    class Broken(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.full((len(x), 4), float("nan"))
+
+    with pytest.raises(RuntimeError, match=r"output for class0/0\.png is not a number"):
+        see(images, Reader(), Broken())
+
+
 def test_of_very_many_classes_no_matrix_is_written(
     images: Labelled, monkeypatch: pytest.MonkeyPatch
 ) -> None:

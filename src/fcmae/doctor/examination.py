@@ -24,7 +24,7 @@ def doctor(
     """Show what runs here, and check that the encoder's modes agree, leak nothing and mix nothing.
 
     Args:
-        weights: a run's folder or a .safetensors file in the authors' names, of any size and any
+        weights: a run's folder or a weights file of any dialect, of any size and any
             number of channels. None: fresh random weights of `model`.
         model: a name of `fcmae.list_models()`, where no weights are given.
         image_size: pixels a side of the random test images, a multiple of the total stride (32

@@ -86,7 +86,10 @@ class BatchReader(Dataset[Batch | ValueError]):
         raise TooManyUnreadable(tried, length)
 
     def _seen(self, image: Tensor, epoch: int, index: int) -> Tensor:
-        return self.view(image, sample_seed(self.seed, epoch, index))
+        try:
+            return self.view(image, sample_seed(self.seed, epoch, index))
+        except ValueError as error:
+            raise ValueError(f"{self.images.name(index)}: {error}") from error
 
 
 @dataclass(frozen=True)

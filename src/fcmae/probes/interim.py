@@ -18,6 +18,7 @@ class Accuracy(NamedTuple):
 
     top_1: float
     top_5: float | None  # None up to five classes
+    images: tuple[int, int]  # of train and val, that were read
 
 
 def knn_accuracy(
@@ -70,4 +71,4 @@ def knn_accuracy(
     neighbours, queries = standardise(*sides)
     found = score(nearest_neighbours(neighbours, queries, len(train.classes), (k,)), queries.labels)
     top_5 = None if found.top_5 is None else found.top_5.double().mean().item()
-    return Accuracy(found.mean, top_5)
+    return Accuracy(found.mean, top_5, (len(neighbours.labels), len(queries.labels)))

@@ -14,7 +14,7 @@ from fcmae.probes.features import Features
 
 STRENGTHS = (1.0, 0.1, 0.01, 1e-3)
 HELD_OUT = 5  # every fifth image of a class
-ROWS = 1 << 16  # at a time: their logits fit in memory, whatever the number of images
+LOGITS = 1 << 22  # at a time: they fit in memory, whatever the number of images and classes
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,8 @@ def fit(
         tolerance_change=0.0,
         line_search_fn="strong_wolfe",
     )
-    parts = [*zip(torch.split(values, ROWS), torch.split(train.labels, ROWS), strict=True)]
+    rows = max(LOGITS // num_classes, 1)
+    parts = [*zip(torch.split(values, rows), torch.split(train.labels, rows), strict=True)]
 
     def closure() -> Tensor:
         optimizer.zero_grad()

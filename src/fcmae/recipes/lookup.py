@@ -1,7 +1,5 @@
 """From a model's name to its column of the paper's tables."""
 
-from dataclasses import fields
-
 from fcmae.errors import unknown
 from fcmae.recipes.finetune import STAGES, Finetune
 from fcmae.recipes.table import Table
@@ -62,7 +60,7 @@ def finetune_table(size: str, stage: str) -> tuple[Table[Finetune], str]:
     take = "".join(f"stage {other!r}, " for other in elsewhere)
     raise ValueError(
         f"size {size!r} has no column at stage {stage!r}: {', '.join(having)} have one. "
-        f"Take {take}one of these sizes, or set {', '.join(_differing(tables))} yourself"
+        f"Take {take}one of these sizes"
     )
 
 
@@ -95,10 +93,3 @@ def layer_decay_kind(model: str) -> str:
     """
     letter = column_of(model)
     return "group" if letter is None else FINETUNING.layer_decay_kind[letter]
-
-
-def _differing(tables: tuple[Table[Finetune], ...]) -> list[str]:
-    """The fields that depend on the size at a stage."""
-    recipes = [table[letter] for table in tables for letter in table.columns]
-    names = [field.name for field in fields(Finetune)]
-    return [name for name in names if len({getattr(recipe, name) for recipe in recipes}) > 1]

@@ -9,7 +9,16 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from fcmae.report import explanations, figures, finetuning, key_figures, tables, units, words
+from fcmae.report import (
+    explanations,
+    figures,
+    finetuning,
+    key_figures,
+    neighbours,
+    tables,
+    units,
+    words,
+)
 from fcmae.report.read import Run, read_run
 
 __all__ = ["write_report"]
@@ -65,6 +74,8 @@ def _pretraining(run: Run) -> tuple[str, dict[str, object]]:
         "figures": key_figures.key_figures(run),
         "loss": figures.loss_chart(run),
         "diversity": figures.diversity_chart(run),
+        "curve": neighbours.neighbours_chart(run),
+        "neighbours": neighbours,
     }
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fcmae.report import json_files
 from fcmae.report.curves import Array
-from fcmae.report.json_files import Columns, entries, fact, number
+from fcmae.report.json_files import Columns, entries, fact, number, share
 from fcmae.report.pictures import Pictures, read_pictures
 from fcmae.report.validation import (
     Outcome,
@@ -51,6 +51,18 @@ class Look:
 
 
 @dataclass(frozen=True)
+class Probes:
+    """kNN accuracies as the run went on; every array is [P], ascending, without gaps."""
+
+    step: Array
+    epoch: Array
+    k: Array
+    accuracy: Array  # 0 to 1
+    train_images: Array  # among which neighbours were looked for
+    images: Array  # that were classified
+
+
+@dataclass(frozen=True)
 class Timing:
     """How fast the run was; every array is [N], ascending in step."""
 
@@ -70,6 +82,7 @@ class Run:
     steps: Steps
     epochs: Epochs
     validations: Validations
+    probes: Probes
     looks: tuple[Look, ...]
     stop: Stop | None
     timing: Timing
@@ -125,10 +138,11 @@ def read_run(folder: Path) -> Run:
 
 def _read_metrics(
     path: Path,
-) -> tuple[Steps, Epochs, Validations, tuple[Look, ...], Stop | None]:
+) -> tuple[Steps, Epochs, Validations, Probes, tuple[Look, ...], Stop | None]:
     steps = Columns("step", "epoch", "loss", "learning_rate")
     epochs = Columns("step", "epoch", "loss")
     validations = validation_columns()
+    probes = Columns("step", "epoch", "k", "accuracy", "train_images", "images")
     looks: list[Look] = []
     stop = None
     for line in json_files.lines(path):
@@ -139,6 +153,8 @@ def _read_metrics(
                 epochs.add(line)
             case "validation":
                 validations.add(validation_line(line))
+            case "probe" if (probe := _probe(line)) is not None:
+                probes.add(probe)
             case "look":
                 looks.append(_look(line))
             case "stop":
@@ -147,9 +163,22 @@ def _read_metrics(
         Steps(**steps.arrays()),
         Epochs(**epochs.arrays()),
         Validations(**validations.arrays()),
+        Probes(**probes.arrays()),
         tuple(looks),
         stop,
     )
+
+
+def _probe(line: Mapping[str, object]) -> dict[str, object] | None:
+    """A line's measurement; None where a part of it is missing, which leaves nothing to show."""
+    images = [number(count) for count in entries(line.get("images"))]
+    epoch, k, accuracy = number(line.get("epoch")), number(line.get("k")), share(line.get("top_1"))
+    if len(images) != 2 or not all(map(math.isfinite, (*images, epoch, k, accuracy))):
+        return None
+    if images[1] < 1:
+        return None
+    found = {"step": line.get("step"), "epoch": epoch, "k": k, "accuracy": accuracy}
+    return {**found, "train_images": images[0], "images": images[1]}
 
 
 def _look(line: Mapping[str, object]) -> Look:

@@ -37,9 +37,9 @@ def departures(run: Run) -> list[Departure]:
 def configuration(run: Run) -> list[tuple[str, list[tuple[str, str]]]]:
     """The run's config.json as titled tables of names and values; empty ones are left out.
 
-    So is the plan: it says for a resume, in one place, what the other parts say for a reader.
+    So are the plan and the probe: they say for a resume what the other parts say for a reader.
     """
-    elsewhere = ("command", "departures", "recipe", "versions", "options", "plan")
+    elsewhere = ("command", "departures", "recipe", "versions", "options", "plan", "probe")
     tables = [
         ("Configuration", _rows({k: v for k, v in run.config.items() if k not in elsewhere})),
         ("Options", _rows(run.fact("options"))),

@@ -1,7 +1,11 @@
 """Weights from one dialect to another."""
 
+from pathlib import Path
 
-def convert(*, source: str, target: str, dialect: str, key: str | None = None) -> None:
+
+def convert(
+    *, source: str, target: str, dialect: str, key: str | None = None, overwrite: bool = False
+) -> None:
     """Write weights in the names of another library; values and precision stay as they are.
 
     Args:
@@ -9,11 +13,17 @@ def convert(*, source: str, target: str, dialect: str, key: str | None = None) -
         target: a .safetensors file.
         dialect: official (the authors' names), timm or transformers.
         key: which of several states of a .pth file to take, such as model_ema.
+        overwrite: replace the target where it exists.
 
     Raises:
         ValueError: if the file cannot be read, or is of no known model or dialect.
     """
     from fcmae import weights
 
+    place = Path(target).expanduser()
+    if place.exists() and not overwrite:
+        raise ValueError(f"target {target} exists: choose another, or replace it with --overwrite")
+    if not place.absolute().parent.is_dir():
+        raise ValueError(f"target: the folder of {target} does not exist: make it first")
     print(weights.convert(source, target, dialect=dialect, key=key))
     print(f"written     {target}")

@@ -1,5 +1,6 @@
 """What `finetune` does once its options are known: weights, plan, folder, run."""
 
+import contextlib
 import hashlib
 import os
 from collections import Counter
@@ -11,7 +12,7 @@ import torch
 
 from fcmae.classifier import Classifier, create_model
 from fcmae.devices import Place, choose_device, choose_precision
-from fcmae.images import Labelled, open_splits, share
+from fcmae.images import Labelled, Unreadable, open_splits, share
 from fcmae.optim import layer_ids
 from fcmae.sizes import size_of
 from fcmae.tasks import run_folder
@@ -20,11 +21,13 @@ from fcmae.tasks.finetuning_task import FinetuningTask
 from fcmae.tasks.looks import choose
 from fcmae.tasks.screen import announce, say, shown
 from fcmae.tasks.start import (
+    begins,
     complete,
     description,
     heading,
     is_first,
     make_pace,
+    name_of_init,
     normalisation,
     open_run,
     parse_image_size,
@@ -36,7 +39,7 @@ from fcmae.tasks.start import (
 from fcmae.tasks.trained import load_backbone
 from fcmae.weights import load_weights
 
-SCRATCH = "scratch"
+LOOKS = 6  # images that are read before anything is written
 IMBALANCED = 3  # the largest class has so many times the images of the smallest
 
 
@@ -53,7 +56,7 @@ class Init(NamedTuple):
 
 def start(options: dict[str, Any], given: Collection[str]) -> Path:
     """Run `finetune` with these options, of which those named in `given` were written out."""
-    out, stored = open_run(options)
+    out, stored = open_run(options, "finetune")
     if options["init"] is not None:
         options["init"] = str(Path(options["init"]).expanduser().absolute())
     options = complete(options, given, stored)
@@ -69,15 +72,15 @@ def start(options: dict[str, Any], given: Collection[str]) -> Path:
     if is_first():
         for part in (images, val):
             choose(part, plan.in_channels, plan.image_size)  # what cannot be read is said now
+        check_depth(plan, images)
     if stored is not None:
         run_folder.compare(plan.as_dict(), stored["plan"])
-    model = make_model(plan, init, options["key"], load=stored is None)
+    model = make_model(plan, options["init"], options["key"], load=begins(out, stored))
     model.checkpoint_blocks = pace.checkpoint_blocks
     if is_first():
         announce(plan.table, plan.departures, details(plan, images, device))
         if stored is not None:
-            drawn = ("micro_batch_size", "device") if plan.recipe.drop_path else ()
-            warn_of_rounding(stored, options, device, drawn=drawn)
+            warn_of_rounding(stored, options, device)
 
     def make_task(place: Place) -> FinetuningTask:
         workers, micro = pace.workers, pace.micro_batch_size
@@ -127,7 +130,7 @@ def read_init(options: dict[str, Any], plan: dict[str, Any] | None) -> Init:
             f"image size {size[0]}x{size[1]}: both sides must be at least {stride}, the total "
             "stride; a smaller stem_stride takes smaller images"
         )
-    return Init(options["init"] or SCRATCH, **facts, image_size=size, statistics=statistics)
+    return Init(name_of_init(options), **facts, image_size=size, statistics=statistics)
 
 
 def make_plan(
@@ -178,6 +181,11 @@ def check_pairs(plan: FinetuningPlan, local: int, micro: int) -> None:
     """Refuse to tear the pairs that mixup and cutmix mix: neighbours in the global batch."""
     if not (plan.recipe.mixup or plan.recipe.cutmix):
         return
+    if plan.batch_size == 1:
+        raise ValueError(
+            "batch size 1: mixup and cutmix need pairs: make it larger, or leave them out with "
+            "--set mixup=0 cutmix=0"
+        )
     torn = (local != plan.batch_size and local % 2) or (micro != local and micro % 2)
     if torn:
         raise ValueError(
@@ -186,7 +194,22 @@ def check_pairs(plan: FinetuningPlan, local: int, micro: int) -> None:
         )
 
 
-def make_model(plan: FinetuningPlan, init: Init, key: str | None, *, load: bool) -> Classifier:
+def check_depth(plan: FinetuningPlan, images: Labelled) -> None:
+    """Refuse RandAugment for images that are not of 8 bits, as far as a look at a few tells."""
+    if not plan.recipe.rand_augment[0]:
+        return
+    for index in range(0, len(images), max(len(images) // LOOKS, 1)):
+        with contextlib.suppress(Unreadable):
+            if images.read(index, plan.in_channels).dtype != torch.uint8:
+                raise ValueError(
+                    f"rand_augment needs images of 8 bits, and {images.name(index)} has more: "
+                    "leave it out with --set rand_augment=0,0"
+                )
+
+
+def make_model(
+    plan: FinetuningPlan, path: str | None, key: str | None, *, load: bool
+) -> Classifier:
     """The classifier with its first weights; the head is fresh, also where the file has one."""
     torch.manual_seed(plan.seed)
     model = create_model(
@@ -197,9 +220,9 @@ def make_model(plan: FinetuningPlan, init: Init, key: str | None, *, load: bool)
         drop_path=plan.recipe.drop_path,
         head_init=plan.recipe.head_init,
     )
-    if load and init.path != SCRATCH:
+    if load and path is not None:
         head = {name: value.clone() for name, value in model.head.state_dict().items()}
-        report = load_weights(model, init.path, key=key)
+        report = load_weights(model, path, key=key)
         model.head.load_state_dict(head)
         if is_first():
             say(str(report))

@@ -141,6 +141,11 @@ def settle(
         departures=(),
         **facts,
     )
+    if recipe.minimum_learning_rate > plan.learning_rate:
+        raise ValueError(
+            f"minimum_learning_rate {recipe.minimum_learning_rate:g} is above the peak, "
+            f"{plan.learning_rate:g}: lower it"
+        )
     return dataclasses.replace(plan, departures=compare_with_paper(plan, column, default, given))
 
 
@@ -254,7 +259,7 @@ def _check(recipe: Recipe, epochs: int, model: str, in_channels: int) -> None:
         ("minimum_learning_rate", recipe.minimum_learning_rate >= 0, "0 or more"),
         (
             "rand_augment",
-            magnitude in range(11) and 0 <= deviation <= 10,
+            magnitude in range(11) and 0 <= deviation <= 10 and (magnitude or not deviation),
             "a whole magnitude from 0 to 10 and its deviation, like (9, 0.5); (0, 0) for none",
         ),
         (

@@ -14,6 +14,7 @@ from fcmae.devices import Place
 from fcmae.images import AugmentedView, Batch, Labelled, centre_crop, sample_seed
 from fcmae.images.augment import erase
 from fcmae.images.mixing import draw_mix, mix
+from fcmae.layers import DropPath
 from fcmae.optim import Average, layer_scales, learning_rate, parameter_groups
 from fcmae.tasks.finetuning_plan import FinetuningPlan
 from fcmae.tasks.looks import show
@@ -68,6 +69,8 @@ class FinetuningTask:
             plan.mean,
         )
         self.trained = model.to(place.device)
+        self.drops = [layer for layer in model.modules() if isinstance(layer, DropPath)]
+        self.drawn: tuple[int, Tensor] | None = None  # of the step being computed, for each of them
         self.kept = nn.ModuleDict({"model": self.trained})
         self.average = None
         if recipe.ema:
@@ -109,9 +112,20 @@ class FinetuningTask:
         labels = self.labels[batch.indices].to(device, non_blocking=True)
         number = len(self.plan.classes)
         images, targets = mix(images, labels, number, drawn, smoothing=recipe.label_smoothing)
-        # Drop path draws from the default generator: a function of step and place as well.
-        torch.manual_seed(sample_seed(self.seed, step, DROPS + batch.first))
+        self.draw_paths(step, slice(batch.first, batch.first + len(images)))
         return images, targets
+
+    def draw_paths(self, step: int, places: slice) -> None:
+        """Give drop path its numbers: a function of the step and the place in the global batch.
+
+        So a run does not depend on how its batches are divided into micro-batches and processes.
+        """
+        if self.drawn is None or self.drawn[0] != step:
+            generator = torch.Generator().manual_seed(sample_seed(self.seed, step, DROPS))
+            shape = (len(self.drops), self.plan.batch_size)
+            self.drawn = (step, torch.rand(shape, generator=generator))
+        for layer, numbers in zip(self.drops, self.drawn[1], strict=True):
+            layer.drawn = numbers[places].to(self.place.device)
 
     def loss(self, module: nn.Module, images: Tensor, other: Tensor) -> Tensor:
         """Cross-entropy with soft targets."""
@@ -179,6 +193,9 @@ class FinetuningTask:
             temporary = pictures / f"{rank}.webp.unfinished"
             picture.save(temporary, "WEBP", quality=90)
             checkpoint.replace(temporary, pictures / f"{rank}.webp")
+        for path in pictures.iterdir():  # of an earlier best epoch, which had more of them
+            if int(path.name.partition(".")[0]) >= len(summary["mistakes"]):
+                path.unlink()
         found = {
             "epoch": epoch,
             "of": "average" if self.average else "model",

@@ -1,7 +1,6 @@
 """A trained network over a whole image set: what evaluation, prediction and embedding share."""
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -9,11 +8,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fcmae.devices import Place
+from fcmae.devices import Place, num_processes, num_readers
 from fcmae.encoder import Backbone
 from fcmae.images import EvaluationView, ImageSet, Unreadable, load_in_order
 from fcmae.tasks.screen import progress_bar
-from fcmae.tasks.start import num_processes, parse_image_size
+from fcmae.tasks.start import parse_image_size
 from fcmae.tasks.trained import Description, shape
 
 
@@ -57,13 +56,16 @@ def make_reading(
             f"image_size {shape(size)}: both sides must be at least {backbone.stride} pixels, the "
             "total stride of these weights"
         )
+    if not description.mean:
+        raise ValueError(
+            f"weights {description.weights} do not say the mean and deviation of their "
+            f"{backbone.in_channels} channels: give the run's folder, not the file alone"
+        )
     if batch_size < 1:
         raise ValueError(f"batch_size {batch_size}: at least 1 is needed")
     if workers is not None and workers < 0:
         raise ValueError(f"workers {workers}: 0 or more is needed; 0 reads in the same process")
-    if workers is None:
-        cores = max((os.cpu_count() or 1) // num_processes(), 1)
-        workers = 1 if device.type == "cpu" else min(8, cores)
+    workers = num_readers(device) if workers is None else workers
     channels = backbone.in_channels
     return Reading(size, channels, description.mean, description.std, batch_size, workers)
 

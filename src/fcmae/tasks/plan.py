@@ -145,6 +145,11 @@ def settle(
             f"batch size {plan.batch_size} is more than the {images} images in {data}: "
             f"lower it, to {default_batch_size(images, PAPER.batch_size)} say"
         )
+    if recipe.minimum_learning_rate > plan.learning_rate:
+        raise ValueError(
+            f"minimum_learning_rate {recipe.minimum_learning_rate:g} is above the peak, "
+            f"{plan.learning_rate:g}: lower it"
+        )
     return dataclasses.replace(plan, departures=compare_with_paper(plan, given))
 
 

@@ -28,6 +28,8 @@ def pretrain(
     micro_batch_size: int | None = None,
     checkpoint_blocks: bool = False,
     checkpoint_minutes: float = 5.0,
+    probe_data: str | None = None,
+    probe_every: int | None = None,
     workers: int | None = None,
     dry_run: bool = False,
     resume: bool = False,
@@ -68,12 +70,17 @@ def pretrain(
             gradient is accumulated up to the batch size. Default: 64.
         checkpoint_blocks: recompute blocks in the backward pass: less memory, a third more time.
         checkpoint_minutes: minutes between checkpoints.
+        probe_data: labelled images, DIR/train/CLASS and DIR/val/CLASS, or "sample": how many of
+            at most 500 of val have the class of their 20 nearest of at most 2000 of train, by the
+            encoder's features, is measured as the run goes on. Nothing is trained on them.
+        probe_every: epochs between two such measurements; there is one before the first epoch
+            and one after the last too.
         workers: processes that read images, for each device. Default: 1 on the CPU, which trains
             with the others; else the cores, at most 8.
         dry_run: say what would be done, and do nothing.
         resume: go on with the run in `out`, with its options. Those that say where and how may be
-            given anew (device, micro_batch_size, checkpoint_blocks, checkpoint_minutes, workers;
-            data, if the folder moved); any other must be as it was.
+            given anew (device, micro_batch_size, checkpoint_blocks, checkpoint_minutes, workers,
+            probe_every; data and probe_data, if the folder moved); any other must be as it was.
         overwrite: delete the run in `out` first.
         given: set by whom it is called, not by you.
 

@@ -11,16 +11,19 @@ from fcmae.encoder import Encoder
 from fcmae.images import ImageSet, open_images
 from fcmae.sizes import size_of
 from fcmae.tasks import run_folder
+from fcmae.tasks.interim_probe import InterimProbe, open_probe
 from fcmae.tasks.looks import choose
 from fcmae.tasks.plan import Plan, settle
 from fcmae.tasks.pretraining_task import PretrainingTask
 from fcmae.tasks.screen import announce, say, shown
 from fcmae.tasks.start import (
+    begins,
     complete,
     description,
     heading,
     is_first,
     make_pace,
+    name_of_init,
     normalisation,
     open_run,
     parse_image_size,
@@ -31,14 +34,14 @@ from fcmae.tasks.start import (
 )
 from fcmae.weights import load_weights
 
-SCRATCH = "scratch"
-
 
 def start(options: dict[str, Any], given: Collection[str]) -> Path:
     """Run `pretrain` with these options, of which those named in `given` were written out."""
-    out, stored = open_run(options)
+    out, stored = open_run(options, "pretrain")
     if options["init"] is not None:
         options["init"] = str(Path(options["init"]).expanduser().absolute())
+    if options["probe_data"] not in (None, "sample"):
+        options["probe_data"] = str(Path(options["probe_data"]).expanduser().absolute())
     options = complete(options, given, stored)
     refuse_inside(out, options["data"])
     size_of(options["model"])  # an unknown model is said before images are read
@@ -49,15 +52,20 @@ def start(options: dict[str, Any], given: Collection[str]) -> Path:
     pictures = choose(images, plan.in_channels, plan.image_size) if is_first() else None
     if stored is not None:
         run_folder.compare(plan.as_dict(), stored["plan"])
+    probe = open_probe(options, out, plan, pace.workers, stored) if is_first() else None
     if is_first():
-        announce("Table 1", plan.departures, details(plan, str(device)))
+        lines = details(plan, str(device))
+        lines += [("probe", probe.in_words())] if probe else []
+        announce("Table 1", plan.departures, lines)
         if stored is not None:
             warn_of_rounding(stored, options, device)
 
     def make_task(place: Place) -> PretrainingTask:
         blocks = pace.checkpoint_blocks
-        task = PretrainingTask(out, plan, images, pictures, place, checkpoint_blocks=blocks)
-        if stored is None and options["init"] is not None:
+        task = PretrainingTask(
+            out, plan, images, pictures, place, probe=probe, checkpoint_blocks=blocks
+        )
+        if options["init"] is not None and begins(out, stored):
             report = load_weights(task.trained, options["init"], key=options["key"])
             if place.first:
                 say(str(report))
@@ -66,7 +74,7 @@ def start(options: dict[str, Any], given: Collection[str]) -> Path:
     if options["dry_run"]:
         rehearse(make_task(Place(device, plan.precision)), plan.learning_rate, pace)
         return out
-    config = describe(options, plan, device) if stored is None else None
+    config = describe(options, plan, device, probe) if stored is None else None
     train(out, make_task, pace, options, config, device=device, precision=plan.precision)
     return out
 
@@ -94,7 +102,7 @@ def make_plan(
         precision = stored["precision"]
     return settle(
         data=options["data"],
-        init=options["init"] or SCRATCH,
+        init=name_of_init(options),
         images=len(images),
         names=[images.name(index) for index in range(len(images))],
         model=options["model"],
@@ -152,7 +160,9 @@ def _rounded(values: tuple[float, ...]) -> str:
     return shown([round(value, 4) for value in values])
 
 
-def describe(options: dict[str, Any], plan: Plan, device: torch.device) -> dict[str, Any]:
+def describe(
+    options: dict[str, Any], plan: Plan, device: torch.device, probe: InterimProbe | None
+) -> dict[str, Any]:
     """What `config.json` says of a new run."""
     settled = plan.as_dict()
     return {
@@ -163,6 +173,7 @@ def describe(options: dict[str, Any], plan: Plan, device: torch.device) -> dict[
             "stem_stride": plan.stem_stride,
             "parameters": _encoder_parameters(plan),
         },
+        "init": plan.init,
         "data": {"path": plan.data, "images": plan.images},
         "image_size": plan.image_size,
         "patch_size": plan.patch_size,
@@ -176,6 +187,7 @@ def describe(options: dict[str, Any], plan: Plan, device: torch.device) -> dict[
         "recipe": settled["recipe"],
         "statistics": {"mean": plan.mean, "std": plan.std},
         "precision": plan.precision,
+        **({"probe": probe.as_dict()} if probe else {}),
         **description(options, settled, device),
     }
 

@@ -12,8 +12,10 @@ from fcmae.devices import Place
 from fcmae.images import Batch, ImageSet, RandomView, sample_seed
 from fcmae.masks import patch_grid, random_mask
 from fcmae.optim import learning_rate, parameter_groups
+from fcmae.tasks.interim_probe import InterimProbe
 from fcmae.tasks.looks import Looker, Pictures, epochs_to_look
 from fcmae.tasks.plan import Plan
+from fcmae.tasks.screen import say
 from fcmae.tasks.training import Books
 
 MASKS = 1 << 40  # sets the masks' seeds apart from the crops', whose index is that of an image
@@ -28,6 +30,7 @@ class PretrainingTask:
         images: the data.
         pictures: those to look at as the run goes on; None in processes that write nothing.
         place: device and precision.
+        probe: what accuracies are measured with; None where none are.
         checkpoint_blocks: whether blocks are recomputed in the backward pass.
     """
 
@@ -41,6 +44,7 @@ class PretrainingTask:
         pictures: Pictures | None,
         place: Place,
         *,
+        probe: InterimProbe | None = None,
         checkpoint_blocks: bool,
     ) -> None:
         self.out, self.plan, self.images, self.place = out, plan, images, place
@@ -67,6 +71,7 @@ class PretrainingTask:
         self.mean = torch.tensor(plan.mean, device=place.device).view(1, -1, 1, 1)
         self.std = torch.tensor(plan.std, device=place.device).view(1, -1, 1, 1)
         self.masks: tuple[int, Tensor] | None = None  # of the step being computed
+        self.probe = probe
         self.looker = None
         if pictures is not None:
             self.looker = Looker(
@@ -122,22 +127,32 @@ class PretrainingTask:
     def begin(self, journal: Books) -> None:
         """Look at the untrained model."""
         self.look(journal, step=0, epoch=0)
+        self.measure(journal, step=0, epoch=0)
 
     def after_step(self, step: int) -> None:
         """Nothing: masks and views are functions of the step."""
 
     def after_epoch(self, journal: Books, step: int, epoch: int) -> bool:
-        """Look, ever less often."""
+        """Look, ever less often, and measure accuracies."""
         looks = epoch in epochs_to_look(self.plan.epochs)
         if looks:
             self.look(journal, step, epoch)
-        return looks
+        return self.measure(journal, step, epoch) or looks
 
     def look(self, journal: Books, step: int, epoch: int) -> None:
         """Reconstruct the fixed images and measure the features' diversity."""
         if self.looker is not None:
             seen = self.looker.look(self.trained, epoch)
             journal.metrics({"kind": "look", "step": step, "epoch": epoch, **seen})
+
+    def measure(self, journal: Books, step: int, epoch: int) -> bool:
+        """How well nearest neighbours of labelled images tell classes, where that is due."""
+        if self.probe is None or not self.probe.is_due(epoch, self.plan.epochs):
+            return False
+        found = self.probe.measure(self.trained.encoder, self.place)
+        say(f"kNN accuracy after epoch {epoch}: {found['top_1']:.1%}")
+        journal.metrics({"kind": "probe", "step": step, "epoch": epoch, **found})
+        return True
 
     def stops_early(self) -> bool:
         """Never: there is nothing to measure that would say so."""

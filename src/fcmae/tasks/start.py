@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 import fcmae
-from fcmae.devices import Place, take_place
+from fcmae import checkpoint
+from fcmae.devices import Place, num_processes, num_readers, take_place
 from fcmae.images import IMAGENET_MEAN, IMAGENET_STD, ImageSet, channel_statistics
 from fcmae.tasks import run_folder
 from fcmae.tasks.estimate import in_words, measure
@@ -23,6 +24,7 @@ from fcmae.tasks.interrupt import Interrupt
 from fcmae.tasks.screen import say, show_details
 from fcmae.tasks.training import Pace, Task, Training
 
+SCRATCH = "scratch"  # what a run without first weights begins from
 # Options that a resumed run does not take from the run: they are about this start of it alone.
 OF_THIS_START = {"out", "dry_run", "resume", "overwrite"}
 
@@ -32,17 +34,18 @@ def is_first() -> bool:
     return int(os.environ.get("RANK", "0")) == 0
 
 
-def num_processes() -> int:
-    """How many processes torchrun has started, or one."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def open_run(options: dict[str, Any]) -> tuple[Path, dict[str, Any] | None]:
+def open_run(options: dict[str, Any], task: str) -> tuple[Path, dict[str, Any] | None]:
     """The run folder, once it fits what is wanted, and the configuration that is resumed."""
     out = Path(options["out"]).expanduser().absolute()
     if is_first():
         run_folder.check(out, resume=options["resume"], overwrite=options["overwrite"])
-    return out, run_folder.read_config(out) if options["resume"] else None
+    stored = run_folder.read_config(out) if options["resume"] else None
+    if stored is not None and stored.get("task") != task:
+        raise ValueError(
+            f"out {out} is a run of {stored.get('task')}, not of {task}: go on with it by "
+            f"fcmae {stored.get('task')} --resume --out {out}"
+        )
+    return out, stored
 
 
 def rehearse(task: Task, peak: float, pace: Pace, layers: Mapping[str, int] | None = None) -> None:
@@ -104,8 +107,20 @@ def complete(
     if stored is not None:
         return run_folder.merge(options, given, stored["options"])
     if data is None:
-        raise ValueError("data is missing: give --data, a folder of images, a .txt file or sample")
+        raise ValueError("data is missing: give --data, a folder of images, or sample")
     return options
+
+
+def name_of_init(options: dict[str, Any]) -> str:
+    """What a run's first weights are called in its plan."""
+    if options["init"] is None:
+        return SCRATCH
+    return ", ".join(str(options[name]) for name in ("init", "key") if options[name] is not None)
+
+
+def begins(out: Path, stored: dict[str, Any] | None) -> bool:
+    """Whether this start begins with first weights: also one that resumes before a checkpoint."""
+    return stored is None or not checkpoint.exists(out / "checkpoints")
 
 
 def refuse_inside(out: Path, data: str) -> None:
@@ -118,7 +133,7 @@ def refuse_inside(out: Path, data: str) -> None:
 
 
 def make_pace(options: dict[str, Any], batch_size: int, device: torch.device) -> Pace:
-    """How the work is cut up, which does not decide what comes out."""
+    """How the work is cut up, which decides no more than how sums are rounded."""
     processes = num_processes()
     if batch_size % processes:
         raise ValueError(
@@ -133,15 +148,12 @@ def make_pace(options: dict[str, Any], batch_size: int, device: torch.device) ->
         raise ValueError(f"workers {workers}: 0 or more is needed; 0 reads in the same process")
     if not 0 <= minutes < math.inf:
         raise ValueError(f"checkpoint_minutes {minutes}: 0 or more is needed")
-    if workers is None:
-        on_cpu = device.type == "cpu"
-        workers = 1 if on_cpu else min(8, max((os.cpu_count() or 1) // processes, 1))
     local = batch_size // processes
     return Pace(
         local_batch_size=local,
         micro_batch_size=min(micro or 64, local),
         checkpoint_blocks=options["checkpoint_blocks"],
-        workers=workers,
+        workers=num_readers(device) if workers is None else workers,
         seconds_between_checkpoints=60 * minutes,
     )
 
@@ -150,13 +162,8 @@ def warn_of_rounding(
     stored: dict[str, Any],
     options: dict[str, Any],
     device: torch.device,
-    *,
-    drawn: tuple[str, ...] = (),
 ) -> None:
-    """Say so when a run is resumed in a way in which sums are taken in another order.
-
-    `drawn` names those of these options on which it also depends what is drawn at random.
-    """
+    """Say so when a run is resumed in a way in which sums are taken in another order."""
     changes = [
         (name, before, now)
         for name, before, now in (
@@ -172,10 +179,7 @@ def warn_of_rounding(
     ]
     if changes:
         changed = "; ".join(f"{name} {before} -> {now}" for name, before, now in changes)
-        if any(name in drawn for name, _, _ in changes):
-            say(f"resumed with {changed}: drop path is drawn otherwise from here on")
-        else:
-            say(f"resumed with {changed}: equal to the run without it up to rounding, not to bits")
+        say(f"resumed with {changed}: equal to the run without it up to rounding, not to the bit")
 
 
 def normalisation(

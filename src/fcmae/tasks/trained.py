@@ -24,7 +24,7 @@ class Description:
 
     weights: str
     image_size: tuple[int, int]
-    mean: tuple[float, ...]
+    mean: tuple[float, ...]  # empty where neither the weights say it nor ImageNet's would do
     std: tuple[float, ...]
     classes: tuple[str, ...]  # empty without a head
     assumed: tuple[str, ...]  # which of these the weights do not say: "image_size", ...
@@ -129,15 +129,15 @@ def _describe(path: str, stored: dict[str, Any]) -> Description:
     }
     assumed = tuple(name for name in usual if name not in said and usual[name])
     if in_channels != 3 and {"mean", "std"} & set(assumed):
-        raise ValueError(
-            f"weights {path} do not say the mean and deviation of their {in_channels} channels: "
-            "give the run's folder, not the file alone"
-        )
+        usual |= {"mean": (), "std": ()}  # there is no usual one
+        statistics = 0
+    else:
+        statistics = in_channels
     said = usual | said | ({} if num_classes else {"classes": []})
     for name, length, fits, wanted in (
         ("image_size", 2, _is_side, "height and width in pixels"),
-        ("mean", in_channels, _is_number, "a number for each channel"),
-        ("std", in_channels, _is_positive, "a positive number for each channel"),
+        ("mean", statistics, _is_number, "a number for each channel"),
+        ("std", statistics, _is_positive, "a positive number for each channel"),
         ("classes", num_classes, _is_text, "a name for each class"),
     ):
         value = said[name]

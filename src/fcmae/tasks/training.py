@@ -303,10 +303,16 @@ class Training:
         if found is None:
             return -1
         checkpoint.restore(found, self.task.kept, self.task.optimizer)
-        self.step, self.stopped = found.state["step"], found.state["stopped"]
-        self.window, self.epoch = tuple(found.state["window"]), tuple(found.state["epoch"])
-        self.unreadables.restore(found.state["unreadable"])
-        self.task.restore(found.state["task"])
+        try:
+            self.step, self.stopped = found.state["step"], found.state["stopped"]
+            self.window, self.epoch = tuple(found.state["window"]), tuple(found.state["epoch"])
+            self.unreadables.restore(found.state["unreadable"])
+            self.task.restore(found.state["task"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"checkpoint {self.out / 'checkpoints'}: its state.json lacks {error}: it was "
+                "changed after it was written; restore it, or start again with --overwrite"
+            ) from error
         if self.place.first:
             say(f"resuming at step {self.step} of {self.schedule.steps}")
         return self.step
@@ -357,6 +363,8 @@ class Training:
             (*self.task.prepare(batch), [self.task.images.name(i) for i in batch.indices])
             for batch in batches
         )
+
+        self.task.trained.eval()  # one by one, images would have no share in what drop path drew
 
         def loss(images: Tensor, other: Tensor) -> Tensor:
             with torch.no_grad(), self.place.autocast():

@@ -94,6 +94,7 @@ def validate(
 
     Raises:
         ValueError: if no image can be read.
+        RuntimeError: if an output is not a number.
     """
     labels = torch.tensor(images.labels)
     tables = torch.zeros(len(models), len(images), 5, dtype=torch.float64)
@@ -118,6 +119,13 @@ def validate(
         for table, model in zip(tables, models, strict=True):
             with torch.no_grad(), place.autocast():
                 logits = model(pixels).float().cpu()
+            finite = logits.isfinite().all(1)
+            if not finite.all():
+                name = images.name(batch.indices[int(finite.int().argmin())])
+                raise RuntimeError(
+                    f"validation: the model's output for {name} is not a number. Lower the "
+                    "learning rate (--set base_learning_rate=...), or use --precision fp32"
+                )
             table[batch.indices] = rows_of(logits, labels[batch.indices])
     for model, mode in zip(models, modes, strict=True):
         model.train(mode)
