@@ -62,7 +62,8 @@ def evaluate(
             DIR/CLASS/...; or "sample", the photographs that come with scikit-image. Folders are
             named as the weights name their classes. Weights that do not name them have classes 0,
             1, ...: folders are named so, or are as many, and count in sorted order.
-        weights: a fine-tuned run's folder, or a .safetensors or .pth file of a classifier.
+        weights: a fine-tuned run's folder, for the weights of its last epoch; or a .safetensors or
+            .pth file of a classifier, such as RUN/best.safetensors.
         split: train or val.
         key: which of the states of a .pth file, such as model_ema. Default: its only or usual one.
         image_size: pixels, one number for squares or HEIGHTxWIDTH. Default: the weights' own, or

@@ -27,7 +27,8 @@ def predict(
     Args:
         images: image files, folders of them (nested or flat), .txt files with one path a line; a
             file that is met twice has one row.
-        weights: a fine-tuned run's folder, or a .safetensors or .pth file of a classifier.
+        weights: a fine-tuned run's folder, for the weights of its last epoch; or a .safetensors or
+            .pth file of a classifier, such as RUN/best.safetensors.
         out: a file ending in .csv, or in .json for a list of rows.
         top: classes a row; all of them where the weights have fewer.
         key: which of the states of a .pth file, such as model_ema. Default: its only or usual one.
