@@ -1,7 +1,9 @@
 """Words for bad input: the field, the value, and what to do about it."""
 
 import difflib
+import os
 from collections.abc import Iterable
+from pathlib import Path
 
 
 def unknown(field: str, value: str, known: Iterable[str]) -> ValueError:
@@ -10,3 +12,19 @@ def unknown(field: str, value: str, known: Iterable[str]) -> ValueError:
     near = difflib.get_close_matches(value, names, n=1, cutoff=0.4)
     remedy = f"did you mean {near[0]!r}?" if near else f"it may be one of: {', '.join(names)}"
     return ValueError(f"unknown {field} {value!r}: {remedy}")
+
+
+def check_target(field: str, path: Path) -> None:
+    """Refuse, before any work is done, a file that could not be written when it is.
+
+    Args:
+        field: what the option is called.
+        path: the file.
+    """
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise ValueError(f"{field}: the folder of {path} does not exist: make it first")
+    if path.is_dir():
+        raise ValueError(f"{field} {path} is a folder: give a file")
+    if not os.access(folder, os.W_OK):
+        raise ValueError(f"{field} {path} cannot be written there: choose another folder")

@@ -53,6 +53,8 @@ def test_a_class_that_one_split_lacks_is_named(data: Path, lacks: str) -> None:
 def test_a_missing_split_says_where_images_should_lie(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"has no folder val: .*val/CLASS"):
         open_labelled(tmp_path, "val")
+    with pytest.raises(ValueError, match=rf"{tmp_path}/val/CLASS; give {tmp_path}$"):
+        open_labelled(tmp_path / "train", "val")
     with pytest.raises(ValueError, match="did you mean 'train'"):
         open_labelled(tmp_path, "trian")
 

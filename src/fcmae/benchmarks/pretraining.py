@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from fcmae.errors import unknown
+from fcmae.errors import check_target, unknown
 from fcmae.sizes import size_of
 
 if TYPE_CHECKING:
@@ -131,8 +131,8 @@ def _check(
                 f"image_sizes: {value} is not a multiple of 32 pixels, the patch size: "
                 f"try {below} or {below + 32}"
             )
-    if json is not None and not json.absolute().parent.is_dir():
-        raise ValueError(f"json: the folder of {json} does not exist: make it first")
+    if json is not None:
+        check_target("json", json)
 
 
 def _batch_size(model: str, device: str) -> int:

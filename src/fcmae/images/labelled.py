@@ -63,9 +63,10 @@ def open_labelled(data: str | Path, split: str = "train") -> Labelled:
         return Labelled(SampleSet(split))
     folder = Path(data) / split
     if not folder.is_dir():
+        whole = Path(data).parent if Path(data).name in SPLITS else Path(data)
         raise ValueError(
             f"data {str(data)!r} has no folder {split}: images with classes lie in "
-            f"{Path(data) / split / 'CLASS'}"
+            f"{whole / split / 'CLASS'}; give {whole}"
         )
     return open_classes(folder)
 

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from fcmae.errors import check_target
+
 
 def convert(
     *, source: str, target: str, dialect: str, key: str | None = None, overwrite: bool = False
@@ -21,9 +23,8 @@ def convert(
     from fcmae import weights
 
     place = Path(target).expanduser()
-    if place.exists() and not overwrite:
+    if place.is_file() and not overwrite:
         raise ValueError(f"target {target} exists: choose another, or replace it with --overwrite")
-    if not place.absolute().parent.is_dir():
-        raise ValueError(f"target: the folder of {target} does not exist: make it first")
+    check_target("target", place)
     print(weights.convert(source, target, dialect=dialect, key=key))
     print(f"written     {target}")

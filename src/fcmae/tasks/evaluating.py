@@ -13,7 +13,7 @@ from rich.text import Text
 
 from fcmae.checkpoint import write_text
 from fcmae.devices import choose_device, choose_precision, take_place
-from fcmae.errors import unknown
+from fcmae.errors import check_target, unknown
 from fcmae.images import Labelled, open_classes, open_labelled
 from fcmae.images.sets import SPLITS
 from fcmae.tasks.evaluate import Evaluation
@@ -29,8 +29,8 @@ NAMES = 5  # that an error lists
 def run(options: dict[str, Any]) -> Evaluation:
     """Run `evaluate` with these options."""
     target = options["json"] and Path(options["json"]).expanduser()
-    if target and not target.absolute().parent.is_dir():
-        raise ValueError(f"json: the folder of {target} does not exist: make it first")
+    if target:
+        check_target("json", target)
     weights = str(Path(options["weights"]).expanduser())
     device = choose_device(options["device"])
     precision = choose_precision(options["precision"], device)

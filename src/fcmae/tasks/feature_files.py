@@ -14,6 +14,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from fcmae.checkpoint import replace, save_tensors, write_text
+from fcmae.errors import check_target
 
 KINDS = (".npy", ".parquet")
 OPTIONS = "options.json"
@@ -32,8 +33,7 @@ def check(out: Path, data: str, *, overwrite: bool) -> None:
         raise ValueError(
             f"out {out}: .parquet needs pyarrow: pip install 'fcmae[parquet]', or write .npy"
         )
-    if not out.parent.is_dir():
-        raise ValueError(f"out: the folder of {out} does not exist: make it first")
+    check_target("out", out)
     inside = out.resolve().is_relative_to(Path(data).expanduser().resolve())
     if inside and data != "sample" and out.suffix == ".npy":
         raise ValueError(

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fcmae.checkpoint import write_text
 from fcmae.devices import choose_device, choose_precision, take_place
+from fcmae.errors import check_target
 from fcmae.images import FolderSet, list_images
 from fcmae.tasks.measuring import make_reading, outputs, require_one_process
 from fcmae.tasks.screen import say
@@ -66,8 +67,7 @@ def check_out(out: Path, *, overwrite: bool) -> None:
     """Refuse a file of another kind, in no folder, or that is there already."""
     if out.suffix not in (".csv", ".json"):
         raise ValueError(f"out {out}: give a file that ends in .csv or .json")
-    if not out.absolute().parent.is_dir():
-        raise ValueError(f"out: the folder of {out} does not exist: make it first")
+    check_target("out", out)
     if out.exists() and not (overwrite and out.is_file()):
         raise ValueError(f"out {out} exists: choose another file, or --overwrite to replace it")
 

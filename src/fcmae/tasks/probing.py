@@ -15,6 +15,7 @@ import fcmae
 from fcmae.checkpoint import write_text
 from fcmae.devices import Place, choose_device, choose_precision
 from fcmae.encoder import Backbone, Encoder
+from fcmae.errors import check_target
 from fcmae.images import Labelled, TooManyUnreadable, Unreadable, open_splits, share
 from fcmae.probes import Features, Network, colour_histogram, extract, pooled
 from fcmae.tasks.measuring import Reading, make_reading, require_one_process
@@ -28,8 +29,8 @@ def run(options: dict[str, Any]) -> dict[str, Any]:
     """Run `probe` with these options."""
     require_one_process("probe")
     target = options["json"] and Path(options["json"]).expanduser()
-    if target and not target.absolute().parent.is_dir():
-        raise ValueError(f"json: the folder of {target} does not exist: make it first")
+    if target:
+        check_target("json", target)
     device = choose_device(options["device"])
     place = Place(device, choose_precision(options["precision"], device))
     data = options["data"]
@@ -105,9 +106,10 @@ def draw(
             drawn = share(train, part, seed)
             for number in k:
                 if not 1 <= number <= len(drawn):
+                    more = ", or a larger label share" if number > 0 and part < 1 else ""
                     raise ValueError(
                         f"k {number}: label share {part:g} leaves {len(drawn)} images; give k from "
-                        f"1 to {len(drawn)}, or a larger label share"
+                        f"1 to {len(drawn)}{more}"
                     )
             names = {drawn.name(index) for index in range(len(drawn))}
             kept = [train.name(index) in names for index in range(len(train))]
