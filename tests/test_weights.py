@@ -457,3 +457,11 @@ def test_reading_leaves_random_numbers_alone(tmp_path: Path) -> None:
     before = torch.get_rng_state()
     read_weights(tmp_path / "a.safetensors")
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_values_that_are_not_numbers_are_refused_with_their_names(tmp_path: Path) -> None:
+    model = fcmae.create_model("convnextv2_atto", num_classes=2)
+    model.head.weight.data[1, 3] = float("nan")
+    fcmae.save_weights(model, tmp_path / "a.safetensors")
+    with pytest.raises(ValueError, match=r"a\.safetensors: .*not numbers, in head\.weight"):
+        fcmae.load_weights(model, tmp_path / "a.safetensors")

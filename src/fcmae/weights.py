@@ -94,6 +94,9 @@ def load_weights(model: nn.Module, path: str | Path, *, key: str | None = None) 
     """
     backbone = _backbone(model)
     weights = _read(path, key)
+    broken = [name for name, value in weights.state.items() if not value.isfinite().all()]
+    if broken:
+        raise ValueError(f"weights {path}: it has values that are not numbers, in {few(broken)}")
     for field in ("model", "in_channels", "stem_stride"):
         theirs, ours = getattr(weights.architecture, field), getattr(backbone, field)
         if theirs != ours:
