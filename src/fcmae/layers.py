@@ -8,7 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fcmae.ops import depthwise_conv, response_norm
+from fcmae.ops import (
+    Weights,
+    compiled_for,
+    depthwise_conv,
+    feed_forward,
+    response_norm,
+)
 from fcmae.tiles import Sites, num_images, spread
 
 
@@ -121,15 +127,41 @@ class Block(nn.Module):
         shortcut = x
         assert self.dwconv.bias is not None
         x = depthwise_conv(x, self.dwconv.weight, self.dwconv.bias, sites)
-        x = self.norm(x)
-        x = F.gelu(self.pwconv1(x))
-        if self.grn is not None:
-            x = self.grn(x, sites)
-        x = self.pwconv2(x)
+        compiled = compiled_for("feed_forward", x, sites)
+        if compiled is None or not self._is_plain():
+            x = self.norm(x)
+            x = F.gelu(self.pwconv1(x))
+            if self.grn is not None:
+                x = self.grn(x, sites)
+            x = self.pwconv2(x)
+        else:  # the same, computed at once
+            x = feed_forward(x, self._weights(), sites, self.norm.eps, compiled)
         if self.gamma is not None:
             x = self.gamma * x
         out: Tensor = shortcut + self.drop_path(x, sites)
         return out
+
+    def _is_plain(self) -> bool:
+        """Whether the layers are the usual ones and nobody listens to what passes between them."""
+        layers = (self.norm, self.pwconv1, self.pwconv2)
+        usual = {LayerNorm, nn.Linear, GRN}
+        return all(
+            type(layer) in usual and not (layer._forward_hooks or layer._forward_pre_hooks)
+            for layer in (*layers, *([self.grn] if self.grn else []))
+        )
+
+    def _weights(self) -> Weights:
+        grn = self.grn
+        return Weights(
+            self.norm.weight,
+            self.norm.bias,
+            self.pwconv1.weight,
+            self.pwconv1.bias,
+            self.pwconv2.weight,
+            self.pwconv2.bias,
+            gamma=None if grn is None else grn.gamma.flatten(),
+            beta=None if grn is None else grn.beta.flatten(),
+        )
 
 
 def initialise(module: nn.Module) -> None:

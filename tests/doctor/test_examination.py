@@ -104,7 +104,7 @@ def test_a_wrong_operator_is_found(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(ops, "compiled_conv", lambda: None)
+    monkeypatch.setattr(ops, "load", lambda name: None)
     monkeypatch.setattr(*place, wrong)
     assert doctor(image_size=SMALL, device="cpu") == 1
     failed = findings(capsys)

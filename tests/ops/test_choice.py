@@ -15,10 +15,12 @@ from fcmae.masks import random_mask
 @pytest.fixture
 def without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "numba", None)
-    monkeypatch.delitem(sys.modules, "fcmae.ops.depthwise_conv.cpu", raising=False)
-    ops.compiled_conv.cache_clear()
+    for operator in ("depthwise_conv", "feed_forward"):
+        monkeypatch.delitem(sys.modules, f"fcmae.ops.{operator}.cpu", raising=False)
+    monkeypatch.delitem(sys.modules, "fcmae.ops.numba_kernels", raising=False)
+    ops.load.cache_clear()
     yield
-    ops.compiled_conv.cache_clear()
+    ops.load.cache_clear()
 
 
 def features() -> list[torch.Tensor]:
@@ -32,10 +34,13 @@ def features() -> list[torch.Tensor]:
 def test_an_installation_without_numba_gives_the_same_numbers(
     request: pytest.FixtureRequest,
 ) -> None:
-    assert ops.compiled_conv() is not None
+    x = torch.zeros(1, 1, 1, 1)
+    for operator in ("depthwise_conv", "feed_forward"):
+        assert ops.compiled_for(operator, x, None) is not None
     compiled = features()
     request.getfixturevalue("without_numba")
-    assert ops.compiled_conv() is None
+    for operator in ("depthwise_conv", "feed_forward"):
+        assert ops.compiled_for(operator, x, None) is None
     for one, other in zip(features(), compiled, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12 * float(other.abs().max()))
 

@@ -1,11 +1,8 @@
 """The definition against loops over sites, and every implementation on tiles against it."""
 
 from collections.abc import Callable
-from typing import Any
 
 import naive
-import numba
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -51,26 +48,6 @@ def with_gradients(out: Tensor, inputs: list[Tensor]) -> list[Tensor]:
     return [out.detach(), *torch.autograd.grad(out, inputs, outer)]
 
 
-def test_where_nothing_can_be_kept_it_is_compiled_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    njit = numba.njit
-
-    def without_a_folder(*, cache: bool = False, **options: Any) -> Any:
-        if cache:
-            raise RuntimeError("cannot cache function: no locator available")
-        return njit(**options)
-
-    monkeypatch.setattr(numba, "njit", without_a_folder)
-    values = np.ones(3)
-    cpu.compiled(double)(values)
-    assert values.tolist() == [2, 2, 2]
-
-
-def double(values):  # type: ignore[no-untyped-def]
-    """In place."""
-    for i in range(len(values)):
-        values[i] *= 2
-
-
 def assert_agree(
     conv: Conv, inputs: list[Tensor], masked: Tensor, tiles: Tiles, within: float
 ) -> None:
@@ -107,6 +84,16 @@ def test_tiles_agree_with_the_definition(
 ) -> None:
     inputs, masked, tiles = problem(mask, side, channels, kernel, torch.float64)
     assert_agree(conv, inputs, masked, tiles, within=1e-13)
+
+
+@pytest.mark.parametrize(("height", "width"), [(5, 19), (8, 16), (1, 1)])
+@pytest.mark.parametrize("channels", [13, 33])
+def test_dense_maps_agree_with_the_definition(height: int, width: int, channels: int) -> None:
+    inputs, *_ = problem(torch.zeros(2, height, width), 1, channels, 7, torch.float64)
+    actual = with_gradients(cpu.depthwise_conv(*inputs, None), inputs)
+    expected = with_gradients(reference.depthwise_conv(*inputs, None), inputs)
+    for one, other in zip(actual, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-13 * float(other.abs().max()))
 
 
 @implementations

@@ -1,4 +1,7 @@
-"""The two operators that look across tiles; all else in the encoder is local to a site or tile.
+"""The operators with more than one implementation.
+
+Two of them look across tiles, the convolution and GRN's norm; all else in the encoder is local to a
+site or tile. The third, `feed_forward`, is what follows the convolution in a block, at once.
 
 Each has a folder with a README (what it computes and what that must cost), a `reference.py` that
 defines it on dense maps, and faster implementations that agree with it, forward and gradient.
@@ -13,6 +16,9 @@ from torch import Tensor
 
 from fcmae.ops.depthwise_conv import reference as conv_reference
 from fcmae.ops.depthwise_conv import tiled as conv_tiled
+from fcmae.ops.feed_forward import fused
+from fcmae.ops.feed_forward.fused import Weights
+from fcmae.ops.feed_forward.images import Images
 from fcmae.ops.response_norm import reference as norm_reference
 from fcmae.ops.response_norm import tiled as norm_tiled
 from fcmae.tiles import Sites, Tiles
@@ -27,10 +33,11 @@ def depthwise_conv(x: Tensor, weight: Tensor, bias: Tensor, sites: Sites) -> Ten
         bias: [C].
         sites: which sites x has.
     """
+    if compiled := compiled_for("depthwise_conv", x, sites):
+        out: Tensor = compiled.depthwise_conv(x, weight, bias, sites)
+        return out
     if isinstance(sites, Tiles):
-        compiled = compiled_conv() if _suits_compiled(x) else None
-        packed: Tensor = (compiled or conv_tiled).depthwise_conv(x, weight, bias, sites)
-        return packed
+        return conv_tiled.depthwise_conv(x, weight, bias, sites)
     return conv_reference.depthwise_conv(x, weight, bias, sites)
 
 
@@ -49,19 +56,52 @@ def response_norm(x: Tensor, sites: Sites) -> Tensor:
     return norm_reference.response_norm(x, sites)
 
 
+def feed_forward(
+    x: Tensor, weights: Weights, sites: Sites, epsilon: float, compiled: ModuleType
+) -> Tensor:
+    """LayerNorm, linear, GELU, GRN (if it has weights) and linear at once: x keeps its shape.
+
+    Args:
+        x: [B, H, W, C], or [M, t, t, C] where `sites` are tiles.
+        weights: of all of them.
+        sites: which sites x has; not a mask.
+        epsilon: LayerNorm's.
+        compiled: what `compiled_for("feed_forward", x, sites)` gave; where it gave None, layer by
+            layer is the way (`fcmae.layers.Block`).
+    """
+    assert not isinstance(sites, Tensor)
+    return fused.feed_forward(x, weights, Images.of(x, sites), epsilon, compiled)
+
+
+def compiled_for(operator: str, x: Tensor, sites: Sites) -> ModuleType | None:
+    """The compiled implementation that suits x, or None.
+
+    numba compiles for the processor, Triton for CUDA. Neither knows masks on dense maps, nor can
+    PyTorch's compiler look into them: it makes its own from the plain ones.
+    """
+    if isinstance(sites, Tensor) or torch.compiler.is_compiling():
+        return None
+    device, dtype = x.device.type, x.dtype
+    if torch.is_autocast_enabled(device):
+        dtype = torch.get_autocast_dtype(device)
+    if dtype not in SUITED.get(device, ()):
+        return None
+    return load(f"fcmae.ops.{operator}.{'cpu' if device == 'cpu' else 'triton'}")
+
+
+SUITED = {
+    "cpu": (torch.float32, torch.float64),
+    "cuda": (torch.float32, torch.bfloat16, torch.float16),
+}
+
+
 @functools.cache
-def compiled_conv() -> ModuleType | None:
-    """The processor's compiled convolution, or None where numba cannot be loaded."""
+def load(name: str) -> ModuleType | None:
+    """A module of kernels; None where what compiles them is not installed."""
     try:
-        return importlib.import_module("fcmae.ops.depthwise_conv.cpu")
+        return importlib.import_module(name)
     except ImportError:
         return None
 
 
-def _suits_compiled(x: Tensor) -> bool:
-    return (
-        x.device.type == "cpu"
-        and x.dtype in (torch.float32, torch.float64)
-        and not torch.is_autocast_enabled("cpu")
-        and not torch.compiler.is_compiling()
-    )
+__all__ = ["Weights", "compiled_for", "depthwise_conv", "feed_forward", "load", "response_norm"]

@@ -1,0 +1,1 @@
+"""What follows the convolution in a block: LayerNorm, linear, GELU, GRN, linear."""
