@@ -11,10 +11,13 @@ from typing import NoReturn
 import pytest
 
 import fcmae
+from fcmae.benchmarks.inference import benchmark_inference
+from fcmae.benchmarks.operators import benchmark_operators
 from fcmae.benchmarks.pretraining import benchmark_pretraining
 from fcmae.cli import COMMANDS, main
 from fcmae.doctor import doctor
 from fcmae.sizes import SIZES
+from fcmae.studies.sparse_efficiency import sparse_efficiency
 from fcmae.tasks import pretrain as pretrain_module
 from fcmae.tasks.given import with_given
 from fcmae.tasks.interrupt import Interrupted
@@ -36,7 +39,9 @@ def code_of(words: str) -> int:
     "words",
     ["--help", "-h", "pretrain --help", "doctor --help", "benchmark --help", "models --help",
      "benchmark pretraining --help", "recipe --help", "recipe show --help", "finetune --help",
-     "evaluate --help", "predict --help", "embed --help", "probe --help", "convert --help"],
+     "evaluate --help", "predict --help", "embed --help", "probe --help", "convert --help",
+     "benchmark inference --help", "benchmark operators --help", "study --help",
+     "study sparse-efficiency --help"],
 )  # fmt: skip
 def test_help_is_on_the_output_and_no_error(words: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert code_of(words) == 0
@@ -60,6 +65,9 @@ def test_the_first_help_names_every_command(capsys: pytest.CaptureFixture[str]) 
         ("probe", probe),
         ("doctor", doctor),
         ("benchmark pretraining", benchmark_pretraining),
+        ("benchmark inference", benchmark_inference),
+        ("benchmark operators", benchmark_operators),
+        ("study sparse-efficiency", sparse_efficiency),
     ],
 )
 def test_help_explains_every_option(
@@ -110,6 +118,10 @@ def modules_after(words: str) -> set[str]:
         "probe --help",
         "convert --help",
         "recipe show pretrain",
+        "benchmark pretraining --help",
+        "benchmark inference --help",
+        "benchmark operators --help",
+        "study sparse-efficiency --help",
     ],
 )
 def test_words_alone_import_no_torch(words: str) -> None:
@@ -161,7 +173,8 @@ def test_it_also_runs_as_a_module() -> None:
         ("pretrian --out x", "did you mean 'pretrain'"),
         ("--out x", "unknown command '--out'"),
         ("benchmark pretrainin", "did you mean 'pretraining'"),
-        ("benchmark", "benchmark: which? pretraining"),
+        ("benchmark", "benchmark: which? pretraining, inference, operators"),
+        ("study", "study: which? sparse-efficiency"),
         ("pretrain --out x --epohcs 3", "--epochs"),
         ("pretrain --out x --epochs three", "three"),
         ("pretrain --out x --epochs 3 --epochs 4", "--epochs is given twice"),

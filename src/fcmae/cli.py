@@ -24,7 +24,11 @@ fcmae: masked pre-training for convolutional networks, on your own images
   fcmae convert IN OUT --dialect NAME          weights to the names of official, timm, transformers
   fcmae recipe show pretrain|finetune          the paper's tables, and what they leave out
   fcmae doctor [--weights RUN|FILE]            what runs here, and does it compute what it should
-  fcmae benchmark pretraining                  dense, masked and tiled side by side on this machine
+  fcmae benchmark pretraining                  dense, masked, tiled and timm in turns, here
+  fcmae benchmark inference                    the classifier against timm's, and fine-tuning steps
+  fcmae benchmark operators                    every implementation of every operator
+  fcmae benchmark images                       photographs a core reads: Pillow, exact and fast
+  fcmae study sparse-efficiency                the paper's figure 1, measured here
   fcmae models                                 every size: parameters, FLOPs, accuracies, memory
 
 Each command has --help. Under torchrun: torchrun --nproc-per-node N -m fcmae pretrain ...
@@ -50,9 +54,13 @@ COMMANDS = {
     "recipe show": Command("fcmae.tables", "recipe_show", ("task",)),
     "doctor": Command("fcmae.doctor", "doctor"),
     "benchmark pretraining": Command("fcmae.benchmarks.pretraining", "benchmark_pretraining"),
+    "benchmark inference": Command("fcmae.benchmarks.inference", "benchmark_inference"),
+    "benchmark operators": Command("fcmae.benchmarks.operators", "benchmark_operators"),
+    "benchmark images": Command("fcmae.benchmarks.images", "benchmark_images"),
+    "study sparse-efficiency": Command("fcmae.studies.sparse_efficiency", "sparse_efficiency"),
     "models": Command("fcmae.tables", "models"),
 }
-GROUPS = ("recipe", "benchmark")  # of commands of two words
+GROUPS = ("recipe", "benchmark", "study")  # of commands of two words
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

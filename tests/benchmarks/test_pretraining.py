@@ -1,11 +1,14 @@
 import json
 import statistics
 from pathlib import Path
+from typing import Any
 
 import pytest
+from torch import Tensor
 
+from fcmae.benchmarks import measurement, sweeps
 from fcmae.benchmarks.pretraining import benchmark_pretraining
-from fcmae.ops import norm_tiled
+from fcmae.benchmarks.workload import Case, Workload
 
 
 def test_rows_are_shown_returned_and_written(
@@ -32,6 +35,8 @@ def test_rows_are_shown_returned_and_written(
         assert row["speedup"]["tiled / masked"] == statistics.median(pairs)
         median = statistics.median(seconds["dense"])
         assert row["images_per_second"]["dense"] == row["batch_size"] / median
+        assert list(row["of_matrix_products"]) == ["dense", "masked", "tiled", "timm"]
+        assert row["speedup"].keys() == {"tiled / dense", "tiled / masked", "tiled / timm"}
         if row["memory"] is not None:
             assert row["memory"]["tiled"] > 4 * 3.4e6  # the gradients alone
             assert row["memory_ratio"] == row["memory"]["tiled"] / row["memory"]["masked"]
@@ -41,12 +46,18 @@ def test_rows_are_shown_returned_and_written(
     assert {"machine", "versions", "command", "date"} < set(written)
     screen = capsys.readouterr().out
     assert "64 px, batch 2" in screen
+    assert "product rate" in screen
     assert "Wrote" in screen
 
 
 def test_wrong_results_are_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = norm_tiled.response_norm
-    monkeypatch.setattr(norm_tiled, "response_norm", lambda x, tiles: 2 * right(x, tiles))
+    right = Workload._loss
+
+    def wrong(workload: Workload, mask: Tensor, mode: str) -> Tensor:
+        return right(workload, mask, mode) * (1.01 if mode == "tiled" else 1)
+
+    monkeypatch.setattr(Workload, "_loss", wrong)
+    monkeypatch.setattr(measurement, "measure_memory", lambda *_, **__: None)
     with pytest.raises(RuntimeError, match="tiled and masked loss"):
         benchmark_pretraining(
             models=("convnextv2_atto",), batch_sizes=(1,), image_sizes=(64,), device="cpu"
@@ -66,6 +77,10 @@ def test_wrong_results_are_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"precisions": ("fp16",)}, "fp16"),
         ({"device": "gpu"}, "device 'gpu'"),
         ({"json": Path("no/such/folder/file.json")}, "json: the folder"),
+        ({"sweep": "ratio"}, "sweep 'ratio': did you mean 'mask-ratio'"),
+        ({"out": Path("folder")}, "out folder is for the files of a sweep"),
+        ({"sweep": "batch", "json": Path("file.json")}, "results.json in --out"),
+        ({"sweep": "batch", "out": Path(__file__)}, "is a file: give a folder"),
     ],
 )
 def test_bad_arguments_are_refused_in_words(arguments: dict[str, object], words: str) -> None:
@@ -77,3 +92,72 @@ def test_bad_arguments_are_refused_in_words(arguments: dict[str, object], words:
     }
     with pytest.raises(ValueError, match=words):
         benchmark_pretraining(**{**small, **arguments})  # type: ignore[arg-type]
+
+
+SMALL = {
+    "models": ("convnextv2_atto",),
+    "image_sizes": (64,),
+    "batch_sizes": (1,),
+    "mask_ratios": (0.5, 0.75),
+    "precisions": ("fp32",),
+    "device": "cpu",
+    "repeats": 1,
+}
+
+
+@pytest.fixture
+def _no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measuring memory takes a process for each case, and is tested elsewhere."""
+    monkeypatch.setattr(measurement, "measure_memory", lambda *_, **__: None)
+
+
+@pytest.mark.usefixtures("_no_memory")
+def test_a_sweep_is_drawn_and_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "new" / "sweep"
+    first = benchmark_pretraining(sweep="mask-ratio", out=out, **SMALL)  # type: ignore[arg-type]
+    assert [row["mask_ratio"] for row in first] == [0.5, 0.75]
+    assert {path.name for path in out.iterdir()} == {
+        "results.json", "figure.png", "figure.svg", "page.html"
+    }  # fmt: skip
+    assert "64 px, batch 1, mask 0.75, fp32 (2 of 2, about" in capsys.readouterr().err
+
+    measured: list[Case] = []
+    right = sweeps.measure
+
+    def spy(case: Case, *rest: Any) -> dict[str, Any]:
+        measured.append(case)
+        return right(case, *rest)
+
+    monkeypatch.setattr(sweeps, "measure", spy)
+    more = SMALL | {"mask_ratios": (0.75, 0.25, 0.5)}
+    again = benchmark_pretraining(sweep="mask-ratio", out=out, **more)  # type: ignore[arg-type]
+    assert [case.mask_ratio for case in measured] == [0.25]
+    assert [again[0], again[2]] == [first[1], first[0]]
+    assert len(json.loads((out / "results.json").read_text())["rows"]) == 3
+
+    with pytest.raises(ValueError, match="measured with other settings"):
+        benchmark_pretraining(
+            sweep="mask-ratio",
+            out=out,
+            **SMALL | {"repeats": 2},  # type: ignore[arg-type]
+        )
+
+
+@pytest.mark.usefixtures("_no_memory")
+def test_a_sweep_that_is_cut_off_keeps_what_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = sweeps.measure
+
+    def cut(case: Case, *rest: Any) -> dict[str, Any]:
+        if case.mask_ratio == 0.75:
+            raise KeyboardInterrupt
+        return right(case, *rest)
+
+    monkeypatch.setattr(sweeps, "measure", cut)
+    with pytest.raises(KeyboardInterrupt):
+        benchmark_pretraining(sweep="mask-ratio", out=tmp_path, **SMALL)  # type: ignore[arg-type]
+    (row,) = json.loads((tmp_path / "results.json").read_text())["rows"]
+    assert row["mask_ratio"] == 0.5

@@ -11,9 +11,46 @@ def test_modes_agree_before_they_are_timed(precision: str) -> None:
     ).require_agreement()
 
 
+SMALL = Case("convnextv2_atto", 64, 2, 0.5, "fp32")
+
+
+def test_what_is_held_is_counted() -> None:
+    workload = Workload(SMALL, torch.device("cpu"))
+    workload.step(workload.fresh_mask(), "tiled")
+    tensors = [*workload.autoencoder.parameters(), workload.images]
+    for state in workload.optimizer.state.values():
+        tensors += [value for value in state.values() if value.ndim > 0]
+    assert workload.held == sum(tensor.nbytes for tensor in tensors)
+
+
+def test_the_competitor_is_trained_in_turn() -> None:
+    workload = Workload(SMALL, torch.device("cpu"))
+    mask = workload.fresh_mask()
+    workload.step(mask, "tiled")
+    assert workload.competitor is None
+    workload.step(mask, "timm", update=False)
+    assert workload.competitor is not None
+    model = workload.competitor.model
+    before = {name: value.clone() for name, value in model.named_parameters()}
+    assert all(value.grad is not None for value in model.parameters())
+    workload.forget_gradients()
+    assert all(value.grad is None for value in model.parameters())
+    workload.step(mask, "timm")
+    assert not any(torch.equal(value, before[name]) for name, value in model.named_parameters())
+
+
 @pytest.mark.parametrize("mode", MODES)
+def test_without_the_update_nothing_moves(mode: str) -> None:
+    workload = Workload(SMALL, torch.device("cpu"))
+    before = torch.cat([value.flatten() for value in workload.autoencoder.parameters()])
+    workload.step(workload.fresh_mask(), mode, update=False)
+    after = torch.cat([value.flatten() for value in workload.autoencoder.parameters()])
+    assert torch.equal(before, after)
+
+
+@pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "timm"])
 def test_a_step_moves_every_parameter(mode: str) -> None:
-    workload = Workload(Case("convnextv2_atto", 64, 2, 0.5, "fp32"), torch.device("cpu"))
+    workload = Workload(SMALL, torch.device("cpu"))
     before = {name: value.clone() for name, value in workload.autoencoder.named_parameters()}
     workload.step(workload.fresh_mask(), mode)
     still = [

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from fcmae.images.loader import Batch, BatchReader, MicroBatch, load, load_in_order
 from fcmae.images.order import Order
+from fcmae.images.pixels import Shrinkage, Shrunk
 from fcmae.images.sets import FolderSet, open_images
 from fcmae.images.unreadable import Unreadables
 from fcmae.images.views import CentreView, EvaluationView, RandomView
@@ -165,6 +167,11 @@ class SignalProbe:
         ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
         return torch.full((channels, 2, 2), float(ignored and torch.get_num_threads() == 1))
 
+    def read_shrunk(
+        self, index: int, channels: int, shrinkage: Shrinkage
+    ) -> tuple[Tensor, Shrunk | None]:
+        return self.read(index, channels), None
+
     def name(self, index: int) -> str:
         return str(index)
 
@@ -258,6 +265,60 @@ def test_real_photographs(real_images: Path) -> None:
     )
     assert batch.images.shape == (8, 3, 96, 128)
     assert 0.2 < batch.images.mean() < 0.7
+
+
+# Fast decoding
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> FolderSet:
+    """Large JPEGs with something to see, one upside down, one cut off, and a PNG."""
+    y, x = np.mgrid[:211, :302]
+    for number in range(6):
+        waves = [127 + 120 * np.sin(x / (9 + c + number) + y / (7 + number)) for c in range(3)]
+        picture = Image.fromarray(np.stack(waves, -1).astype(np.uint8))
+        exif = Image.Exif()
+        exif[0x0112] = 3 if number == 1 else 1
+        picture.save(tmp_path / f"{number}.{'png' if number == 2 else 'jpg'}", exif=exif)
+    damaged = tmp_path / "3.jpg"
+    damaged.write_bytes(damaged.read_bytes()[:2000])
+    return FolderSet(sorted(tmp_path.iterdir()), tmp_path)
+
+
+FAST = RandomView((32, 32), decoding="fast")
+
+
+def test_fast_batches_are_nearly_the_exact_ones(photographs: FolderSet) -> None:
+    fast, exact = (
+        joined(batches(photographs, 6, view=view, channels=3))
+        for view in (FAST, RandomView((32, 32)))
+    )
+    for step, (images, indices) in exact.items():
+        assert indices == fast[step][1]
+        assert not torch.equal(images, fast[step][0])
+        assert (images - fast[step][0]).abs().mean() < 1 / 255
+        png = indices.index(2)
+        assert torch.equal(images[png], fast[step][0][png])
+
+
+def test_fast_batches_depend_on_nothing_but_the_step(photographs: FolderSet) -> None:
+    options = {"view": FAST, "channels": 3}
+    whole = joined(batches(photographs, 6, **options))
+    parts = batches(photographs, 6, workers=1, micro_batch_size=4, start_step=2, **options)
+    for step, (images, _) in joined(parts).items():
+        assert torch.equal(images, whole[step][0])
+
+
+@pytest.mark.parametrize("decoding", ["fast", "exact"])
+def test_a_damaged_file_has_the_same_reason_however_it_is_read(
+    photographs: FolderSet, decoding: str
+) -> None:
+    view = RandomView((32, 32), decoding=decoding)
+    reader = BatchReader(photographs, view, 3, seed=0)
+    batch = reader[MicroBatch(0, 0, [(0, 3)])]
+    assert isinstance(batch, Batch)
+    assert batch.indices == [4]
+    assert [(name, "truncated" in why) for name, why in batch.unreadable] == [("3.jpg", True)]
 
 
 # In order, for evaluation

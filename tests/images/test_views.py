@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from fcmae.images.augment import augment
+from fcmae.images.pixels import Shrunk
 from fcmae.images.transforms import centre_crop, evaluation_crop, random_resized_crop
 from fcmae.images.views import AugmentedView, CentreView, EvaluationView, RandomView, View
 
@@ -39,6 +40,45 @@ def test_an_augmented_view_is_a_function_of_its_seed() -> None:
     assert torch.equal(view(IMAGE[:3], 7), expected)
     with pytest.raises(ValueError, match=r"8 bits.*--set rand_augment=0,0"):
         view(IMAGE[:3] / 255, 7)
+
+
+def test_fast_views_shrink_as_far_as_their_crop_allows() -> None:
+    fast = RandomView((16, 24), (0.9, 1.0), decoding="fast")
+    augmented = AugmentedView((16, 24), (0.9, 1.0), 0.5, None, (0.5,), "fast")
+    for view in (fast, augmented):
+        factors = {side: view.shrinkage(side, side, 3) for side in (30, 60, 110, 220, 440, 10_000)}
+        assert list(factors.values()) == sorted(factors.values())
+        assert factors[30] == 1
+        assert factors[110] == 2
+        assert factors[10_000] == 8
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        RandomView((16, 24)),
+        AugmentedView((16, 24), (0.5, 1.0), 0.5, None, (0.5,)),
+        CentreView((16, 24)),
+        EvaluationView((16, 24)),
+    ],
+)
+def test_no_other_view_sees_a_shrunk_image(view: View) -> None:
+    assert {view.shrinkage(10_000, 10_000, seed) for seed in range(9)} == {1}
+
+
+def test_the_window_of_a_shrunk_image_is_that_of_the_whole_one() -> None:
+    ramp = torch.arange(240, dtype=torch.uint8).expand(3, 160, 240)
+    for factor in (2, 4):
+        shrunk = ramp.unflatten(2, (-1, factor)).float().mean(3).floor().byte()
+        shrunk = shrunk[:, ::factor]
+        how = Shrunk(factor, 160, 240)
+        for view in (
+            RandomView((16, 24), decoding="fast"),
+            AugmentedView((16, 24), (0.2, 1.0), 0.5, None, (0.5, 0.5, 0.5), "fast"),
+        ):
+            for seed in range(10):
+                far = view(ramp, seed) - view(shrunk, seed, how)
+                assert far.abs().max() * 255 < factor + 1
 
 
 @pytest.mark.parametrize(

@@ -19,5 +19,15 @@ def test_waiting_for_images_is_judged(make_run, waiting: float, says: str) -> No
     assert "1.2 GB" in text
 
 
+@pytest.mark.parametrize(("decoding", "advised"), [("fast", False), ("exact", True)])
+def test_fast_decoding_is_advised_where_it_is_not_used(
+    make_run, decoding: str, advised: bool
+) -> None:
+    timing = [{"step": 1, "images_per_second": 9.0, "waiting": 0.4}]
+    text = explanations.throughput(read_run(make_run(config={"decoding": decoding}, timing=timing)))
+    assert "--workers" in text
+    assert ("--decoding fast" in text) == advised
+
+
 def test_unreadable_files_are_counted_against_all(full_run) -> None:
     assert explanations.unreadable(read_run(full_run)).startswith("1 file of 4,000 (0.0 %)")

@@ -29,6 +29,7 @@ IMAGENET: dict[str, Any] = {
     "image_size": (224, 224),
     "label_share": 1.0,
     "precision": "fp16",
+    "decoding": "fast",
     "mean": (0.485, 0.456, 0.406),
     "std": (0.229, 0.224, 0.225),
 }

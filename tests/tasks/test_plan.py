@@ -27,6 +27,7 @@ PAPER: dict[str, Any] = {
     "epochs": 800,
     "seed": 0,
     "precision": "fp32",
+    "decoding": "fast",
     "mean": (0.485, 0.456, 0.406),
     "std": (0.229, 0.224, 0.225),
     "assignments": (),

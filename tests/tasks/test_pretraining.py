@@ -354,6 +354,15 @@ def test_a_default_that_is_written_out_counts_as_much_as_anything_else(finished:
     pretrain(out=str(finished), resume=True, mask_ratio=0.6, precision="auto", dry_run=True)
 
 
+def test_how_images_are_decoded_is_kept_and_not_changed_on_resuming(finished: Path) -> None:
+    config = json.loads((finished / "config.json").read_text())
+    assert config["decoding"] == config["plan"]["decoding"] == "fast"
+    with pytest.raises(ValueError, match=r"decoding: the run has 'fast', now 'exact'"):
+        pretrain(out=str(finished), resume=True, decoding="exact")
+    with pytest.raises(ValueError, match="unknown decoding 'quick'"):
+        pretrain(out=str(finished), resume=True, decoding="quick")
+
+
 def test_settings_are_named_before_what_they_lead_to(finished: Path) -> None:
     with pytest.raises(ValueError, match=r"(?s)weight_decay.*0\.05.*0\.1"):
         pretrain(out=str(finished), resume=True, set=(*TINY["set"], "weight_decay=0.1"))

@@ -1,5 +1,6 @@
 """What the figures were measured on."""
 
+import importlib.metadata
 import platform
 import shlex
 import sys
@@ -29,6 +30,7 @@ def describe_run(device: torch.device) -> dict[str, object]:
         "versions": {
             "python": platform.python_version(),
             "torch": torch.__version__,
+            "timm": importlib.metadata.version("timm"),
             "fcmae": fcmae.__version__,
             "system": f"{platform.system()} {platform.release()}",
         },

@@ -3,12 +3,16 @@
 On CUDA the allocator keeps count. On Linux the system counts the pages of a process, so a freed
 block must go back to it at once, or the count shows what malloc keeps for later: up to half as much
 again, and different from call to call. A fresh process is therefore started, in which the C library
-maps each block of 128 KiB or more by itself. Its peaks repeat to 0.2 %.
+maps each block of 128 KiB or more by itself. Its peaks repeat to 0.2 %. What libraries allocate
+when first used is there before a peak is measured: each mode takes a step that does not count.
+
+The fresh process is also the one that the system ends where memory does not suffice.
 """
 
 import ctypes
 import gc
 import json
+import signal
 import statistics
 import subprocess
 import sys
@@ -18,30 +22,56 @@ from pathlib import Path
 
 import torch
 
-from fcmae.benchmarks.workload import MODES, Case, Workload
+from fcmae.benchmarks.workload import Case, Workload
 
 Memory = dict[str, int]  # bytes of each mode
 REPEATS = 3
 M_MMAP_THRESHOLD = -3  # malloc.h
 MAPPED_APART = 128 << 10  # bytes: where glibc starts too, but then it raises its threshold
+TOO_LITTLE = 3  # the fresh process's exit code where an allocation was refused
 
 
-def measure_memory(cases: Sequence[Case], device: torch.device) -> list[Memory | None]:
-    """Median peak bytes of each case's modes; None where there is no way to know."""
+class OutOfMemory(Exception):
+    """A case needs more memory than there is."""
+
+
+def measure_memory(
+    case: Case, device: torch.device, modes: Sequence[str], *, update: bool = True
+) -> Memory | None:
+    """Median peak bytes of each mode; None where there is no way to know.
+
+    Raises:
+        OutOfMemory: if there is not enough for a step.
+    """
     if device.type == "cuda":
-        return [_memory(case, device) for case in cases]
+        return _memory(case, device, modes, update=update)
     if device.type != "cpu" or not _can_be_counted():
-        return [None] * len(cases)
-    order = {"threads": torch.get_num_threads(), "cases": [asdict(case) for case in cases]}
+        return None
+    order = {
+        "threads": torch.get_num_threads(),
+        "case": asdict(case),
+        "modes": list(modes),
+        "update": update,
+    }
     answer = subprocess.run(
         [sys.executable, "-m", "fcmae.benchmarks.memory"],
         input=json.dumps(order),
         stdout=subprocess.PIPE,
         text=True,
-        check=True,
+        check=False,
     )
-    memories: list[Memory | None] = json.loads(answer.stdout)
-    return memories
+    if answer.returncode in (TOO_LITTLE, -signal.SIGKILL):
+        raise OutOfMemory
+    answer.check_returncode()
+    memory: Memory = json.loads(answer.stdout)
+    return memory
+
+
+def is_lack_of_memory(error: BaseException) -> bool:
+    """Whether an allocation was refused: CUDA's, numpy's, or torch's on the processor."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
 
 def peak_memory(call: Callable[[], None], device: torch.device) -> int:
@@ -60,13 +90,16 @@ def peak_memory(call: Callable[[], None], device: torch.device) -> int:
     return _status("VmHWM") - before
 
 
-def _memory(case: Case, device: torch.device) -> Memory:
+def _memory(case: Case, device: torch.device, modes: Sequence[str], *, update: bool) -> Memory:
     workload = Workload(case, device)
-    peaks: dict[str, list[int]] = {mode: [] for mode in MODES}
-    for mode in MODES:
+    peaks: dict[str, list[int]] = {mode: [] for mode in modes}
+
+    def step(mode: str) -> None:
+        workload.step(workload.fresh_mask(), mode, update=update)
+
+    for mode in modes:
         for turn in range(REPEATS + 1):
-            mask = workload.fresh_mask()
-            peak = peak_memory(lambda mask=mask, mode=mode: workload.step(mask, mode), device)  # type: ignore[misc]
+            peak = peak_memory(lambda mode=mode: step(mode), device)  # type: ignore[misc]
             workload.forget_gradients()
             if turn > 0:  # the first step also makes the optimiser's state, and compiles
                 peaks[mode].append(peak)
@@ -94,14 +127,22 @@ def _status(field: str) -> int:
     return int(line.split()[1]) * 1024
 
 
-def _answer() -> None:
-    """The fresh process: cases from standard input, their memory to standard output."""
+def _answer() -> int:
+    """The fresh process: a case from standard input, its memory to standard output."""
     ctypes.CDLL("libc.so.6").mallopt(M_MMAP_THRESHOLD, MAPPED_APART)
+    Path("/proc/self/oom_score_adj").write_text("1000")  # this one, and no other, is to be ended
     order = json.loads(sys.stdin.read())
     torch.set_num_threads(order["threads"])
-    memories = [_memory(Case(**case), torch.device("cpu")) for case in order["cases"]]
-    sys.stdout.write(json.dumps(memories))
+    case = Case(**order["case"])
+    try:
+        memory = _memory(case, torch.device("cpu"), order["modes"], update=order["update"])
+    except (RuntimeError, MemoryError) as error:
+        if is_lack_of_memory(error):
+            return TOO_LITTLE
+        raise
+    sys.stdout.write(json.dumps(memory))
+    return 0
 
 
 if __name__ == "__main__":
-    _answer()
+    sys.exit(_answer())

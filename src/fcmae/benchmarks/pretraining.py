@@ -1,54 +1,60 @@
-"""Speed and memory of pre-training steps: a dense encoder, masked and tiled, in one run."""
+"""Speed and memory of pre-training steps: dense, masked, tiled and timm's classifier, in turns."""
 
 import contextlib
-import itertools
 import json as json_format
-import statistics
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from fcmae.errors import check_target, unknown
 from fcmae.sizes import size_of
 
-if TYPE_CHECKING:
-    import torch
-
-    from fcmae.benchmarks.workload import Case
+SWEEPS = ("mask-ratio", "image-size", "batch", "size")
 
 
 def benchmark_pretraining(
     *,
-    models: tuple[str, ...] = ("convnextv2_atto", "convnextv2_tiny"),
+    models: tuple[str, ...] = (),
     batch_sizes: tuple[int, ...] = (),
-    image_sizes: tuple[int, ...] = (224,),
-    mask_ratios: tuple[float, ...] = (0.6,),
+    image_sizes: tuple[int, ...] = (),
+    mask_ratios: tuple[float, ...] = (),
     precisions: tuple[Literal["fp32", "bf16"], ...] = (),
     device: str = "auto",
     repeats: int = 7,
     threads: int | None = None,
+    sweep: Literal["mask-ratio", "image-size", "batch", "size"] | None = None,
+    out: Path | None = None,
     json: Path | None = None,
 ) -> list[dict[str, Any]]:
-    """Time whole pre-training steps in the modes dense, masked and tiled.
+    """Time whole pre-training steps in the modes dense, masked and tiled, and timm's classifier.
 
     Each step is forward, backward and AdamW on fixed random images with a fresh mask. The modes
     take turns, so that a busy machine disturbs them alike; ratios are medians of the ratios within
-    a round. Dense hides nothing from its encoder, at the same decoder and loss. A combination is
-    timed only after its tiled and masked steps were found to agree.
+    a round. Dense hides nothing from its encoder, at the same decoder and loss; timm trains its own
+    model of the same name on labels of the same images. A combination is timed only after its tiled
+    and masked steps were found to agree; one that does not fit in memory is a row that says so.
+    Plain matrix products take a turn too: they tell which share of the device's rate is used.
 
     Args:
-        models: names of `fcmae.list_models()`; every combination with what follows is run.
+        models: names of `fcmae.list_models()`; every combination with what follows is run. None
+            given: Atto and Tiny; Base on CUDA and Atto elsewhere in a sweep, and in a sweep over
+            the sizes all of V2, up to Base where there is no CUDA.
         batch_sizes: images a step. None given: 64 on CUDA; elsewhere 16 for models up to Nano, 8
-            for Tiny and Small, 4 for larger ones, which fits 8 GB.
-        image_sizes: pixels a side, multiples of 32.
-        mask_ratios: share of patches to mask (the paper's: 0.6).
+            for Tiny and Small, 4 for larger ones, which fits 8 GB; 4 in sweeps over image size and
+            size; six of them in a sweep over batch.
+        image_sizes: pixels a side, multiples of 32. None given: 224, or six from 96 to 384 in a
+            sweep over them.
+        mask_ratios: share of patches to mask. None given: the paper's 0.6, or six from 0.25 to 0.9
+            in a sweep over them.
         precisions: of the forward pass. None given: bf16 where CUDA multiplies it, else fp32.
         device: auto (CUDA, else MPS, else the processor), cpu, cuda, cuda:N or mps.
         repeats: rounds, each one step a mode; medians are taken over them.
         threads: processor threads; None: as many as PyTorch takes by itself.
-        json: file to write rows, machine, versions, command and date to.
+        sweep: draw speed and memory over the mask ratio, the image size, the batch or the model's
+            size, with what arithmetic allows: results.json, figure.png, figure.svg, page.html.
+        out: folder of a sweep's files; None: runs/sweep-NAME. A sweep that was cut off goes on.
+        json: file to write rows, machine, versions, command and date to, without a sweep.
 
     Returns:
         One row a combination, as in the JSON file: times in seconds, memory in bytes.
@@ -57,93 +63,56 @@ def benchmark_pretraining(
         ValueError: if an argument cannot be used.
         RuntimeError: if tiled and masked steps do not agree: wrong results are not timed.
     """
-    _check(
-        models,
-        batch_sizes,
-        image_sizes=image_sizes,
-        precisions=precisions,
-        repeats=repeats,
-        threads=threads,
-        json=json,
-    )
+    _check(models, batch_sizes, image_sizes=image_sizes, mask_ratios=mask_ratios)
+    check_run(precisions, repeats=repeats, threads=threads)
+    _check_targets(sweep, out, json)
 
     import torch
     from rich.console import Console
 
     from fcmae.benchmarks.machine import describe_run
-    from fcmae.benchmarks.memory import measure_memory
+    from fcmae.benchmarks.measurement import Settings
+    from fcmae.benchmarks.record import Record
+    from fcmae.benchmarks.sweeps import Wanted, choose_cases, run_cases
     from fcmae.benchmarks.table import table_of
-    from fcmae.benchmarks.workload import Case
     from fcmae.checkpoint import write_text
-    from fcmae.devices import choose_device, choose_precision
+    from fcmae.devices import choose_device
 
     where = choose_device(device)
-    cases = [
-        Case(model, image_size, batch_size, ratio, precision)
-        for model, image_size, ratio, precision in itertools.product(
-            models, image_sizes, mask_ratios, precisions or (choose_precision("auto", where),)
-        )
-        for batch_size in batch_sizes or (_batch_size(model, where.type),)
-    ]
-    screen, progress = Console(), Console(stderr=True)
-    with _threads(threads), progress.status("") as status:
-        run = describe_run(where)
-        timings = []
-        for number, case in enumerate(cases, 1):
-            status.update(f"{_words(case)} ({number} of {len(cases)}): time")
-            timings.append(_time(case, where, repeats))
-        status.update("memory of every combination")
-        memories = measure_memory(cases, where)
-    rows = [_row(*parts) for parts in zip(cases, timings, memories, strict=True)]
+    wanted = Wanted(models, batch_sizes, image_sizes, mask_ratios, precisions)
+    cases = choose_cases(wanted, sweep, where)
+    settings = Settings(repeats)
+    screen = Console()
+    with use_threads(threads):
+        run = {**describe_run(where), "settings": {**asdict(settings), "sweep": sweep}}
+        folder = out or Path("runs") / f"sweep-{sweep}"
+        rows = run_cases(cases, where, settings, Record(folder, run) if sweep else None)
     screen.print(f"{run['machine']}; torch {torch.__version__}")
     screen.print(table_of(rows))
+    if sweep:
+        from fcmae.benchmarks.sweep_page import write_sweep
+
+        page = write_sweep(folder, sweep, rows, run)
+        screen.print(f"Wrote {page}", soft_wrap=True, highlight=False)
     if json is not None:
         write_text(json, json_format.dumps({**run, "rows": rows}, indent=1) + "\n")
         screen.print(f"Wrote {json}", soft_wrap=True, highlight=False)
     return rows
 
 
-def _check(
-    models: Sequence[str],
-    batch_sizes: Sequence[int],
-    *,
-    image_sizes: Sequence[int],
-    precisions: Sequence[str],
-    repeats: int,
-    threads: int | None,
-    json: Path | None,
-) -> None:
-    """Refuse at once what would only fail after minutes; masks check their ratios themselves."""
-    for model in models:
-        size_of(model)
+def check_run(precisions: Sequence[str], *, repeats: int, threads: int | None) -> None:
+    """Refuse what no benchmark can be run with."""
     for precision in precisions:
         if precision not in ("fp32", "bf16"):
             raise unknown("precision", precision, ("fp32", "bf16"))
-    numbers = [("batch_sizes", value) for value in batch_sizes]
-    numbers += [("repeats", repeats), ("threads", 1 if threads is None else threads)]
-    for name, value in numbers:
+    for name, value in (("repeats", repeats), ("threads", 1 if threads is None else threads)):
         if value < 1:
             raise ValueError(f"{name}: {value} is less than 1")
-    for value in image_sizes:
-        if value < 32 or value % 32:
-            below = max(value // 32, 1) * 32
-            raise ValueError(
-                f"image_sizes: {value} is not a multiple of 32 pixels, the patch size: "
-                f"try {below} or {below + 32}"
-            )
-    if json is not None:
-        check_target("json", json)
-
-
-def _batch_size(model: str, device: str) -> int:
-    if device == "cuda":
-        return 64
-    return {40: 16, 48: 16, 64: 16, 80: 16, 96: 8}.get(size_of(model).width, 4)
 
 
 @contextlib.contextmanager
-def _threads(number: int | None) -> Iterator[None]:
-    """Compute with `number` processor threads meanwhile."""
+def use_threads(number: int | None) -> Iterator[None]:
+    """Compute with `number` processor threads meanwhile; None: as many as before."""
     import torch
 
     usual = torch.get_num_threads()
@@ -154,46 +123,44 @@ def _threads(number: int | None) -> Iterator[None]:
         torch.set_num_threads(usual)
 
 
-def _time(case: "Case", device: "torch.device", repeats: int) -> dict[str, list[float]]:
-    """Seconds of each mode's step, round by round."""
-    from fcmae.benchmarks.workload import MODES, Workload
+def _check(
+    models: Sequence[str],
+    batch_sizes: Sequence[int],
+    *,
+    image_sizes: Sequence[int],
+    mask_ratios: Sequence[float],
+) -> None:
+    """Refuse at once what would only fail after minutes."""
+    for model in models:
+        size_of(model)
+    for value in batch_sizes:
+        if value < 1:
+            raise ValueError(f"batch_sizes: {value} is less than 1")
+    for value in image_sizes:
+        if value < 32 or value % 32:
+            below = max(value // 32, 1) * 32
+            raise ValueError(
+                f"image_sizes: {value} is not a multiple of 32 pixels, the patch size: "
+                f"try {below} or {below + 32}"
+            )
+    if mask_ratios:
+        from fcmae.masks import num_visible
 
-    workload = Workload(case, device)
-    workload.require_agreement()
-    seconds: dict[str, list[float]] = {mode: [] for mode in MODES}
-    for turn in range(repeats + 1):
-        mask = workload.fresh_mask()  # the same for the modes of a round
-        for mode in MODES:
-            workload.place.synchronise()
-            began = time.perf_counter()
-            workload.step(mask, mode)
-            workload.forget_gradients()
-            workload.place.synchronise()
-            if turn > 0:  # the first round warms up
-                seconds[mode].append(time.perf_counter() - began)
-    return seconds
+        for ratio in mask_ratios:
+            for value in image_sizes or (224,):
+                num_visible((value // 32) ** 2, ratio)
 
 
-def _row(
-    case: "Case", seconds: dict[str, list[float]], memory: dict[str, int] | None
-) -> dict[str, Any]:
-    median = {mode: statistics.median(values) for mode, values in seconds.items()}
-    speedup = {
-        f"tiled / {mode}": sorted(
-            slow / fast for slow, fast in zip(seconds[mode], seconds["tiled"], strict=True)
+def _check_targets(sweep: str | None, out: Path | None, json: Path | None) -> None:
+    if sweep is not None and sweep not in SWEEPS:
+        raise unknown("sweep", sweep, SWEEPS)
+    if out is not None and sweep is None:
+        raise ValueError(f"out {out} is for the files of a sweep: give --sweep too, or use --json")
+    if json is not None and sweep is not None:
+        raise ValueError(
+            f"json {json} is for a run without a sweep: a sweep's rows are in results.json in --out"
         )
-        for mode in ("masked", "dense")
-    }
-    return {
-        **asdict(case),
-        "images_per_second": {mode: case.batch_size / value for mode, value in median.items()},
-        "speedup": {name: statistics.median(values) for name, values in speedup.items()},
-        "speedup_range": {name: [values[0], values[-1]] for name, values in speedup.items()},
-        "seconds": seconds,
-        "memory": memory,
-        "memory_ratio": memory and memory["tiled"] / memory["masked"],
-    }
-
-
-def _words(case: "Case") -> str:
-    return f"{case.model}, {case.image_size} px, batch {case.batch_size}, {case.precision}"
+    if json is not None:
+        check_target("json", json)
+    if out is not None and out.exists() and not out.is_dir():
+        raise ValueError(f"out {out} is a file: give a folder")

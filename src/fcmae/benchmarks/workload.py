@@ -1,4 +1,4 @@
-"""One optimisation step of masked pre-training, run in three modes to be compared."""
+"""One optimisation step of masked pre-training, run in several modes to be compared."""
 
 from dataclasses import dataclass
 
@@ -6,12 +6,13 @@ import torch
 from torch import Tensor
 
 from fcmae.autoencoder import create_autoencoder
+from fcmae.benchmarks.competitor import Competitor
 from fcmae.devices import Place
 from fcmae.layers import GRN
 from fcmae.loss import reconstruction_loss
 from fcmae.masks import random_mask
 
-MODES = ("dense", "masked", "tiled")
+MODES = ("dense", "masked", "tiled", "timm")
 
 # Relative difference of loss and gradient between modes: rounding, with a margin of ten.
 TOLERANCES = {"fp32": 1e-4, "bf16": 5e-2}
@@ -44,20 +45,41 @@ class Workload:
         images = torch.randn(case.batch_size, 3, side, side, generator=self.generator)
         self.images = images.to(device)
         self.optimizer = torch.optim.AdamW(self.autoencoder.parameters(), lr=1e-5, fused=True)
+        self.competitor: Competitor | None = None  # as large again: made when it is asked for
+
+    @property
+    def held(self) -> int:
+        """Bytes of weights, AdamW's two moments and images, which every step needs as well."""
+        values = sum(parameter.numel() for parameter in self.autoencoder.parameters())
+        return 4 * (3 * values + self.images.numel())
 
     def fresh_mask(self) -> Tensor:
         """Bool [B, h, w], True where masked."""
         size, ratio = self.case.batch_size, self.case.mask_ratio
         return random_mask(size, self.grid, ratio, self.generator, self.place.device)
 
-    def step(self, mask: Tensor, mode: str) -> None:
-        """Forward, backward and update; gradients must be None before, and are there after."""
+    def step(self, mask: Tensor, mode: str, *, update: bool = True) -> None:
+        """Forward, backward and update; gradients must be None before, and are there after.
+
+        Args:
+            mask: bool [B, h, w]; of no use to timm, which trains a classifier.
+            mode: one of `MODES`.
+            update: whether AdamW's step is part of it.
+        """
+        if mode == "timm":
+            if self.competitor is None:
+                self.competitor = Competitor(self.case.model, self.images, self.place)
+            self.competitor.step(update=update)
+            return
         self._loss(mask, mode).backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
+        if update:
+            self.optimizer.step()
 
     def forget_gradients(self) -> None:
         """Give gradients' memory back."""
         self.optimizer.zero_grad(set_to_none=True)
+        if self.competitor is not None:
+            self.competitor.optimizer.zero_grad(set_to_none=True)
 
     def require_agreement(self) -> None:
         """Refuse to go on unless tiled and masked give the same loss and gradient.

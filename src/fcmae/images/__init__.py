@@ -10,7 +10,7 @@ from fcmae.images.files import EXTENSIONS, list_images
 from fcmae.images.labelled import Labelled, open_classes, open_labelled, open_splits, share
 from fcmae.images.loader import Batch, load, load_in_order
 from fcmae.images.order import Order, epoch_order
-from fcmae.images.sets import FolderSet, ImageSet, open_images
+from fcmae.images.sets import FolderSet, ImageSet, TrainingSet, open_images
 from fcmae.images.statistics import IMAGENET_MEAN, IMAGENET_STD, channel_statistics
 from fcmae.images.transforms import centre_crop, evaluation_crop, random_resized_crop, sample_seed
 from fcmae.images.unreadable import TooManyUnreadable, Unreadable, Unreadables
@@ -30,6 +30,7 @@ __all__ = [
     "Order",
     "RandomView",
     "TooManyUnreadable",
+    "TrainingSet",
     "Unreadable",
     "Unreadables",
     "View",

@@ -17,6 +17,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from fcmae.images.pixels import Shrunk
 from fcmae.images.transforms import Window, random_resized_crop
 
 ERASED_AREA = (0.02, 1 / 3)  # bounds of the erased share of an image
@@ -38,6 +39,7 @@ def augment(
     rand_augment: tuple[str, int, float] | None = ("RandAug", 9, 0.5),
     fill: Sequence[float],
     generator: torch.Generator,
+    shrunk: Shrunk | None = None,
 ) -> Tensor:
     """Crop and flip as `random_resized_crop`, then RandAugment as the authors' code.
 
@@ -52,6 +54,7 @@ def augment(
             deviation; None leaves it out.
         fill: colour of what comes in from beyond the edges, C values in 0..1: the data's mean.
         generator: decides everything.
+        shrunk: as for `random_resized_crop`.
 
     Returns:
         float32 [C, *size] in 0..1.
@@ -59,7 +62,9 @@ def augment(
     Raises:
         ValueError: if RandAugment cannot be applied to such an image.
     """
-    crop = random_resized_crop(image, size, crop_scale, horizontal_flip, generator=generator)
+    crop = random_resized_crop(
+        image, size, crop_scale, horizontal_flip, generator=generator, shrunk=shrunk
+    )
     if rand_augment is None:
         return crop
     channels = len(crop)

@@ -12,12 +12,14 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from fcmae.images.channels import match_channels
-from fcmae.images.pixels import Pixels, channels_last
+from fcmae.images.jpeg import read_jpeg
+from fcmae.images.pixels import Pixels, Shrinkage, Shrunk, channels_last
 from fcmae.images.tiff import read_tiff
 from fcmae.images.unreadable import Unreadable
 
 # Only these: whatever a file's name, Pillow goes by its content, and runs a program for some (EPS).
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "TIFF")
+JPEG = ("JPEG", "MPO")  # the latter has more than one image, and begins as the former
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 # Pillow's modes, to those whose samples are intensities.
@@ -29,7 +31,7 @@ WITH_ALPHA = {"1": "LA", "L": "LA", "P": "RGBA", "RGB": "RGBA"}
 def decode(path: str | Path, channels: int) -> Tensor:
     """Read an image upright, as EXIF says, with `channels` channels.
 
-    JPEG, PNG, WebP, BMP and TIFF are read by Pillow, of an animation the first frame; TIFF of
+    JPEG, PNG, WebP, BMP and TIFF are read as Pillow does, of an animation the first frame; TIFF of
     several pages, of more than four channels, or of colours of 16 bits by tifffile (the extra
     `tiff`); NPY as [H, W], [H, W, C], or [C, H, W] when the first dimension is `channels` and the
     last is not. 16 bits are divided by 65535; floats must lie in 0..1. (A PNG's colours of 16 bits
@@ -45,19 +47,44 @@ def decode(path: str | Path, channels: int) -> Tensor:
     Raises:
         Unreadable: whatever is wrong with the file.
     """
+    return decode_shrunk(path, channels, _by_nothing)[0]
+
+
+def decode_shrunk(
+    path: str | Path, channels: int, shrinkage: Shrinkage
+) -> tuple[Tensor, Shrunk | None]:
+    """Read an image as `decode` does, smaller if it is a JPEG and `shrinkage` allows it.
+
+    Args:
+        path: the file.
+        channels: the number wanted.
+        shrinkage: is asked before anything is decoded: given height and width of the upright image,
+            1, 2, 4 or 8.
+
+    Returns:
+        The image, [channels, height / factor, width / factor] rounded up, and how it was shrunk;
+        None where it was not: shrinkage is 1, or this is no plain JPEG.
+
+    Raises:
+        Unreadable: whatever is wrong with the file.
+    """
     path = Path(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # corrupt EXIF, or more than 89 megapixels: no matter
-            values, alpha, orientation = _read(path, channels)
+            values, alpha, orientation, shrunk = _read(path, channels, shrinkage)
             values = _scale(_upright(values, orientation))
             image = torch.from_numpy(np.require(values, requirements=["C", "W"])).permute(2, 0, 1)
-            return match_channels(image, channels, alpha=alpha)
+            return match_channels(image, channels, alpha=alpha), shrunk
     except Exception as error:  # decoders raise whatever they like on corrupt files
         raise Unreadable(path, _reason(error)) from error
 
 
-def _read(path: Path, channels: int) -> Pixels:
+def _by_nothing(_height: int, _width: int) -> int:
+    return 1
+
+
+def _read(path: Path, channels: int, shrinkage: Shrinkage) -> Pixels:
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise ValueError("not a file")
@@ -67,11 +94,15 @@ def _read(path: Path, channels: int) -> Pixels:
         return _read_npy(path, channels)
     if _is_beyond_pillow(path):
         return read_tiff(path, channels)
-    return _read_pillow(path)
+    return _read_pillow(path, shrinkage)
 
 
-def _read_pillow(path: Path) -> Pixels:
+def _read_pillow(path: Path, shrinkage: Shrinkage) -> Pixels:
     with Image.open(path, formats=FORMATS) as image:
+        if image.format in JPEG:
+            pixels = read_jpeg(path, image, _orientation(image), shrinkage)
+            if pixels is not None:
+                return pixels
         image.load()  # first: it turns a TIFF upright, and finds what follows a PNG's pixels
         mode = PLAIN.get(image.mode, image.mode)
         if image.has_transparency_data:

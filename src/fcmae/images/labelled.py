@@ -9,7 +9,8 @@ from torch import Tensor
 from fcmae.errors import unknown
 from fcmae.images.files import list_images
 from fcmae.images.order import epoch_order, mix
-from fcmae.images.sets import SPLITS, FolderSet, ImageSet
+from fcmae.images.pixels import Shrinkage, Shrunk
+from fcmae.images.sets import SPLITS, FolderSet, TrainingSet
 
 
 class Labelled:
@@ -20,7 +21,7 @@ class Labelled:
         indices: the images of it that this one has; None for all.
     """
 
-    def __init__(self, images: ImageSet, indices: Sequence[int] | None = None) -> None:
+    def __init__(self, images: TrainingSet, indices: Sequence[int] | None = None) -> None:
         assert images.labels is not None
         self._images = images
         self._indices = range(len(images)) if indices is None else indices
@@ -33,6 +34,12 @@ class Labelled:
     def read(self, index: int, channels: int) -> Tensor:
         """As the image set reads it."""
         return self._images.read(self._indices[index], channels)
+
+    def read_shrunk(
+        self, index: int, channels: int, shrinkage: Shrinkage
+    ) -> tuple[Tensor, Shrunk | None]:
+        """As the image set reads it."""
+        return self._images.read_shrunk(self._indices[index], channels, shrinkage)
 
     def name(self, index: int) -> str:
         """As the image set calls it."""

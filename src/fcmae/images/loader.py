@@ -1,5 +1,6 @@
 """From images to batches: the same whatever the number of workers, processes or micro-batches."""
 
+import functools
 import signal
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -10,7 +11,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from fcmae.images.order import Order
-from fcmae.images.sets import ImageSet
+from fcmae.images.pixels import Shrunk
+from fcmae.images.sets import ImageSet, TrainingSet
 from fcmae.images.transforms import sample_seed
 from fcmae.images.unreadable import TOLERATED, TooManyUnreadable, Unreadable
 from fcmae.images.views import View
@@ -54,7 +56,7 @@ class BatchReader(Dataset[Batch | ValueError]):
     So which image stands in is a function of the files alone, and a resumed run is exact.
     """
 
-    images: ImageSet
+    images: TrainingSet
     view: View
     channels: int
     seed: int
@@ -76,18 +78,20 @@ class BatchReader(Dataset[Batch | ValueError]):
         attempts = min(length, max(20, int(TOLERATED * length) + 1))
         tried: dict[str, str] = {}
         for candidate in (number % length for number in range(index, index + attempts)):
+            drawn = sample_seed(self.seed, epoch, candidate)
+            shrinkage = functools.partial(self.view.shrinkage, seed=drawn)
             try:
-                image = self.images.read(candidate, self.channels)
+                image, shrunk = self.images.read_shrunk(candidate, self.channels, shrinkage)
             except Unreadable as error:
                 tried[self.images.name(candidate)] = error.reason
             else:
                 unreadable |= tried
-                return self._seen(image, epoch, candidate), candidate
+                return self._seen(image, shrunk, drawn, candidate), candidate
         raise TooManyUnreadable(tried, length)
 
-    def _seen(self, image: Tensor, epoch: int, index: int) -> Tensor:
+    def _seen(self, image: Tensor, shrunk: Shrunk | None, drawn: int, index: int) -> Tensor:
         try:
-            return self.view(image, sample_seed(self.seed, epoch, index))
+            return self.view(image, drawn, shrunk)
         except ValueError as error:
             raise ValueError(f"{self.images.name(index)}: {error}") from error
 
@@ -114,7 +118,7 @@ class PartReader(Dataset[Batch]):
 
 
 def load(
-    images: ImageSet,
+    images: TrainingSet,
     order: Order,
     *,
     view: View,

@@ -11,6 +11,7 @@ from fcmae.errors import unknown
 from fcmae.images.channels import match_channels
 from fcmae.images.decode import decode
 from fcmae.images.order import mix
+from fcmae.images.pixels import Shrinkage, Shrunk
 from fcmae.images.transforms import Window
 
 PHOTOGRAPHS = (
@@ -75,6 +76,12 @@ class SampleSet:
         top, left, height, width = self.window(index)
         image = photograph(PHOTOGRAPHS[self.labels[index]])
         return match_channels(image[:, top : top + height, left : left + width], channels)
+
+    def read_shrunk(
+        self, index: int, channels: int, shrinkage: Shrinkage
+    ) -> tuple[Tensor, Shrunk | None]:
+        """The crop, whole: its photograph is decoded already."""
+        return self.read(index, channels), None
 
     def name(self, index: int) -> str:
         """For example "coffee/val/03"."""

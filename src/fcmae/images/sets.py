@@ -7,8 +7,9 @@ from typing import Protocol
 from torch import Tensor
 
 from fcmae.errors import unknown
-from fcmae.images.decode import decode
+from fcmae.images.decode import decode, decode_shrunk
 from fcmae.images.files import list_images
+from fcmae.images.pixels import Shrinkage, Shrunk
 
 SPLITS = ("train", "val")
 
@@ -32,6 +33,15 @@ class ImageSet(Protocol):
     @property
     def classes(self) -> tuple[str, ...]:
         """The names of the classes, where they are known."""
+
+
+class TrainingSet(ImageSet, Protocol):
+    """An image set that need not decode more of an image than what is drawn for it shows."""
+
+    def read_shrunk(
+        self, index: int, channels: int, shrinkage: Shrinkage
+    ) -> tuple[Tensor, Shrunk | None]:
+        """The image as `decode_shrunk` gives it; None where it is whole."""
 
 
 class FolderSet:
@@ -65,12 +75,18 @@ class FolderSet:
         """Decode a file, as `decode` says."""
         return decode(self.root / self._names[index], channels)
 
+    def read_shrunk(
+        self, index: int, channels: int, shrinkage: Shrinkage
+    ) -> tuple[Tensor, Shrunk | None]:
+        """Decode a file, as `decode_shrunk` says."""
+        return decode_shrunk(self.root / self._names[index], channels, shrinkage)
+
     def name(self, index: int) -> str:
         """The file's path below the root."""
         return self._names[index]
 
 
-def open_images(data: str | Path, *, split: str = "train") -> ImageSet:
+def open_images(data: str | Path, *, split: str = "train") -> TrainingSet:
     """Open what `--data` names.
 
     Args:

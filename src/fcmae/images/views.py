@@ -7,13 +7,26 @@ import torch
 from torch import Tensor
 
 from fcmae.images.augment import augment
-from fcmae.images.transforms import centre_crop, evaluation_crop, random_resized_crop
+from fcmae.images.pixels import Shrunk
+from fcmae.images.transforms import (
+    centre_crop,
+    evaluation_crop,
+    random_resized_crop,
+    random_window,
+    shrinkage,
+)
+
+FAST, EXACT = "fast", "exact"
+DECODINGS = (FAST, EXACT)  # whether a random view may see an image that was shrunk, or only whole
 
 
 class View(Protocol):
     """A function of an image and of what is drawn for it. It is copied to the loader's workers."""
 
-    def __call__(self, image: Tensor, seed: int) -> Tensor:
+    def shrinkage(self, height: int, width: int, seed: int) -> int:
+        """By how much an image of this size may be shrunk as it is decoded; 1 for not at all."""
+
+    def __call__(self, image: Tensor, seed: int, shrunk: Shrunk | None = None) -> Tensor:
         """[C, H, W], uint8 or float32 in 0..1 -> float32 [C, height, width] in 0..1."""
 
 
@@ -24,12 +37,21 @@ class RandomView:
     size: tuple[int, int]
     crop_scale: tuple[float, float] = (0.2, 1.0)
     horizontal_flip: float = 0.5
+    decoding: str = EXACT
 
-    def __call__(self, image: Tensor, seed: int) -> Tensor:
+    def shrinkage(self, height: int, width: int, seed: int) -> int:
+        """As much as the crop that `seed` draws allows, unless decoding is exact."""
+        return _shrinkage(self, height, width, seed)
+
+    def __call__(self, image: Tensor, seed: int, shrunk: Shrunk | None = None) -> Tensor:
         """Crop and flip as `seed` says."""
-        generator = torch.Generator().manual_seed(seed)
         return random_resized_crop(
-            image, self.size, self.crop_scale, self.horizontal_flip, generator=generator
+            image,
+            self.size,
+            self.crop_scale,
+            self.horizontal_flip,
+            generator=_generator(seed),
+            shrunk=shrunk,
         )
 
 
@@ -42,8 +64,13 @@ class AugmentedView:
     horizontal_flip: float
     rand_augment: tuple[str, int, float] | None
     fill: tuple[float, ...]  # the colour beyond the edges
+    decoding: str = EXACT
 
-    def __call__(self, image: Tensor, seed: int) -> Tensor:
+    def shrinkage(self, height: int, width: int, seed: int) -> int:
+        """As much as the crop that `seed` draws allows, unless decoding is exact."""
+        return _shrinkage(self, height, width, seed)
+
+    def __call__(self, image: Tensor, seed: int, shrunk: Shrunk | None = None) -> Tensor:
         """Crop, flip and augment as `seed` says."""
         if self.rand_augment and image.dtype != torch.uint8:
             raise ValueError(
@@ -57,7 +84,8 @@ class AugmentedView:
             horizontal_flip=self.horizontal_flip,
             rand_augment=self.rand_augment,
             fill=self.fill,
-            generator=torch.Generator().manual_seed(seed),
+            generator=_generator(seed),
+            shrunk=shrunk,
         )
 
 
@@ -67,8 +95,13 @@ class CentreView:
 
     size: tuple[int, int]
 
-    def __call__(self, image: Tensor, seed: int) -> Tensor:
+    def shrinkage(self, height: int, width: int, seed: int) -> int:
+        """Not at all: what is looked at is exact."""
+        return 1
+
+    def __call__(self, image: Tensor, seed: int, shrunk: Shrunk | None = None) -> Tensor:
         """The same whatever `seed` is."""
+        assert shrunk is None
         return centre_crop(image, self.size)
 
 
@@ -78,6 +111,22 @@ class EvaluationView:
 
     size: tuple[int, int]
 
-    def __call__(self, image: Tensor, seed: int) -> Tensor:
+    def shrinkage(self, height: int, width: int, seed: int) -> int:
+        """Not at all: what is measured is exact."""
+        return 1
+
+    def __call__(self, image: Tensor, seed: int, shrunk: Shrunk | None = None) -> Tensor:
         """The same whatever `seed` is."""
+        assert shrunk is None
         return evaluation_crop(image, self.size)
+
+
+def _generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def _shrinkage(view: RandomView | AugmentedView, height: int, width: int, seed: int) -> int:
+    if view.decoding == EXACT:
+        return 1
+    # The window is the first that a crop draws: this is the one that will be seen.
+    return shrinkage(random_window(height, width, view.crop_scale, _generator(seed)), view.size)

@@ -76,9 +76,10 @@ def _waiting(run: Run) -> str:
     share = units.percent(waiting)
     if waiting < SLOW:
         return f"Waiting for images takes {share} of the time: it is not what limits the speed."
+    fast = ", --decoding fast" if run.fact("decoding") == "exact" else ""
     return (
-        f"Here {share} of the time goes into waiting for images: more loading processes, or "
-        "smaller image files, would make the run faster."
+        f"Here {share} of the time goes into waiting for images: more loading processes "
+        f"(--workers){fast} or smaller image files would make the run faster."
     )
 
 

@@ -1,0 +1,73 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fcmae.benchmarks import measurement, rates
+from fcmae.studies.sparse_efficiency import panels, says, sparse_efficiency, total
+
+
+def row(size: str, *, faster: float, masked: int, tiled: int) -> dict[str, Any]:
+    return {
+        "model": f"convnextv2_{size}", "batch_size": 4, "precision": "fp32", "held": 100,
+        "images_per_second": {"masked": 10.0, "tiled": 10 * faster},
+        "speedup": {"tiled / masked": faster}, "memory": {"masked": masked, "tiled": tiled},
+    }  # fmt: skip
+
+
+ROWS = [row("atto", faster=2.0, masked=300, tiled=100), row("base", faster=3.0, masked=700,
+        tiled=100), {"model": "convnextv2_huge", "error": "does not fit in memory"}]  # fmt: skip
+
+
+def test_averages_are_over_what_fits_and_all_that_is_held() -> None:
+    here, large = says(ROWS)
+    assert here.startswith("Here: 2.50 times the images a second and 3.00 times less memory")
+    assert "atto, base" in here
+    assert large == "Not measured, for lack of memory: huge."
+    assert total(ROWS[0], "tiled") == 200
+
+
+def test_masked_stands_beside_tiled() -> None:
+    speed, memory = panels(ROWS)
+    assert speed.places == ("atto", "base")
+    assert [series.values for series in speed.series] == [(10.0, 10.0), (20.0, 30.0)]
+    assert [series.values for series in memory.series] == [(4e-7, 8e-7), (2e-7, 2e-7)]
+
+
+def test_the_study_is_measured_drawn_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(rates.SIDES, "cpu", (64,))
+    memory = {"dense": 5, "masked": 6, "tiled": 3}  # measuring it is tested with the benchmarks
+    monkeypatch.setattr(measurement, "measure_memory", lambda *_, **__: memory)
+    options: dict[str, Any] = {
+        "models": ("convnextv2_atto",), "batch_size": 1, "device": "cpu", "steps": 1,
+        "precision": "fp32", "out": tmp_path / "study",
+    }  # fmt: skip
+    rows = sparse_efficiency(**options)
+    assert list(rows[0]["seconds"]) == ["dense", "masked", "tiled"]
+    settings = json.loads((tmp_path / "study" / "results.json").read_text())["settings"]
+    assert settings["update"] is False
+    page = (tmp_path / "study" / "page.html").read_text()
+    assert "1.3 times the images a second" in page
+    assert "RTX A6000" in page
+    assert (tmp_path / "study" / "figure.png").stat().st_size > 10_000
+    assert "(1 of 1)" in capsys.readouterr().err
+    assert sparse_efficiency(**options) == rows  # nothing is measured again
+    assert "(1 of 1)" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"models": ("convnextv2_ato",)}, "convnextv2_atto"),
+        ({"batch_size": 0}, "batch_size: 0"),
+        ({"steps": 0}, "steps: 0"),
+        ({"precision": "fp16"}, "fp16"),
+        ({"out": Path(__file__)}, "is a file: give a folder"),
+    ],
+)
+def test_bad_arguments_are_refused(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        sparse_efficiency(**options)
