@@ -103,7 +103,8 @@ def _parts(images: Images) -> np.ndarray:
 
 
 def _by_image(sums: Tensor, images: Images) -> Tensor:
-    return sums.view(len(images.starts) - 1, -1, sums.shape[1]).sum(1)
+    number = len(images.starts) - 1
+    return sums.view(number, len(sums) // max(number, 1), sums.shape[1]).sum(1)
 
 
 def _affine(
