@@ -8,6 +8,10 @@ import pytest
 
 # Tests run side by side, and threads that wait for a core that another test has are very slow.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Without a GPU, Triton's kernels are interpreted. Triton asks once, when it is first imported, as
+# many a library does.
+if not Path("/dev/nvidiactl").exists():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 ROOT = Path(__file__).parent.parent
 

@@ -3,6 +3,8 @@
 import multiprocessing
 import os
 import socket
+import subprocess
+import sys
 from multiprocessing.queues import SimpleQueue
 
 import pytest
@@ -197,3 +199,20 @@ def test_on_a_gpu_the_place_measures_its_memory() -> None:
         peak = place.peak_memory()
         assert peak is not None
         assert peak >= kept.nbytes
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts pages of Linux")
+def test_a_processor_keeps_the_pages_that_a_step_freed() -> None:
+    # In a process of its own, for what is kept is kept until the end.
+    code = (
+        "import resource, torch\n"
+        "from fcmae.devices import settle\n"
+        "settle(torch.device('cpu'))\n"
+        "def faults():\n"
+        "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "    torch.ones(6, 1 << 20)\n"
+        "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before\n"
+        "faults()\n"
+        "assert faults() < 100, 'of 6144 pages'\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

@@ -88,13 +88,15 @@ def num_readers(device: torch.device) -> int:
     return 1 if device.type == "cpu" else min(8, max((os.cpu_count() or 1) // num_processes(), 1))
 
 
-def keep_freed_memory() -> None:
+def settle(device: torch.device) -> None:
     """Have the C library keep what is freed for the next step, rather than give it back each time.
 
-    Each step asks for the same tens of megabytes, and pages that were given back cost a fault each
-    when they come again: a tenth to a sixth of a step on a processor. Where this is not glibc,
+    On a processor each step asks for the same tens of megabytes, and pages that were given back
+    cost a fault each when they come again: a tenth to a sixth of a step. Where this is not glibc,
     nothing changes.
     """
+    if device.type != "cpu":
+        return
     with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL("libc.so.6")
         libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
@@ -103,8 +105,7 @@ def keep_freed_memory() -> None:
 
 def take_place(device: torch.device, precision: str) -> Place:
     """Make ready a device that was chosen, and join the other processes when under torchrun."""
-    if device.type == "cpu":
-        keep_freed_memory()
+    settle(device)
     if device.type == "cuda":
         torch.cuda.set_device(device)
         if precision == "fp32":  # exact resume: the same bits every time; bf16 prefers speed

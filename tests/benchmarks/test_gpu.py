@@ -25,6 +25,8 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "ACME (R) X-1")
     monkeypatch.setattr(gpu, "describe_run", lambda _: {"machine": "ACME X-1"})
     monkeypatch.setattr(gpu, "doctor", lambda **_: sys.stdout.write("ok\n") and 0)
+    monkeypatch.setattr(gpu, "_kernels", lambda _: [{"ratio": 3}])
+    monkeypatch.setattr(gpu, "_inference", lambda: [{"ratio": 1.5}])
 
 
 def rows_of(*, models: tuple[str, ...], **_: object) -> list[dict[str, object]]:
@@ -42,6 +44,7 @@ def test_all_that_was_measured_is_in_one_file(
     assert gpu.main(["--out", str(tmp_path / "new")]) == (0 if passed else 1)
     record = json.loads((tmp_path / "new" / "gpu-acme-r-x-1.json").read_text())
     assert record["doctor"]["lines"] == ["ok"]
+    assert (record["kernels"], record["inference"]) == ([{"ratio": 3}], [{"ratio": 1.5}])
     assert [row["model"] for row in record["rows"]] == list(gpu.MODELS)
     assert record["rows"][-1]["error"] == "out of memory"
 

@@ -1,7 +1,8 @@
 """`make gpu`: everything that only a CUDA device can show, in one command and one JSON file.
 
-The tests marked `gpu`, the examination of `fcmae doctor`, then the benchmark of pre-training at the
-paper's set-up (appendix figure 1: batch 64), size after size as long as the time lasts. Needs the
+The tests marked `gpu`, the examination of `fcmae doctor`, each Triton kernel against the operators
+that it replaces, the benchmark of pre-training at the paper's set-up (appendix figure 1: batch 64),
+size after size as long as the time lasts, and the classifier against timm's. Needs the
 libraries that these import, and neither tyro nor an installed package.
 """
 
@@ -36,7 +37,7 @@ TESTS_SHARE = 0.5  # of the time, at most
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run all three and write `gpu-DEVICE.json`; 0 if tests and checks passed, 2 without CUDA."""
+    """Run them all and write `gpu-DEVICE.json`; 0 if tests and checks passed, 2 without CUDA."""
     parser = argparse.ArgumentParser(prog="python -m fcmae.benchmarks.gpu", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="a folder")
     parser.add_argument("--minutes", type=float, default=9, help="no new part starts after these")
@@ -54,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     name = re.sub(r"\W+", "-", torch.cuda.get_device_name(device)).strip("-").lower()
     options.out.mkdir(parents=True, exist_ok=True)
     file = options.out / f"gpu-{name}.json"
+    record["kernels"] = _kernels(device)
     rows: list[dict[str, Any]] = []
     for model in MODELS:
         if time.monotonic() - began > seconds:
@@ -62,6 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rows += _benchmark(model)
         # After each size: what was measured is kept, whatever becomes of the next.
         write_text(file, json.dumps({**record, "rows": rows}, indent=1) + "\n")
+    if time.monotonic() - began < seconds:
+        record["inference"] = _inference()
     write_text(file, json.dumps({**record, "rows": rows}, indent=1) + "\n")
     print(f"Wrote {file}")
     return 0 if record["tests"]["passed"] and record["doctor"]["passed"] else 1
@@ -86,6 +90,28 @@ def _doctor() -> dict[str, Any]:
         code = doctor(device="cuda")
     print(said.getvalue())
     return {"passed": code == 0, "lines": said.getvalue().splitlines()}
+
+
+def _kernels(device: torch.device) -> list[dict[str, Any]]:
+    """Triton's kernels against the operators that they replace."""
+    from fcmae.benchmarks.kernels import time_kernels
+
+    try:
+        return time_kernels(device)
+    except (ImportError, RuntimeError) as error:  # no Triton, or results that do not agree
+        print(f"kernels: {error}", file=sys.stderr)
+        return [{"error": str(error)}]
+
+
+def _inference() -> list[dict[str, Any]]:
+    """The classifier against timm's, dense."""
+    from fcmae.benchmarks.inference import benchmark_inference
+
+    try:
+        return benchmark_inference(device="cuda")
+    except (ImportError, RuntimeError) as error:
+        print(f"inference: {error}", file=sys.stderr)
+        return [{"error": str(error)}]
 
 
 def _benchmark(model: str) -> list[dict[str, Any]]:

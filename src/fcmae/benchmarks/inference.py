@@ -63,9 +63,10 @@ def benchmark_inference(
     from fcmae.benchmarks.measurement import TOO_LARGE
     from fcmae.benchmarks.memory import is_lack_of_memory
     from fcmae.checkpoint import write_text
-    from fcmae.devices import Place, choose_device, choose_precision
+    from fcmae.devices import Place, choose_device, choose_precision, settle
 
     where = choose_device(device)
+    settle(where)
     screen, progress = Console(), Console(stderr=True)
     rows: list[dict[str, Any]] = []
     combinations = itertools.product(

@@ -71,9 +71,10 @@ def benchmark_operators(
     from fcmae.benchmarks.machine import describe_run
     from fcmae.benchmarks.operator_cases import operators
     from fcmae.checkpoint import write_text
-    from fcmae.devices import Place, choose_device, choose_precision
+    from fcmae.devices import Place, choose_device, choose_precision, settle
 
     where = choose_device(device)
+    settle(where)
     place = Place(where, precision or choose_precision("auto", where))
     images = batch_size or (64 if where.type == "cuda" else 16)
     screen, progress = Console(), Console(stderr=True)

@@ -76,9 +76,10 @@ def benchmark_pretraining(
     from fcmae.benchmarks.sweeps import Wanted, choose_cases, run_cases
     from fcmae.benchmarks.table import table_of
     from fcmae.checkpoint import write_text
-    from fcmae.devices import choose_device
+    from fcmae.devices import choose_device, settle
 
     where = choose_device(device)
+    settle(where)
     wanted = Wanted(models, batch_sizes, image_sizes, mask_ratios, precisions)
     cases = choose_cases(wanted, sweep, where)
     settings = Settings(repeats)

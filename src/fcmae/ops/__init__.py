@@ -82,9 +82,11 @@ def compiled_for(operator: str, x: Tensor, sites: Sites) -> ModuleType | None:
     if isinstance(sites, Tensor) or torch.compiler.is_compiling():
         return None
     device, dtype = x.device.type, x.dtype
+    if device not in SUITED:
+        return None
     if torch.is_autocast_enabled(device):
         dtype = torch.get_autocast_dtype(device)
-    if dtype not in SUITED.get(device, ()):
+    if dtype not in SUITED[device]:
         return None
     return load(f"fcmae.ops.{operator}.{'cpu' if device == 'cpu' else 'triton'}")
 
