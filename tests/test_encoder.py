@@ -1,15 +1,18 @@
 """Masked, the definition, and tiled, what runs: both against loops over the visible sites."""
 
+import copy
 import re
 
 import naive
 import pytest
 import torch
 from torch import Tensor
+from torch._dynamo.utils import counters
 from weights import randomise, shallow_encoder
 
 from fcmae.classifier import create_model
-from fcmae.encoder import Encoder
+from fcmae.encoder import Encoder, compile_blocks
+from fcmae.layers import DropPath
 from fcmae.masks import enlarge, random_mask
 from fcmae.tiles import Tiles
 
@@ -215,3 +218,66 @@ def test_the_stages_compile_into_one_graph(model: str, sites: str) -> None:
         gradients(encoder.run(given, where)[-1], parameters),
         within=1e-11,
     )
+
+
+@pytest.mark.parametrize("mode", ["tiled", "dense"])
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # the compiler looks
+def test_compiled_blocks_compute_the_same_whatever_the_number_of_images(mode: str) -> None:
+    torch.compiler.reset()
+    encoder = shallow_encoder("convnextv2_atto", stem_stride=1).train()
+    parameters = list(encoder.parameters())
+    batches = [
+        (
+            torch.randn(number, 3, 16, 24, dtype=torch.float64),
+            random_mask(number, (2, 3), 0.5) if mode == "tiled" else None,
+        )
+        for number in (4, 3, 5, 2)
+    ]
+    usual = [gradients(encoder(*batch, mode), parameters) for batch in batches]
+    names = list(encoder.state_dict())
+    compile_blocks(encoder)
+    assert list(encoder.state_dict()) == names
+    graphs = []
+    with torch.compiler.set_stance(force_backend="aot_eager"):
+        counters.clear()
+        for batch, expected in zip(batches, usual, strict=True):
+            assert_same(gradients(encoder(*batch, mode), parameters), expected, within=1e-11)
+            graphs.append(counters["stats"]["unique_graphs"])
+    assert not counters["graph_break"]
+    assert graphs[0] >= 4
+    assert graphs[-1] == graphs[1]  # once for another number, never again
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # the compiler looks
+def test_blocks_with_other_drop_path_rates_share_what_is_compiled() -> None:
+    torch.compiler.reset()
+    counters.clear()
+    classifier = create_model("convnextv2_atto", stem_stride=1, num_classes=2, drop_path=0.3)
+    drops = [layer for layer in classifier.modules() if isinstance(layer, DropPath)]
+    images = torch.randn(3, 3, 16, 24, dtype=torch.float64)
+    for layer in drops:
+        layer.drawn = torch.tensor([0.1, 0.2, 0.9])
+    randomise(classifier).double().train()
+    expected = classifier(images)
+    compile_blocks(classifier)
+    follower = copy.deepcopy(classifier).eval()  # the average of weights is such a copy
+    with torch.compiler.set_stance(force_backend="aot_eager"):
+        torch.testing.assert_close(classifier(images), expected)
+        assert 4 <= counters["stats"]["unique_graphs"] <= 5 < len(drops)  # the first has no rate
+        classifier.eval()
+        before = counters["stats"]["unique_graphs"]
+        torch.testing.assert_close(classifier(images), follower(images))
+        assert counters["stats"]["unique_graphs"] == before + 4
+    assert not counters["graph_break"]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # the compiler looks
+def test_compiled_code_agrees_up_to_rounding() -> None:
+    torch.compiler.reset()
+    encoder = shallow_encoder("convnextv2_atto", stem_stride=1).float().train()
+    images, mask = torch.randn(3, 3, 16, 24), random_mask(3, (2, 3), 0.5)
+    parameters = list(encoder.parameters())
+    expected = gradients(encoder(images, mask), parameters)
+    compile_blocks(encoder)
+    assert_same(gradients(encoder(images, mask), parameters), expected, within=1e-4)

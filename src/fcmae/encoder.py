@@ -53,6 +53,7 @@ class Backbone(nn.Module):
         self.stride = total_stride(stem_stride)  # pixels a side of a cell: 32, or 8 or 16
         self.model, self.in_channels, self.stem_stride = model, in_channels, stem_stride
         self.checkpoint_blocks = False  # recompute each block in the backward pass: slower, smaller
+        self.compiled = False  # by `compile_blocks`
         rates = iter(torch.linspace(0, drop_path, sum(size.depths), device="cpu").tolist())
         before = (0, *size.widths)
         self.downsample_layers = nn.ModuleList(
@@ -87,6 +88,8 @@ class Backbone(nn.Module):
         ):
             x = downsample(x)
             for block in stage:  # type: ignore[attr-defined]
+                if self.compiled:
+                    _only_the_first_size_varies(x)
                 if self.checkpoint_blocks and self.training:
                     x = checkpoint(block, x, where, use_reentrant=False)
                 else:
@@ -111,6 +114,32 @@ class Backbone(nn.Module):
                 f"at least {self.stride}, the total stride; a smaller stem_stride takes smaller "
                 "images"
             )
+
+
+def compile_blocks(model: nn.Module) -> None:
+    """Let torch.compile compile each Block when it is first run; names and weights stay.
+
+    The blocks of a stage share what is compiled, for training and for evaluation, and so do
+    batches and lists of tiles of any length. Copies of the model (`copy.deepcopy`) run as usual.
+    """
+    # All blocks run the same code: four stages and a decoder, trained and evaluated, on tiles and
+    # dense maps, with one image and with several, are more graphs of it than the usual limit of 8.
+    limits = torch._dynamo.config
+    limits.recompile_limit = max(limits.recompile_limit, GRAPHS)
+    for module in model.modules():
+        if isinstance(module, Block):
+            module.compile()
+        elif isinstance(module, Backbone):
+            module.compiled = True
+
+
+GRAPHS = 64
+
+
+def _only_the_first_size_varies(x: Tensor) -> None:
+    # From stage to stage all sizes differ, and PyTorch would take them all for variable: slower.
+    torch._dynamo.maybe_mark_dynamic(x, 0)
+    torch._dynamo.mark_static(x, [1, 2, 3])
 
 
 class Encoder(Backbone):

@@ -290,6 +290,17 @@ def test_micro_batches_decide_nothing_but_rounding(
         assert theirs["loss"] == pytest.approx(ours["loss"], rel=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # the compiler looks
+def test_compiling_decides_nothing_but_rounding(
+    finished: Path, classes: Path, tmp_path: Path
+) -> None:
+    torch.compiler.reset()
+    with torch.compiler.set_stance(force_backend="aot_eager"):
+        run = finetune(data=str(classes), out=str(tmp_path / "run"), compile=True, **TINY)
+    for ours, theirs in zip(lines(finished, "step"), lines(run, "step"), strict=True):
+        assert theirs["loss"] == pytest.approx(ours["loss"], rel=1e-4)
+
+
 def test_a_run_of_another_task_is_not_resumed(finished: Path, pretrained: Path) -> None:
     with pytest.raises(ValueError, match=r"a run of finetune, not of pretrain.*fcmae finetune"):
         fcmae.pretrain(out=str(finished), resume=True)

@@ -18,6 +18,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
+from torch._inductor.exc import InvalidCxxCompiler
 
 import fcmae
 from fcmae import checkpoint
@@ -368,11 +369,15 @@ def test_settings_are_named_before_what_they_lead_to(finished: Path) -> None:
         pretrain(out=str(finished), resume=True, set=(*TINY["set"], "weight_decay=0.1"))
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # the compiler looks
 def test_a_resumed_run_says_what_makes_it_equal_up_to_rounding_only(
     finished: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pretrain(out=str(finished), resume=True, micro_batch_size=8, dry_run=True)
     assert "micro_batch_size 3 -> 8: equal" in capsys.readouterr().err
+    with torch.compiler.set_stance(force_backend="eager"):
+        pretrain(out=str(finished), resume=True, compile=True, dry_run=True)
+    assert "compile False -> True: equal" in capsys.readouterr().err
     pretrain(out=str(finished), resume=True, workers=1, dry_run=True)
     assert "rounding" not in capsys.readouterr().err
 
@@ -491,6 +496,57 @@ def test_a_loss_that_is_no_number_is_explained(start: Callable[..., Path], tmp_p
     assert kept is not None
     assert kept.state["step"] == found["step"]
     assert all(value.isfinite().all() for value in kept.model.values())
+
+
+@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # the compiler looks
+def test_compiling_decides_nothing_but_rounding_and_says_how_long_it_took(
+    finished: Path,
+    start: Callable[..., Path],
+    backend: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    torch.compiler.reset()
+    with torch.compiler.set_stance(force_backend=backend):
+        run = start(compile=True, checkpoint_blocks=True)
+    said = capsys.readouterr().err
+    assert said.count("compiling, which") == said.count("compiled: the first step took") == 1
+    for ours, theirs in zip(lines(finished, "step"), lines(run, "step"), strict=True):
+        assert theirs["loss"] == pytest.approx(ours["loss"], rel=1e-4)
+    assert load_file(run / "weights.safetensors").keys() == (
+        load_file(finished / "weights.safetensors").keys()
+    )
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # the compiler looks
+def test_compiled_blocks_hide_no_layer_from_the_explanation(
+    start: Callable[..., Path], tmp_path: Path
+) -> None:
+    torch.compiler.reset()
+    with (
+        torch.compiler.set_stance(force_backend="eager"),
+        pytest.raises(RuntimeError, match=r"step \d: the .* is (nan|inf)"),
+    ):
+        start(set=("base_learning_rate=1e32", "warmup_epochs=0", "decoder_width=16"), compile=True)
+    found = json.loads((tmp_path / "run" / "non_finite.json").read_text())
+    assert found["layer"].startswith(("encoder.downsample", "encoder.stages.0.0."))
+
+
+def test_a_machine_that_cannot_compile_is_said_before_anything_is_done(
+    start: Callable[..., Path], tmp_path: Path
+) -> None:
+    def nothing_to_compile_with(*_: object) -> None:
+        raise InvalidCxxCompiler
+
+    torch.compiler.reset()
+    with (
+        torch.compiler.set_stance(force_backend=nothing_to_compile_with),
+        pytest.raises(
+            ValueError, match=r"compile: this machine cannot compile for cpu.*leave --comp"
+        ),
+    ):
+        start(compile=True)
+    assert not (tmp_path / "run").exists()
 
 
 def test_it_goes_on_from_weights_with_a_fresh_decoder(

@@ -26,8 +26,10 @@ def finetune(
     seed: int = 0,
     device: str = "auto",
     precision: str = "auto",
+    decoding: str = "fast",
     micro_batch_size: int | None = None,
     checkpoint_blocks: bool = False,
+    compile: bool = False,
     checkpoint_minutes: float = 5.0,
     workers: int | None = None,
     dry_run: bool = False,
@@ -70,16 +72,21 @@ def finetune(
         seed: decides the head's start, the order of images, what is drawn for them, and drop path.
         device: auto, cpu, cuda or mps.
         precision: auto, fp32 or bf16; auto is bf16 where the hardware has it.
+        decoding: fast or exact. Fast decodes a JPEG that is much larger than its crop at a half, a
+            quarter or an eighth of its size: the same crops, less than a grey level off on
+            average. What is measured and looked at is decoded exactly in either case.
         micro_batch_size: images at a time on one device; lower it when memory runs out. The
             gradient is accumulated up to the batch size. Default: 64.
         checkpoint_blocks: recompute blocks in the backward pass: less memory, a third more time.
+        compile: let torch.compile compile each block, which makes the first step a minute longer
+            or more. On a processor the later steps are slower than without it.
         checkpoint_minutes: minutes between checkpoints.
         workers: processes that read images, for each device. Default: 1 on the CPU, which trains
             with the others; else the cores, at most 8.
         dry_run: say what would be done, and do nothing.
         resume: go on with the run in `out`, with its options. Those that say where and how may be
-            given anew (device, micro_batch_size, checkpoint_blocks, checkpoint_minutes, workers;
-            data, if the folder moved); any other must be as it was.
+            given anew (device, micro_batch_size, checkpoint_blocks, compile, checkpoint_minutes,
+            workers; data, if the folder moved); any other must be as it was.
         overwrite: delete the run in `out` first.
         given: set by whom it is called, not by you.
 

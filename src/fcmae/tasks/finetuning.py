@@ -12,6 +12,7 @@ import torch
 
 from fcmae.classifier import Classifier, create_model
 from fcmae.devices import Place, choose_device, choose_precision
+from fcmae.encoder import compile_blocks
 from fcmae.images import Labelled, Unreadable, open_splits, share
 from fcmae.optim import layer_ids
 from fcmae.sizes import size_of
@@ -21,6 +22,7 @@ from fcmae.tasks.finetuning_task import FinetuningTask
 from fcmae.tasks.looks import choose
 from fcmae.tasks.screen import announce, say, shown
 from fcmae.tasks.start import (
+    DECODING_IN_WORDS,
     begins,
     complete,
     description,
@@ -30,6 +32,7 @@ from fcmae.tasks.start import (
     name_of_init,
     normalisation,
     open_run,
+    parse_decoding,
     parse_image_size,
     refuse_inside,
     rehearse,
@@ -77,6 +80,8 @@ def start(options: dict[str, Any], given: Collection[str]) -> Path:
         run_folder.compare(plan.as_dict(), stored["plan"])
     model = make_model(plan, options["init"], options["key"], load=begins(out, stored))
     model.checkpoint_blocks = pace.checkpoint_blocks
+    if pace.compile_blocks:
+        compile_blocks(model)
     if is_first():
         announce(plan.table, plan.departures, details(plan, images, device))
         if stored is not None:
@@ -172,6 +177,7 @@ def make_plan(
         image_size=init.image_size,
         label_share=options["label_share"],
         precision=precision,
+        decoding=parse_decoding(options["decoding"]),
         mean=mean,
         std=std,
     )
@@ -259,6 +265,7 @@ def details(plan: FinetuningPlan, images: Labelled, device: torch.device) -> lis
             f"mean {shown([round(v, 4) for v in plan.mean])}; "
             f"deviation {shown([round(v, 4) for v in plan.std])}",
         ),
+        ("decoding", DECODING_IN_WORDS[plan.decoding]),
         ("device", f"{device}, {plan.precision}"),
     ]
     if max(counts) > IMBALANCED * min(counts):
@@ -323,5 +330,6 @@ def describe(
         "recipe": settled["recipe"],
         "statistics": {"mean": plan.mean, "std": plan.std},
         "precision": plan.precision,
+        "decoding": plan.decoding,
         **description(options, settled, device),
     }

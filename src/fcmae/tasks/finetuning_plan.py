@@ -64,6 +64,7 @@ class FinetuningPlan(Schedule):
     patience: int | None  # epochs without a better accuracy, after which the run stops
     seed: int
     precision: str
+    decoding: str  # of what is trained on: "fast" or "exact"
     mean: tuple[float, ...]
     std: tuple[float, ...]
     recipe: Recipe

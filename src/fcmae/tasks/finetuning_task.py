@@ -61,12 +61,14 @@ class FinetuningTask:
         self.workers, self.micro_batch_size = workers, micro_batch_size
         recipe = plan.recipe
         magnitude, deviation = recipe.rand_augment
+        self.decoding = plan.decoding
         self.view = AugmentedView(
             plan.image_size,
             recipe.crop_scale,
             recipe.horizontal_flip,
             ("RandAug", int(magnitude), deviation) if magnitude else None,
             plan.mean,
+            plan.decoding,
         )
         self.trained = model.to(place.device)
         self.drops = [layer for layer in model.modules() if isinstance(layer, DropPath)]

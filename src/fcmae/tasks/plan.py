@@ -56,6 +56,7 @@ class Plan(Schedule):
     patches: int
     seed: int
     precision: str
+    decoding: str  # of what is trained on: "fast" or "exact"
     mean: tuple[float, ...]
     std: tuple[float, ...]
     recipe: Recipe
@@ -97,6 +98,7 @@ def settle(
     epochs: int,
     seed: int,
     precision: str,
+    decoding: str,
     mean: tuple[float, ...],
     std: tuple[float, ...],
     assignments: tuple[str, ...],
@@ -133,6 +135,7 @@ def settle(
         epochs=epochs,
         seed=seed,
         precision=precision,
+        decoding=decoding,
         mean=mean,
         std=std,
         recipe=recipe,

@@ -25,8 +25,10 @@ def pretrain(
     seed: int = 0,
     device: str = "auto",
     precision: str = "auto",
+    decoding: str = "fast",
     micro_batch_size: int | None = None,
     checkpoint_blocks: bool = False,
+    compile: bool = False,
     checkpoint_minutes: float = 5.0,
     probe_data: str | None = None,
     probe_every: int | None = None,
@@ -66,9 +68,14 @@ def pretrain(
         seed: decides the weights' start, the order of images, crops and masks.
         device: auto, cpu, cuda or mps.
         precision: auto, fp32 or bf16; auto is bf16 where the hardware has it.
+        decoding: fast or exact. Fast decodes a JPEG that is much larger than its crop at a half, a
+            quarter or an eighth of its size: the same crops, less than a grey level off on
+            average. What is measured and looked at is decoded exactly in either case.
         micro_batch_size: images at a time on one device; lower it when memory runs out. The
             gradient is accumulated up to the batch size. Default: 64.
         checkpoint_blocks: recompute blocks in the backward pass: less memory, a third more time.
+        compile: let torch.compile compile each block, which makes the first step a minute longer
+            or more. On a processor the later steps are slower than without it.
         checkpoint_minutes: minutes between checkpoints.
         probe_data: labelled images, DIR/train/CLASS and DIR/val/CLASS, or "sample": how many of
             at most 500 of val have the class of their 20 nearest of at most 2000 of train, by the
@@ -79,8 +86,9 @@ def pretrain(
             with the others; else the cores, at most 8.
         dry_run: say what would be done, and do nothing.
         resume: go on with the run in `out`, with its options. Those that say where and how may be
-            given anew (device, micro_batch_size, checkpoint_blocks, checkpoint_minutes, workers,
-            probe_every; data and probe_data, if the folder moved); any other must be as it was.
+            given anew (device, micro_batch_size, checkpoint_blocks, compile, checkpoint_minutes,
+            workers, probe_every; data and probe_data, if the folder moved); any other must be as
+            it was.
         overwrite: delete the run in `out` first.
         given: set by whom it is called, not by you.
 

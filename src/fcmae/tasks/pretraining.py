@@ -17,6 +17,7 @@ from fcmae.tasks.plan import Plan, settle
 from fcmae.tasks.pretraining_task import PretrainingTask
 from fcmae.tasks.screen import announce, say, shown
 from fcmae.tasks.start import (
+    DECODING_IN_WORDS,
     begins,
     complete,
     description,
@@ -26,6 +27,7 @@ from fcmae.tasks.start import (
     name_of_init,
     normalisation,
     open_run,
+    parse_decoding,
     parse_image_size,
     refuse_inside,
     rehearse,
@@ -61,10 +63,7 @@ def start(options: dict[str, Any], given: Collection[str]) -> Path:
             warn_of_rounding(stored, options, device)
 
     def make_task(place: Place) -> PretrainingTask:
-        blocks = pace.checkpoint_blocks
-        task = PretrainingTask(
-            out, plan, images, pictures, place, probe=probe, checkpoint_blocks=blocks
-        )
+        task = PretrainingTask(out, plan, images, pictures, place, pace, probe=probe)
         if options["init"] is not None and begins(out, stored):
             report = load_weights(task.trained, options["init"], key=options["key"])
             if place.first:
@@ -115,6 +114,7 @@ def make_plan(
         epochs=options["epochs"],
         seed=options["seed"],
         precision=precision,
+        decoding=parse_decoding(options["decoding"]),
         mean=mean,
         std=std,
         assignments=tuple(options["set"]),
@@ -146,6 +146,7 @@ def details(plan: Plan, device: str) -> list[tuple[str, str]]:
         ),
         ("weight decay", f"{recipe.weight_decay:g}, {EXEMPT[recipe.decay_exempt]}"),
         ("normalisation", f"mean {_rounded(plan.mean)}; deviation {_rounded(plan.std)}"),
+        ("decoding", DECODING_IN_WORDS[plan.decoding]),
         ("device", f"{device}, {plan.precision}"),
     ]
 
@@ -187,6 +188,7 @@ def describe(
         "recipe": settled["recipe"],
         "statistics": {"mean": plan.mean, "std": plan.std},
         "precision": plan.precision,
+        "decoding": plan.decoding,
         **({"probe": probe.as_dict()} if probe else {}),
         **description(options, settled, device),
     }

@@ -9,14 +9,15 @@ from torch import Tensor, nn
 from fcmae import checkpoint
 from fcmae.autoencoder import Output, create_autoencoder
 from fcmae.devices import Place
-from fcmae.images import Batch, ImageSet, RandomView, sample_seed
+from fcmae.encoder import compile_blocks
+from fcmae.images import Batch, RandomView, TrainingSet, sample_seed
 from fcmae.masks import patch_grid, random_mask
 from fcmae.optim import learning_rate, parameter_groups
 from fcmae.tasks.interim_probe import InterimProbe
 from fcmae.tasks.looks import Looker, Pictures, epochs_to_look
 from fcmae.tasks.plan import Plan
 from fcmae.tasks.screen import say
-from fcmae.tasks.training import Books
+from fcmae.tasks.training import Books, Pace
 
 MASKS = 1 << 40  # sets the masks' seeds apart from the crops', whose index is that of an image
 
@@ -30,8 +31,8 @@ class PretrainingTask:
         images: the data.
         pictures: those to look at as the run goes on; None in processes that write nothing.
         place: device and precision.
+        pace: whether blocks are recomputed in the backward pass, and whether they are compiled.
         probe: what accuracies are measured with; None where none are.
-        checkpoint_blocks: whether blocks are recomputed in the backward pass.
     """
 
     doing = "pre-training"
@@ -40,17 +41,20 @@ class PretrainingTask:
         self,
         out: Path,
         plan: Plan,
-        images: ImageSet,
+        images: TrainingSet,
         pictures: Pictures | None,
         place: Place,
+        pace: Pace,
         *,
         probe: InterimProbe | None = None,
-        checkpoint_blocks: bool,
     ) -> None:
         self.out, self.plan, self.images, self.place = out, plan, images, place
         self.schedule, self.seed, self.in_channels = plan, plan.seed, plan.in_channels
         recipe = plan.recipe
-        self.view = RandomView(plan.image_size, recipe.crop_scale, recipe.horizontal_flip)
+        self.decoding = plan.decoding
+        self.view = RandomView(
+            plan.image_size, recipe.crop_scale, recipe.horizontal_flip, plan.decoding
+        )
         torch.manual_seed(plan.seed)
         self.trained = self.kept = create_autoencoder(
             plan.model,
@@ -61,7 +65,9 @@ class PretrainingTask:
             decoder_depth=recipe.decoder_depth,
             norm_pix=recipe.norm_pix,
         ).to(place.device)
-        self.trained.encoder.checkpoint_blocks = checkpoint_blocks
+        self.trained.encoder.checkpoint_blocks = pace.checkpoint_blocks
+        if pace.compile_blocks:
+            compile_blocks(self.trained)
         self.optimizer = torch.optim.AdamW(
             parameter_groups(self.trained, recipe.weight_decay, exempt=recipe.decay_exempt),
             lr=plan.learning_rate,

@@ -16,7 +16,9 @@ from torch import Tensor
 import fcmae
 from fcmae import checkpoint
 from fcmae.devices import Place, num_processes, num_readers, take_place
+from fcmae.errors import unknown
 from fcmae.images import IMAGENET_MEAN, IMAGENET_STD, ImageSet, channel_statistics
+from fcmae.images.views import DECODINGS, EXACT, FAST
 from fcmae.tasks import run_folder
 from fcmae.tasks.estimate import in_words, measure
 from fcmae.tasks.group_table import show_groups
@@ -148,14 +150,37 @@ def make_pace(options: dict[str, Any], batch_size: int, device: torch.device) ->
         raise ValueError(f"workers {workers}: 0 or more is needed; 0 reads in the same process")
     if not 0 <= minutes < math.inf:
         raise ValueError(f"checkpoint_minutes {minutes}: 0 or more is needed")
+    if options["compile"]:
+        check_compiler(device)
     local = batch_size // processes
     return Pace(
         local_batch_size=local,
         micro_batch_size=min(micro or 64, local),
         checkpoint_blocks=options["checkpoint_blocks"],
+        compile_blocks=options["compile"],
         workers=num_readers(device) if workers is None else workers,
         seconds_between_checkpoints=60 * minutes,
     )
+
+
+def check_compiler(device: torch.device) -> None:
+    """Refuse `--compile` where nothing can be compiled, before anything is done.
+
+    It takes some seconds, up to a minute on a machine that never compiled.
+
+    Raises:
+        ValueError: with what PyTorch says is missing.
+    """
+    if is_first():
+        say("compiling, which may take minutes until the first step is done")
+    try:
+        torch.compile(torch.nn.functional.gelu)(torch.zeros(16, device=device))
+    except RuntimeError as error:  # no C++ compiler, no Triton, too old a GPU
+        reason = str(error).strip().partition("\n")[0]
+        raise ValueError(
+            f"compile: this machine cannot compile for {device.type} ({reason}): install what is "
+            "missing, such as g++, or leave --compile out"
+        ) from error
 
 
 def warn_of_rounding(
@@ -174,6 +199,7 @@ def warn_of_rounding(
                 stored["options"].get("micro_batch_size"),
                 options["micro_batch_size"],
             ),
+            ("compile", stored["options"].get("compile", False), options["compile"]),
         )
         if before != now
     ]
@@ -195,6 +221,19 @@ def normalisation(
     if statistics == "data" or channels != 3:
         return channel_statistics(images, channels)
     return IMAGENET_MEAN, IMAGENET_STD
+
+
+DECODING_IN_WORDS = {
+    FAST: "fast: JPEGs much larger than their crops are shrunk as they are decoded",
+    EXACT: "exact",
+}
+
+
+def parse_decoding(decoding: str) -> str:
+    """Refuse what is neither fast nor exact."""
+    if decoding not in DECODINGS:
+        raise unknown("decoding", decoding, DECODINGS)
+    return decoding
 
 
 def parse_image_size(image_size: int | str) -> tuple[int, int]:

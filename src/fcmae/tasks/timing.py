@@ -5,6 +5,8 @@ from typing import Any
 
 from fcmae.devices import Place
 from fcmae.engine import Step
+from fcmae.images.views import EXACT
+from fcmae.report.explanations import SLOW
 
 
 class Timing:
@@ -30,3 +32,33 @@ class Timing:
         }
         self.steps, self.seconds, self.waiting = 0, 0.0, 0.0
         return line
+
+
+class Waits:
+    """How much of its time a run spends waiting for images, epoch by epoch."""
+
+    def __init__(self) -> None:
+        self.seconds, self.waiting, self.warned = 0.0, 0.0, False
+
+    def add(self, step: Step) -> None:
+        """Count a step."""
+        self.seconds += step.seconds
+        self.waiting += step.waiting
+
+    def share(self) -> float:
+        """Of the time since it was asked last; begins anew."""
+        share = self.waiting / self.seconds if self.seconds else 0.0
+        self.seconds = self.waiting = 0.0
+        return share
+
+    def remedy(self, share: float, workers: int, decoding: str) -> str | None:
+        """What to do about such a share, once a run; None where there is no need."""
+        if share < SLOW or self.warned:
+            return None
+        self.warned = True
+        exact = "; a run with --decoding fast reads large photographs sooner"
+        return (
+            "waiting for images slows this run down: with more --workers (it has "
+            f"{workers}), where there are cores for them, it would be faster; so it would with "
+            f"smaller image files{exact if decoding == EXACT else ''}"
+        )

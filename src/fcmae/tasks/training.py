@@ -21,14 +21,14 @@ from torch.nn.parallel import DistributedDataParallel
 from fcmae import checkpoint
 from fcmae.devices import Place
 from fcmae.engine import NonFiniteError, Step, optimise
-from fcmae.images import Batch, ImageSet, Order, TooManyUnreadable, Unreadables, View, load
+from fcmae.images import Batch, Order, TooManyUnreadable, TrainingSet, Unreadables, View, load
 from fcmae.journal import Journal, Silence
 from fcmae.report import write_report
 from fcmae.tasks.interrupt import Interrupt, Interrupted
 from fcmae.tasks.nonfinite import diagnose, gather, in_words
 from fcmae.tasks.schedule import Schedule
 from fcmae.tasks.screen import progress_bar, say
-from fcmae.tasks.timing import Timing
+from fcmae.tasks.timing import Timing, Waits
 
 
 class Task(Protocol):
@@ -43,12 +43,16 @@ class Task(Protocol):
         """How many steps, and how many an epoch."""
 
     @property
-    def images(self) -> ImageSet:
+    def images(self) -> TrainingSet:
         """What it is trained on."""
 
     @property
     def view(self) -> View:
         """How an image is seen."""
+
+    @property
+    def decoding(self) -> str:
+        """Whether the view may see images that were shrunk, "fast", or not, "exact"."""
 
     @property
     def in_channels(self) -> int:
@@ -114,6 +118,7 @@ class Pace:
     local_batch_size: int  # images of a step in this process
     micro_batch_size: int  # images at a time
     checkpoint_blocks: bool  # recompute them in the backward pass
+    compile_blocks: bool
     workers: int
     seconds_between_checkpoints: float
 
@@ -146,6 +151,7 @@ class Training:
         self.stopped = False  # early, by the task
         self.window = self.epoch = (0.0, 0)  # summed loss and steps since the last line of each
         self.unreadables = Unreadables(len(task.images))
+        self.waits = Waits()
 
     def run(self) -> None:
         """To the end, or to an interruption."""
@@ -197,9 +203,11 @@ class Training:
             place=self.place,
             interrupted=self.interrupt,
         )
-        timing = Timing()
+        timing, first = Timing(), self.step + 1
         try:
             for step in steps:
+                if step.number == first and self.pace.compile_blocks and self.place.first:
+                    say(f"compiled: the first step took {step.seconds - step.waiting:.0f} s")
                 self.keep_books(step, journal, timing)
                 figures = (
                     f"loss {step.loss:.4f}  {self.schedule.batch_size / step.seconds:.0f} images/s"
@@ -251,6 +259,7 @@ class Training:
         self.window = (self.window[0] + step.loss, self.window[1] + 1)
         self.epoch = (self.epoch[0] + step.loss, self.epoch[1] + 1)
         timing.add(step)
+        self.waits.add(step)
         if step.number % self.schedule.log_every == 0 or step.number == self.schedule.steps:
             self.share_unreadables()
             journal.metrics(self.step_line(step))
@@ -268,8 +277,15 @@ class Training:
         loss = self.epoch[0] / self.epoch[1]
         journal.metrics({"kind": "epoch", "step": self.step, "epoch": epoch, "loss": loss})
         self.epoch = (0.0, 0)
+        waited = self.waits.share()
         if self.place.first:
-            say(f"epoch {epoch} of {self.schedule.epochs}: loss {loss:.4f}")
+            say(
+                f"epoch {epoch} of {self.schedule.epochs}: loss {loss:.4f}, "
+                f"{waited:.0%} of the time waiting for images"
+            )
+            remedy = self.waits.remedy(waited, self.pace.workers, self.task.decoding)
+            if remedy:
+                say(remedy)
         worth_reporting = self.task.after_epoch(journal, self.step, epoch)
         self.stopped = self.task.stops_early()
         return worth_reporting
@@ -370,7 +386,8 @@ class Training:
             with torch.no_grad(), self.place.autocast():
                 return self.task.loss(self.task.trained, images, other)
 
-        causes = gather(diagnose(self.task.trained, parts, loss), self.place.processes)
+        with torch.compiler.set_stance("force_eager"):  # compiled blocks hide their layers
+            causes = gather(diagnose(self.task.trained, parts, loss), self.place.processes)
         found = {"step": error.step, "what": str(error), **causes}
         path = self.out / "non_finite.json"
         if self.place.first:
