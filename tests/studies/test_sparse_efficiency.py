@@ -3,8 +3,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from interrupted import calls_of, cut_off
 
-from fcmae.benchmarks import measurement, rates
+from fcmae.benchmarks import rates
+from fcmae.benchmarks.pretraining import measurement, sweeps
 from fcmae.studies.sparse_efficiency import panels, says, sparse_efficiency, total
 
 
@@ -35,31 +37,51 @@ def test_masked_stands_beside_tiled() -> None:
     assert [series.values for series in memory.series] == [(4e-7, 8e-7), (2e-7, 2e-7)]
 
 
-def test_the_study_is_measured_drawn_and_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A study that takes little."""
     monkeypatch.setitem(rates.SIDES, "cpu", (64,))
     memory = {"dense": 5, "masked": 6, "tiled": 3}  # measuring it is tested with the benchmarks
     monkeypatch.setattr(measurement, "measure_memory", lambda *_, **__: memory)
-    options: dict[str, Any] = {
-        "models": ("convnextv2_atto",), "batch_size": 1, "device": "cpu", "steps": 1,
-        "precision": "fp32", "out": tmp_path / "study",
+    return {
+        "models": ("convnextv2_atto", "convnextv2_femto"), "batch_size": 1, "device": "cpu",
+        "steps": 1, "precision": "fp32", "out": tmp_path / "study",
     }  # fmt: skip
+
+
+def test_the_study_is_measured_and_drawn(
+    options: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
     rows = sparse_efficiency(**options)
     assert list(rows[0]["seconds"]) == ["dense", "masked", "tiled"]
-    settings = json.loads((tmp_path / "study" / "results.json").read_text())["settings"]
+    out = options["out"]
+    settings = json.loads((out / "results.json").read_text())["settings"]
     assert settings["update"] is False
-    page = (tmp_path / "study" / "page.html").read_text()
+    page = (out / "page.html").read_text()
     assert "1.3 times the images a second" in page
     assert "RTX A6000" in page
-    assert (tmp_path / "study" / "figure.png").stat().st_size > 10_000
-    assert "(1 of 1)" in capsys.readouterr().err
-    assert sparse_efficiency(**options) == rows  # nothing is measured again
-    assert "(1 of 1)" not in capsys.readouterr().err
+    assert (out / "figure.png").stat().st_size > 10_000
+    assert (out / "results.csv").read_text().count("\n") == 3
+    assert capsys.readouterr().out.endswith(f"Wrote {out / 'page.html'}\n")
+
+
+def test_a_study_that_was_cut_off_goes_on(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        cut_off(patch, sweeps, "measure", lambda case, *_: case.model == "convnextv2_femto")
+        with pytest.raises(KeyboardInterrupt):
+            sparse_efficiency(**options)
+    measured = calls_of(monkeypatch, sweeps, "measure")
+    rows = sparse_efficiency(**options)
+    assert [case.model for case, *_ in measured] == ["convnextv2_femto"]
+    assert [row["model"] for row in rows] == list(options["models"])
+    assert sparse_efficiency(**options) == rows
+    assert len(measured) == 1
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("wrong", "words"),
     [
         ({"models": ("convnextv2_ato",)}, "convnextv2_atto"),
         ({"batch_size": 0}, "batch_size: 0"),
@@ -68,6 +90,6 @@ def test_the_study_is_measured_drawn_and_goes_on(
         ({"out": Path(__file__)}, "is a file: give a folder"),
     ],
 )
-def test_bad_arguments_are_refused(options: dict[str, Any], words: str) -> None:
+def test_bad_arguments_are_refused(wrong: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        sparse_efficiency(**options)
+        sparse_efficiency(**wrong)

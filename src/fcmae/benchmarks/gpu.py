@@ -9,7 +9,6 @@ libraries that these import, and neither tyro nor an installed package.
 import argparse
 import contextlib
 import io
-import json
 import re
 import subprocess
 import sys
@@ -20,10 +19,11 @@ from typing import Any
 
 import torch
 
-from fcmae.benchmarks.machine import describe_run
 from fcmae.benchmarks.pretraining import benchmark_pretraining
 from fcmae.checkpoint import write_text
 from fcmae.doctor import doctor
+from fcmae.findings.machine import describe_run
+from fcmae.findings.record import as_json, write_rows
 
 MODELS = (
     "convnextv2_atto",
@@ -63,11 +63,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             break
         rows += _benchmark(model)
         # After each size: what was measured is kept, whatever becomes of the next.
-        write_text(file, json.dumps({**record, "rows": rows}, indent=1) + "\n")
+        write_text(file, as_json(record, rows))
     if time.monotonic() - began < seconds:
         record["inference"] = _inference()
-    write_text(file, json.dumps({**record, "rows": rows}, indent=1) + "\n")
-    print(f"Wrote {file}")
+    write_rows(file, record, rows)
     return 0 if record["tests"]["passed"] and record["doctor"]["passed"] else 1
 
 
@@ -94,7 +93,7 @@ def _doctor() -> dict[str, Any]:
 
 def _kernels(device: torch.device) -> list[dict[str, Any]]:
     """Triton's kernels against the operators that they replace."""
-    from fcmae.benchmarks.kernels import time_kernels
+    from fcmae.benchmarks.operators.kernels import time_kernels
 
     try:
         return time_kernels(device)

@@ -5,13 +5,13 @@ Measured beside what is compared with it, so that a busy machine disturbs both a
 
 import functools
 import statistics
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from fcmae.benchmarks.timing import seconds_of
 from fcmae.devices import Place
 
 SIDES = {"cpu": (1024, 2048), "cuda": (4096, 8192), "mps": (2048, 4096)}  # of square matrices
@@ -79,15 +79,6 @@ def memory_traffic(place: Place) -> Probe:
     block = torch.zeros(BYTES[place.device.type] // 4, device=place.device)
     target = torch.empty_like(block)
     return Probe({"copy": (2.0 * BYTES[place.device.type], lambda: target.copy_(block))}, place)
-
-
-def seconds_of(call: Callable[[], object], place: Place) -> float:
-    """Wall time of one call, all that it started on the device included."""
-    place.synchronise()
-    began = time.perf_counter()
-    call()
-    place.synchronise()
-    return time.perf_counter() - began
 
 
 def _matrix(side: int, place: Place) -> Tensor:

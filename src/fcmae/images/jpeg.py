@@ -6,7 +6,6 @@ most of the work of decoding is never done.
 
 from pathlib import Path
 
-import simplejpeg
 from PIL import Image
 
 from fcmae.images.pixels import Pixels, Shrinkage, Shrunk
@@ -32,6 +31,8 @@ def read_jpeg(
     Returns:
         None for anything unusual: let Pillow decode it, or say what is wrong with it.
     """
+    import simplejpeg  # not before a JPEG is read: random images are trained on without it
+
     if header.mode not in COLOURS:
         return None
     width, height = header.size

@@ -5,11 +5,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fcmae.benchmarks.pretraining import check_run, use_threads
-from fcmae.sizes import is_v2, list_models, size_of
+from fcmae.benchmarks.options import check_counts, check_run, use_threads
+from fcmae.sizes import is_v2, list_models
 
 if TYPE_CHECKING:
-    from fcmae.benchmarks.figures import Panel
+    from fcmae.findings.figures import Panel
 
 STEPS = 20  # appendix C, figure 1
 BATCH_SIZE = 64  # on each GPU, likewise
@@ -54,7 +54,7 @@ def sparse_efficiency(
         device: auto (CUDA, else MPS, else the processor), cpu, cuda, cuda:N or mps.
         steps: forward and backward steps of each mode; medians are taken over them.
         threads: processor threads; None: as many as PyTorch takes by itself.
-        out: folder of results.json, figure.png, figure.svg and page.html.
+        out: folder of results.json, results.csv, figure.png, figure.svg and page.html.
 
     Returns:
         One row a size, as in results.json: times in seconds, memory in bytes.
@@ -63,24 +63,19 @@ def sparse_efficiency(
         ValueError: if an argument cannot be used.
         RuntimeError: if tiled and masked steps do not agree: wrong results are not timed.
     """
-    for model in models:
-        size_of(model)
-    for name, value in (("steps", steps), ("batch_size", batch_size)):
-        if value is not None and value < 1:
-            raise ValueError(f"{name}: {value} is less than 1")
-    check_run((precision,) if precision else (), repeats=steps, threads=threads)
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"out {out} is a file: give a folder")
+    check_counts("steps", steps)
+    check_counts("batch_size", batch_size)
+    check_run(models, (precision,) if precision else (), repeats=steps, threads=threads)
 
     from rich.console import Console
 
-    from fcmae.benchmarks.machine import describe_run
-    from fcmae.benchmarks.measurement import Settings
-    from fcmae.benchmarks.record import Record
-    from fcmae.benchmarks.sweeps import run_cases
-    from fcmae.benchmarks.table import table_of
-    from fcmae.benchmarks.workload import Case
+    from fcmae.benchmarks.pretraining.measurement import Settings
+    from fcmae.benchmarks.pretraining.screen import table_of
+    from fcmae.benchmarks.pretraining.sweeps import run_cases
+    from fcmae.benchmarks.pretraining.workload import CASE, Case
     from fcmae.devices import choose_device, choose_precision
+    from fcmae.findings.machine import describe_run
+    from fcmae.findings.record import Record, say_written
 
     where = choose_device(device)
     batch = batch_size or (BATCH_SIZE if where.type == "cuda" else ON_A_PROCESSOR)
@@ -91,37 +86,34 @@ def sparse_efficiency(
     screen = Console()
     with use_threads(threads):
         run = {**describe_run(where), "settings": {**asdict(settings), "study": "figure 1"}}
-        rows = run_cases(cases, where, settings, Record(out, run))
+        rows = run_cases(cases, where, settings, Record(out, run, CASE))
     screen.print(run["machine"])
     screen.print(table_of(rows))
-    screen.print(f"Wrote {write_figure(out, rows, run)}", soft_wrap=True, highlight=False)
+    say_written(write_figure(out, rows, run))
     return rows
 
 
 def write_figure(out: Path, rows: Sequence[dict[str, Any]], run: Mapping[str, Any]) -> Path:
     """Write `figure.png`, `figure.svg` and `page.html`; return the path of the last."""
-    from fcmae.benchmarks.figures import draw, save
-    from fcmae.benchmarks.page import Page, write_page
-    from fcmae.benchmarks.sweep_page import cells, heading
+    from fcmae.benchmarks.pretraining.sweep_page import table
+    from fcmae.findings.figures import draw
+    from fcmae.findings.page import Finding, write_finding
 
-    page = Page(
+    finding = Finding(
         kind="The paper’s figure 1, measured again",
         title="Sparse encoding efficiency",
         shows=[*says(rows), PAPER],
-        figure=save(draw([panels(rows)], bars=True), out),
+        figure=draw([panels(rows)], bars=True),
         alternative="throughput and memory by size, masked against tiled, as in the table",
-        heading=heading(rows),
-        rows=[cells(row) for row in rows],
         reading=READING,
+        table=table(rows),
     )
-    path = out / "page.html"
-    write_page(path, page, run)
-    return path
+    return write_finding(out, finding, run)
 
 
 def panels(rows: Sequence[dict[str, Any]]) -> "list[Panel]":
     """Throughput and memory by size, masked beside tiled; sizes that did not fit are left out."""
-    from fcmae.benchmarks.figures import Panel, Series
+    from fcmae.findings.figures import Panel, Series
 
     rows = [row for row in rows if "error" not in row]
     sizes = tuple(row["model"].partition("_")[2] for row in rows)

@@ -1,0 +1,173 @@
+"""A sweep's figure and page: speed and memory over what was varied, and what arithmetic allows."""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fcmae.benchmarks.pretraining.sweeps import FIELDS, Sweep
+from fcmae.benchmarks.pretraining.workload import CASE
+from fcmae.findings.figures import Panel, Series, draw
+from fcmae.findings.page import Finding, Table, write_finding
+
+Row = dict[str, Any]
+READING = (
+    "A step is forward, backward and AdamW. Dense computes every site and hides nothing from the "
+    "encoder; masked computes every site and hides what is masked; tiled computes visible sites "
+    "alone; timm trains its classifier of the same name on the same images.",
+    "The dotted line is how fast tiled would be if its time were to dense’s time as its "
+    "multiply-adds are to dense’s: encoder at visible sites, decoder at all of them. Memory is the "
+    "peak of a step above weights, optimiser and images.",
+)
+
+
+def write_sweep(folder: Path, sweep: Sweep, rows: Sequence[Row], run: Mapping[str, Any]) -> Path:
+    """Write `figure.png`, `figure.svg` and `page.html`; return the path of the last.
+
+    Args:
+        folder: is there.
+        sweep: what was varied.
+        rows: of the benchmark, also those that did not fit.
+        run: machine, versions, settings, command and date.
+    """
+    groups = list(grouped(rows, FIELDS[sweep][0]))
+    finding = Finding(
+        kind="Cost of a pre-training step",
+        title=f"Speed and memory over the {FIELDS[sweep][1].partition(' (')[0]}",
+        shows=[sentence for name, group in groups for sentence in says(name, group, sweep)],
+        figure=draw([panels(group, sweep) for _, group in groups]),
+        alternative=f"images a second and memory over the {FIELDS[sweep][1]}, as in the table",
+        reading=READING,
+        table=table(rows),
+    )
+    return write_finding(folder, finding, run)
+
+
+def grouped(rows: Sequence[Row], field: str) -> Iterator[tuple[str, list[Row]]]:
+    """The rows that differ in `field` alone, ascending, with words for what they share."""
+    others = [name for name in CASE if name != field]
+
+    def shared(row: Row) -> str:
+        return ", ".join(_words(name, row[name]) for name in others)
+
+    for name, group in itertools.groupby(sorted(rows, key=shared), key=shared):
+        ordered = list(group)
+        if field != "model":
+            ordered.sort(key=lambda row: row[field])
+        yield name, ordered
+
+
+def panels(rows: Sequence[Row], sweep: Sweep) -> list[Panel]:
+    """Images a second, and memory."""
+    field, across = FIELDS[sweep]
+    places = tuple(_short(row[field]) for row in rows)
+    modes = modes_of(rows)
+    speed = [Series(mode, mode, _values(rows, "images_per_second", mode)) for mode in modes]
+    limit = tuple(
+        None if "error" in row else row["images_per_second"]["dense"] * row["arithmetic_limit"]
+        for row in rows
+    )
+    speed.append(Series("limit", "dense × what arithmetic saves", limit))
+    memory = [Series(mode, mode, tuple(_megabytes(row, mode) for row in rows)) for mode in modes]
+    name = next(name for name, _ in grouped(rows[:1], field))
+    return [
+        Panel(f"images/s: {name}", across, places, tuple(speed)),
+        Panel("memory of a step (MB)", across, places, tuple(memory)),
+    ]
+
+
+def says(name: str, rows: Sequence[Row], sweep: Sweep) -> list[str]:
+    """What the rows show, in one or two sentences; `name` is what they share."""
+    good = [row for row in rows if "error" not in row]
+    sentences = []
+    if good:
+        field = FIELDS[sweep][0]
+        first, last = (_words(field, row[field]) for row in (good[0], good[-1]))
+        over = f"from {first} to {last}" if len(good) > 1 else f"at {first}"
+        sentences.append(
+            f"{name}, {over}: tiled is {_range(good, 'dense')} as fast as dense, where arithmetic "
+            f"allows {_span([row['arithmetic_limit'] for row in good])}; {_range(good, 'masked')} "
+            f"as fast as masked, at {_memory_span(good)}."
+        )
+    large = [_words(FIELDS[sweep][0], row[FIELDS[sweep][0]]) for row in rows if "error" in row]
+    if large:
+        sentences.append(f"{name}: not measured, for lack of memory: {', '.join(large)}.")
+    return sentences
+
+
+def table(rows: Sequence[Row]) -> Table:
+    """The rows with all that was measured."""
+    modes = modes_of(rows)
+    heading = [
+        "step",
+        *(f"images/s, {mode}" for mode in modes),
+        *(f"tiled is faster than {mode}" for mode in modes if mode != "tiled"),
+        "arithmetic allows over dense",
+        *(f"MB, {mode}" for mode in modes),
+        "tiled, of the matrix-product rate",
+    ]
+    return Table(heading, [_cells(row) for row in rows])
+
+
+def _cells(row: Row) -> list[str]:
+    name = ", ".join(_words(field, row[field]) for field in CASE)
+    if "error" in row:
+        return [name, row["error"]]
+    memory = row["memory"] or {}
+    modes = list(row["images_per_second"])
+    return [
+        name,
+        *(f"{row['images_per_second'][mode]:.1f}" for mode in modes),
+        *(_faster(row, mode) for mode in modes if mode != "tiled"),
+        f"{row['arithmetic_limit']:.2f}",
+        *(f"{memory[mode] / 1e6:.0f}" if memory else "-" for mode in modes),
+        f"{row['of_matrix_products']['tiled']:.0%}",
+    ]
+
+
+def modes_of(rows: Sequence[Row]) -> list[str]:
+    """The modes that were measured; none where nothing fitted."""
+    return next((list(row["images_per_second"]) for row in rows if "error" not in row), [])
+
+
+def _faster(row: Row, mode: str) -> str:
+    low, high = row["speedup_range"][f"tiled / {mode}"]
+    return f"{row['speedup'][f'tiled / {mode}']:.2f} ({low:.2f} to {high:.2f})"
+
+
+def _values(rows: Sequence[Row], what: str, mode: str) -> tuple[float | None, ...]:
+    return tuple(None if "error" in row else row[what][mode] for row in rows)
+
+
+def _megabytes(row: Row, mode: str) -> float | None:
+    return row["memory"][mode] / 1e6 if row.get("memory") else None
+
+
+def _range(rows: Sequence[Row], mode: str) -> str:
+    return _span([row["speedup"][f"tiled / {mode}"] for row in rows])
+
+
+def _span(values: Sequence[float]) -> str:
+    low, high = (f"{value:.2f}" for value in (min(values), max(values)))
+    return f"{low} times" if low == high else f"{low} to {high} times"
+
+
+def _memory_span(rows: Sequence[Row]) -> str:
+    shares = [row["memory_ratio"] for row in rows if row["memory_ratio"] is not None]
+    return f"{_span(shares)} its memory" if shares else "a memory that cannot be measured here"
+
+
+def _short(value: object) -> float | str:
+    return str(value).partition("_")[2] if isinstance(value, str) else float(str(value))
+
+
+def _words(field: str, value: object) -> str:
+    match field:
+        case "image_size":
+            return f"{value} px"
+        case "batch_size":
+            return f"batch {value}"
+        case "mask_ratio":
+            return f"mask ratio {value:g}"
+        case _:
+            return str(value)
