@@ -141,6 +141,17 @@ def image_cells(row: dict[str, Any]) -> list[str]:
     ]
 
 
+def operator_cells(row: dict[str, Any]) -> list[str]:
+    passes = [row[name] for name in ("forward", "backward")]
+    return [
+        f"{row['operator']}, {row['stage']}",
+        row["implementation"],
+        *(f"{1000 * one['median_seconds']:.2f}" for one in passes),
+        *(ratio(one["speedup"], one["speedup_range"]) for one in passes),
+        ", ".join(f"{one['share']:.0%}" for one in passes),
+    ]
+
+
 TABLES = {  # of each benchmark: the heading as the pages have it, and the cells of a row
     "pretraining": (
         "| model, batch | images/s: dense | masked | tiled | timm | tiled is faster than masked by "
@@ -150,6 +161,11 @@ TABLES = {  # of each benchmark: the heading as the pages have it, and the cells
     "inference": (
         "| model, batch | what | images/s: ours | timm | ours is faster by |",
         inference_cells,
+    ),
+    "operators": (
+        "| operator, stage | by | ms: forward | backward | forward is faster by | backward is "
+        "faster by | share of the limit |",
+        operator_cells,
     ),
     "images": (
         "| megapixels | images/s: Pillow | exact | fast | exact is faster by | fast is faster by "
