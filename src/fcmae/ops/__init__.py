@@ -3,8 +3,9 @@
 Two of them look across tiles, the convolution and GRN's norm; all else in the encoder is local to a
 site or tile. The third, `feed_forward`, is what follows the convolution in a block, at once.
 
-Each has a folder with a README (what it computes and what that must cost), a `reference.py` that
-defines it on dense maps, and faster implementations that agree with it, forward and gradient.
+Each has a folder with a README (what it computes and what that must cost), and implementations that
+agree, forward and gradient, with what defines it: a `reference.py` for dense maps, or for the third
+the layers of a block, one after another.
 """
 
 import functools

@@ -1,11 +1,14 @@
 """How kernels for the processor are compiled by numba, without which this cannot be imported."""
 
 import functools
+import logging
+import os
 from collections.abc import Callable
 
 import numba
 import numpy as np
 import torch
+from numba.core import event
 from torch import Tensor
 
 FAST = {"reassoc", "contract", "nsz"}  # sums in any order; but a NaN stays one, to be found
@@ -22,6 +25,30 @@ def compiled(function: Callable[..., None], *, parallel: bool = False) -> Callab
 
 
 threaded = functools.partial(compiled, parallel=True)
+
+
+class _Announcement(event.Listener):
+    """Says once that kernels are compiled, where it would else look as if nothing happened."""
+
+    def __init__(self) -> None:
+        self.due = os.environ.get("RANK", "0") == "0"  # of torchrun's processes, one speaks
+
+    def on_start(self, event: event.Event) -> None:  # not where a kernel was kept
+        kernel = event.data["dispatcher"]
+        if not self.due or not kernel.py_func.__module__.startswith("fcmae."):
+            return
+        self.due = False
+        text = "compiling kernels for this processor: up to a minute, "
+        kept = kernel.stats.cache_path is not None
+        text += "once" if kept else "every time: set NUMBA_CACHE_DIR to a folder to keep them in"
+        logging.getLogger(__name__).warning(text)  # on stderr, unless the user sends it elsewhere
+
+    def on_end(self, event: event.Event) -> None:
+        pass
+
+
+announcement = _Announcement()
+event.register("numba:compile", announcement)  # type: ignore[no-untyped-call]
 
 
 def use_torch_threads() -> None:

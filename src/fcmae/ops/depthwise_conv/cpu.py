@@ -91,10 +91,10 @@ def _flat(x: Tensor) -> np.ndarray:
 
 
 class _Lengths(NamedTuple):
+    """Of a square, of a block of channels and of the kernel: tuples of so many zeros."""
+
     side: tuple[int, ...]
-    channels: tuple[
-        int, ...
-    ]  # that are worked on at a time: squares and taps fit the nearest cache
+    channels: tuple[int, ...]  # of a block: its squares and taps fit the nearest cache
     kernel: tuple[int, ...]
 
 

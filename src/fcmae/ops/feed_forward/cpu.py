@@ -17,7 +17,7 @@ from numba.extending import intrinsic, overload
 from torch import Tensor
 
 from fcmae.ops.feed_forward.images import Images
-from fcmae.ops.numba_kernels import array, threaded, use_torch_threads
+from fcmae.ops.numba_kernels import FAST, array, threaded, use_torch_threads
 
 PARTS = 16  # at least, over all images together
 
@@ -150,38 +150,32 @@ T_SLOPE, LOG2_E, DENSITY_0 = (
 
 def _normal(x: Any) -> Any:
     """The standard normal distribution and its density at x."""
-    raise NotImplementedError
+    density = math.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
+    return 0.5 * math.erfc(-x * math.sqrt(0.5)), density
 
 
-@overload(_normal, jit_options={"fastmath": {"reassoc", "contract", "nsz"}})
-def _normal_of(x):  # type: ignore[no-untyped-def]
-    if x != types.float32:
+@overload(_normal, jit_options={"fastmath": FAST})
+def _normal_of(x: Any) -> Any:
+    return _normal_in_single if x == types.float32 else _normal
 
-        def exact(x):  # type: ignore[no-untyped-def]
-            density = math.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
-            return 0.5 * math.erfc(-x * math.sqrt(0.5)), density
 
-        return exact
-
-    def fast(x):  # type: ignore[no-untyped-def]
-        u = HALF * x * x
-        u = u if u < BOUND else BOUND  # also of NaN, which no integer can be made of
-        power = -u * LOG2_E
-        whole = np.floor(power + HALF)
-        f = power - whole
-        e = EXP2[5] + f * EXP2[6]
-        e = EXP2[3] + f * (EXP2[4] + f * e)
-        e = EXP2[0] + f * (EXP2[1] + f * (EXP2[2] + f * e))
-        e *= _two_to_the(whole)  # type: ignore[call-arg]  # exp(-x²/2)
-        t = ONE / (ONE + T_SLOPE * abs(x))
-        tail = ERFC[8] + t * ERFC[9]
-        tail = ERFC[6] + t * (ERFC[7] + t * tail)
-        tail = ERFC[4] + t * (ERFC[5] + t * tail)
-        tail = ERFC[2] + t * (ERFC[3] + t * tail)
-        tail = HALF * e * t * (ERFC[1] + t * tail)
-        return (ONE - tail if x > ZERO else tail), e * DENSITY_0
-
-    return fast
+def _normal_in_single(x: Any) -> Any:
+    u = HALF * x * x
+    u = u if u < BOUND else BOUND  # also of NaN, which no integer can be made of
+    power = -u * LOG2_E
+    whole = np.floor(power + HALF)
+    f = power - whole
+    e = EXP2[5] + f * EXP2[6]
+    e = EXP2[3] + f * (EXP2[4] + f * e)
+    e = EXP2[0] + f * (EXP2[1] + f * (EXP2[2] + f * e))
+    e *= _two_to_the(whole)  # type: ignore[call-arg]  # exp(-x²/2)
+    t = ONE / (ONE + T_SLOPE * abs(x))
+    tail = ERFC[8] + t * ERFC[9]
+    tail = ERFC[6] + t * (ERFC[7] + t * tail)
+    tail = ERFC[4] + t * (ERFC[5] + t * tail)
+    tail = ERFC[2] + t * (ERFC[3] + t * tail)
+    tail = HALF * e * t * (ERFC[1] + t * tail)
+    return (ONE - tail if x > ZERO else tail), e * DENSITY_0
 
 
 @threaded

@@ -84,6 +84,8 @@ class _FeedForward(torch.autograd.Function):
             (grad_energy,) = torch.autograd.grad(norm, energy, products * weights.gamma)
             slope = 2 * grad_energy
         inner, grad_widen_bias = kernels.activation_backward(h, inner, factor, slope, ctx.images)
+        # Not `inner_product`: D is the larger here, and the other way round, transposed, the result
+        # would not have the weight's layout in memory.
         grad_widen = (inner.t() @ _scaled(normalised, weights)).to(dtype)  # [D, C]
         scaled = linear(inner, weights.widen_weight.to(h.dtype).t())  # [R, C]
         grad_x, grad_norm_weight, grad_norm_bias = kernels.normalise_backward(

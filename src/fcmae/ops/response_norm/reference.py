@@ -23,9 +23,13 @@ def sum_of_squares(x: Tensor) -> Tensor:
     return x.square().flatten(1, 2).sum(1)
 
 
+def root(squares: Tensor) -> Tensor:
+    """G: the norm whose square is given, with a gradient of 0, not infinity, where it is 0."""
+    positive = squares > 0
+    return torch.where(positive, squares, 1).sqrt() * positive
+
+
 def divide(squares: Tensor) -> Tensor:
     """G is the root of the summed squares, N divides it by its mean over channels: [B, C]."""
-    # The root's gradient at 0 is infinite; an all-zero channel must give 0 instead.
-    positive = squares > 0
-    norm = torch.where(positive, squares, 1).sqrt() * positive
+    norm = root(squares)
     return norm / (norm.mean(dim=1, keepdim=True) + EPSILON)
