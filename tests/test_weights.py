@@ -155,7 +155,7 @@ def test_a_run_is_read_with_its_description(tmp_path: Path) -> None:
     said = {"model": "convnextv2_pico", "in_channels": 13, "stem_stride": 2, "step": 41}
     save_tensors(tmp_path / "weights.safetensors", saved.state_dict(), said)
     state, description = read_weights(tmp_path)
-    assert description == said | {"num_classes": None}
+    assert description == said | {"num_classes": None, "response": "grn"}
     assert state.keys() == saved.state_dict().keys()
     assert same(saved, state)
 
@@ -169,6 +169,7 @@ def test_what_is_saved_describes_itself_and_has_the_same_bytes(tmp_path: Path) -
         "in_channels": 1,
         "stem_stride": 4,
         "num_classes": 7,
+        "response": "grn",
     }
     bytes_ = [(tmp_path / f"{name}.safetensors").read_bytes() for name in ("a", "b")]
     assert bytes_[0] == bytes_[1]

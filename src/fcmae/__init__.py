@@ -7,7 +7,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fcmae import optim, recipes
+    from fcmae import analyze, optim, recipes
     from fcmae.autoencoder import create_autoencoder
     from fcmae.classifier import create_model
     from fcmae.masks import random_mask
@@ -36,9 +36,10 @@ _HOMES = {
     "load_weights": "fcmae.weights",
     "save_weights": "fcmae.weights",
 }
-_MODULES = ("optim", "recipes")
+_MODULES = ("analyze", "optim", "recipes")
 
 __all__ = [
+    "analyze",
     "create_autoencoder",
     "create_model",
     "embed",

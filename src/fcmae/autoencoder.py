@@ -8,6 +8,7 @@ from fcmae.decoder import Decoder
 from fcmae.encoder import Encoder
 from fcmae.loss import normalise, patchify, reconstruction_loss
 from fcmae.masks import check_mask, check_patch_size, patch_grid
+from fcmae.responses import USUAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ def create_autoencoder(
     decoder_width: int = 512,
     decoder_depth: int = 1,
     norm_pix: bool = True,
+    response: str = USUAL,
 ) -> Autoencoder:
     """Build an autoencoder with fresh weights.
 
@@ -81,8 +83,10 @@ def create_autoencoder(
         decoder_width: channels of the decoder (section 3: 512).
         decoder_depth: blocks of the decoder (section 3: 1).
         norm_pix: whether targets are normalised within each cell.
+        response: what the encoder's blocks have in GRN's place, of `fcmae.responses`; the
+            decoder's keep GRN.
     """
-    encoder = Encoder(model, in_channels=in_channels, stem_stride=stem_stride)
+    encoder = Encoder(model, in_channels=in_channels, stem_stride=stem_stride, response=response)
     patch_size = check_patch_size(patch_size, encoder.stride)
     decoder = Decoder(
         encoder.widths[-1],

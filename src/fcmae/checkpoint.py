@@ -76,6 +76,14 @@ def load(folder: Path, device: torch.device) -> Checkpoint | None:
     return None
 
 
+def load_model(folder: Path) -> dict[str, Tensor] | None:
+    """The model alone of the newest whole checkpoint, on the processor; None if there is none."""
+    for place in (folder / LAST, folder / PREVIOUS):
+        if (place / "state.json").exists():
+            return _read(place / "model.safetensors", load_file)
+    return None
+
+
 def _read(path: Path, reader: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
     try:
         return reader(path)

@@ -4,6 +4,7 @@ from torch import Tensor, nn
 
 from fcmae.encoder import Backbone
 from fcmae.layers import LayerNorm, initialise
+from fcmae.responses import USUAL
 
 
 class Classifier(Backbone):
@@ -18,9 +19,14 @@ class Classifier(Backbone):
         stem_stride: int = 4,
         drop_path: float = 0.0,
         head_init: float = 1.0,
+        response: str = USUAL,
     ) -> None:
         super().__init__(
-            model, in_channels=in_channels, stem_stride=stem_stride, drop_path=drop_path
+            model,
+            in_channels=in_channels,
+            stem_stride=stem_stride,
+            drop_path=drop_path,
+            response=response,
         )
         if num_classes < 1:
             raise ValueError(f"num_classes {num_classes} is not a number of classes: 1 or more")
@@ -45,6 +51,7 @@ def create_model(
     stem_stride: int = 4,
     drop_path: float = 0.0,
     head_init: float = 1.0,
+    response: str = USUAL,
 ) -> Classifier:
     """Build a classifier with fresh weights.
 
@@ -55,6 +62,7 @@ def create_model(
         stem_stride: 4 as in the paper; 1 or 2 for images of 32 to 96 pixels.
         drop_path: stochastic depth of the last block; linear from 0 at the first.
         head_init: factor of the head's initial weights (Tables 2-6: 0.001).
+        response: what V2's blocks have in GRN's place, of `fcmae.responses`.
     """
     return Classifier(
         model,
@@ -63,4 +71,5 @@ def create_model(
         stem_stride=stem_stride,
         drop_path=drop_path,
         head_init=head_init,
+        response=response,
     )

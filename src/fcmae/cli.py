@@ -28,7 +28,16 @@ fcmae: masked pre-training for convolutional networks, on your own images
   fcmae benchmark inference                    the classifier against timm's, and fine-tuning steps
   fcmae benchmark operators                    every implementation of every operator
   fcmae benchmark images                       photographs a core reads: Pillow, exact and fast
+  fcmae analyze selectivity                    how much channels answer to one class: figure 2
+  fcmae analyze diversity                      how unlike each other channels are, over depth
+  fcmae analyze activations                    maps of a block's channels, dead ones counted
+  fcmae analyze reconstruct                    images under any mask, and what is made of them
   fcmae study sparse-efficiency                the paper's figure 1, measured here
+  fcmae study mask-ratio --data DIR            figure 3: accuracy by the share that is masked
+  fcmae study normalization --data DIR         figure 6: other norms in GRN's place, diversity
+  fcmae study grn --data DIR                   Table 9: GRN without one or the other of its parts
+  fcmae study scaling --data DIR               Table 7: architecture and pre-training, by size
+  fcmae study reconstruction --data DIR        figures 4 and 5: is easy reconstruction good?
   fcmae models                                 every size: parameters, FLOPs, accuracies, memory
 
 Each command has --help. Under torchrun: torchrun --nproc-per-node N -m fcmae pretrain ...
@@ -57,10 +66,19 @@ COMMANDS = {
     "benchmark inference": Command("fcmae.benchmarks.inference", "benchmark_inference"),
     "benchmark operators": Command("fcmae.benchmarks.operators", "benchmark_operators"),
     "benchmark images": Command("fcmae.benchmarks.images", "benchmark_images"),
+    "analyze selectivity": Command("fcmae.analyze.selectivity", "selectivity"),
+    "analyze diversity": Command("fcmae.analyze.diversity", "diversity"),
+    "analyze activations": Command("fcmae.analyze.activations", "activations"),
+    "analyze reconstruct": Command("fcmae.analyze.reconstruct", "reconstruct"),
     "study sparse-efficiency": Command("fcmae.studies.sparse_efficiency", "sparse_efficiency"),
+    "study mask-ratio": Command("fcmae.studies.mask_ratio", "mask_ratio"),
+    "study normalization": Command("fcmae.studies.normalization", "normalization"),
+    "study grn": Command("fcmae.studies.grn", "grn"),
+    "study scaling": Command("fcmae.studies.scaling", "scaling"),
+    "study reconstruction": Command("fcmae.studies.reconstruction", "reconstruction"),
     "models": Command("fcmae.tables", "models"),
 }
-GROUPS = ("recipe", "benchmark", "study")  # of commands of two words
+GROUPS = ("recipe", "benchmark", "analyze", "study")  # of commands of two words
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

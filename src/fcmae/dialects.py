@@ -33,13 +33,14 @@ NAMES = (  # s: stage, b: block, n: number, p: weight or bias
     ("stages.{s}.{b}.pwconv{n}.{p}",  "stages.{s}.blocks.{b}.mlp.fc{n}.{p}",  "encoder.stages.{s}.layers.{b}.pwconv{n}.{p}"),
     ("stages.{s}.{b}.grn.gamma",      "stages.{s}.blocks.{b}.mlp.grn.weight", "encoder.stages.{s}.layers.{b}.grn.weight"),
     ("stages.{s}.{b}.grn.beta",       "stages.{s}.blocks.{b}.mlp.grn.bias",   "encoder.stages.{s}.layers.{b}.grn.bias"),
+    ("stages.{s}.{b}.grn.running_{m}", "", ""),  # of BatchNorm in its place, which they do not have
     ("stages.{s}.{b}.gamma",          "stages.{s}.blocks.{b}.gamma",          "encoder.stages.{s}.layers.{b}.layer_scale_parameter"),
     ("norm.{p}",                      "head.norm.{p}",                        "layernorm.{p}"),
     ("head.{p}",                      "head.fc.{p}",                          "classifier.{p}"),
 )
 # fmt: on
 COLUMN = {"official": 0, "sparse": 0, "timm": 1, "transformers": 2}
-PARTS = {"p": "weight|bias", "s": r"\d", "b": r"\d+", "n": r"\d"}
+PARTS = {"p": "weight|bias", "m": "mean|var", "s": r"\d", "b": r"\d+", "n": r"\d"}
 
 
 class Translation(NamedTuple):
@@ -71,8 +72,8 @@ def their_name(name: str, dialect: Dialect, *, v2: bool) -> str:
     if dialect not in WRITTEN:
         raise unknown("dialect", dialect, WRITTEN)
     theirs = _translated(name, COLUMN["official"], COLUMN[dialect])
-    if theirs is None:
-        raise ValueError(f"{name} is no weight of a classifier")
+    if not theirs:
+        raise ValueError(f"{name} is no weight of a classifier of {dialect}")
     if dialect == "transformers" and not name.startswith("head."):
         return ("convnextv2." if v2 else "convnext.") + theirs
     return theirs

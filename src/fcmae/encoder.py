@@ -19,6 +19,7 @@ from torch.utils.checkpoint import checkpoint
 from fcmae.errors import unknown
 from fcmae.layers import Block, Downsample, Stem, initialise
 from fcmae.masks import check_mask, enlarge, patch_grid
+from fcmae.responses import USUAL, check_response
 from fcmae.sizes import is_v2, size_of, total_stride
 from fcmae.tiles import Sites, Tiles
 
@@ -34,6 +35,7 @@ class Backbone(nn.Module):
         in_channels: channels of the images.
         stem_stride: 4 as in the paper; 1 or 2 for small images. Strides are s, 2s, 4s, 8s.
         drop_path: rate of the last block; it grows linearly from 0 at the first.
+        response: what V2's blocks have in GRN's place, of `fcmae.responses`.
     """
 
     def __init__(
@@ -43,15 +45,18 @@ class Backbone(nn.Module):
         in_channels: int = 3,
         stem_stride: int = 4,
         drop_path: float = 0.0,
+        response: str = USUAL,
     ) -> None:
         super().__init__()
         size = size_of(model)
+        check_response(model, response)
         if in_channels < 1:
             raise ValueError(f"in_channels {in_channels} is not a number of channels: 1 or more")
         if not 0 <= drop_path < 1:
             raise ValueError(f"drop_path {drop_path} is not in [0, 1)")
         self.stride = total_stride(stem_stride)  # pixels a side of a cell: 32, or 8 or 16
         self.model, self.in_channels, self.stem_stride = model, in_channels, stem_stride
+        self.response = response
         self.checkpoint_blocks = False  # recompute each block in the backward pass: slower, smaller
         self.compiled = False  # by `compile_blocks`
         rates = iter(torch.linspace(0, drop_path, sum(size.depths), device="cpu").tolist())
@@ -62,7 +67,10 @@ class Backbone(nn.Module):
         )
         self.stages = nn.ModuleList(
             nn.Sequential(
-                *[Block(width, v2=is_v2(model), drop_path=next(rates)) for _ in range(depth)]
+                *[
+                    Block(width, v2=is_v2(model), drop_path=next(rates), response=response)
+                    for _ in range(depth)
+                ]
             )
             for depth, width in zip(size.depths, size.widths, strict=True)
         )
@@ -145,8 +153,10 @@ def _only_the_first_size_varies(x: Tensor) -> None:
 class Encoder(Backbone):
     """The backbone on masked images: what pre-training trains and what it leaves behind."""
 
-    def __init__(self, model: str, *, in_channels: int = 3, stem_stride: int = 4) -> None:
-        super().__init__(model, in_channels=in_channels, stem_stride=stem_stride)
+    def __init__(
+        self, model: str, *, in_channels: int = 3, stem_stride: int = 4, response: str = USUAL
+    ) -> None:
+        super().__init__(model, in_channels=in_channels, stem_stride=stem_stride, response=response)
         self.apply(initialise)
 
     def forward(self, images: Tensor, mask: Tensor | None = None, mode: str = "tiled") -> Tensor:

@@ -15,6 +15,7 @@ from fcmae.ops import (
     feed_forward,
     response_norm,
 )
+from fcmae.responses import NONE, OTHERS, USUAL
 from fcmae.tiles import Sites, num_images, spread
 
 
@@ -110,14 +111,21 @@ class DropPath(nn.Module):
 
 
 class Block(nn.Module):
-    """Depthwise 7x7, LayerNorm, widen 4x, GELU, GRN (V2), narrow, LayerScale (V1), residual."""
+    """Depthwise 7x7, LayerNorm, widen 4x, GELU, GRN (V2), narrow, LayerScale (V1), residual.
 
-    def __init__(self, channels: int, *, v2: bool = True, drop_path: float = 0.0) -> None:
+    In V2, `response` may put something else in GRN's place (`fcmae.responses`), under its name.
+    """
+
+    def __init__(
+        self, channels: int, *, v2: bool = True, drop_path: float = 0.0, response: str = USUAL
+    ) -> None:
         super().__init__()
         self.dwconv = nn.Conv2d(channels, channels, kernel_size=7, padding=3, groups=channels)
         self.norm = LayerNorm(channels)
         self.pwconv1 = nn.Linear(channels, 4 * channels)
-        self.grn = GRN(4 * channels) if v2 else None
+        self.grn: nn.Module | None = None
+        if v2 and response != NONE:
+            self.grn = (GRN if response == USUAL else OTHERS[response])(4 * channels)
         self.pwconv2 = nn.Linear(4 * channels, channels)
         self.gamma = None if v2 else nn.Parameter(torch.full((channels,), 1e-6))
         self.drop_path = DropPath(drop_path)
@@ -152,6 +160,7 @@ class Block(nn.Module):
 
     def _weights(self) -> Weights:
         grn = self.grn
+        assert grn is None or isinstance(grn, GRN)
         return Weights(
             self.norm.weight,
             self.norm.bias,

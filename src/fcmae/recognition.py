@@ -1,4 +1,4 @@
-"""Which model weights are of: their shapes tell."""
+"""Which model weights are of: their shapes tell, but for what is in GRN's place."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -8,6 +8,7 @@ from torch import Tensor
 
 from fcmae.classifier import Classifier
 from fcmae.dialects import few
+from fcmae.responses import USUAL
 from fcmae.sizes import SIZES, is_v2, total_stride
 
 STEM = "downsample_layers.0.0.weight"
@@ -16,16 +17,21 @@ NORM, HEAD = ({f"{name}weight", f"{name}bias"} for name in FINAL)
 
 
 class Architecture(NamedTuple):
-    """What shapes tell of a model; the arguments that build it."""
+    """The arguments that build a model."""
 
     model: str
     in_channels: int
     stem_stride: int
     num_classes: int | None  # None: no head
+    response: str
 
 
-def recognise(state: Mapping[str, Tensor]) -> Architecture:
+def recognise(state: Mapping[str, Tensor], response: str = USUAL) -> Architecture:
     """The model that a state in our names is of, by its shapes, all of them.
+
+    Args:
+        state: in our names.
+        response: what its blocks have in GRN's place, which shapes do not tell.
 
     Raises:
         ValueError: if there is none, or the state is not whole: a whole backbone, with a norm and
@@ -39,11 +45,11 @@ def recognise(state: Mapping[str, Tensor]) -> Architecture:
     total_stride(stem_stride)  # refuses others
     blocks = {tuple(name.split(".")[1:3]) for name in state if name.startswith("stages.")}
     depths = tuple(sum(stage == str(number) for stage, *_ in blocks) for number in range(4))
-    v2 = any(".grn." in name for name in state)
+    v2 = response != USUAL or any(".grn." in name for name in state)
     num_classes = None if head is None else head.shape[:1].numel()
     for name, size in SIZES.items():
         if (size.width, size.depths, is_v2(name)) == (width, depths, v2):
-            architecture = Architecture(name, in_channels, stem_stride, num_classes)
+            architecture = Architecture(name, in_channels, stem_stride, num_classes, response)
             with torch.device("meta"):
                 options = architecture._asdict() | {"num_classes": num_classes or 1}
                 check_fit(state, Classifier(**options).state_dict())

@@ -19,6 +19,7 @@ from fcmae.dialects import WRITTEN, Dialect, detect, few, from_ours, to_ours
 from fcmae.encoder import Encoder
 from fcmae.errors import unknown
 from fcmae.recognition import FINAL, Architecture, check_fit, recognise
+from fcmae.responses import USUAL
 from fcmae.tensor_files import read_tensors
 
 FILE = "weights.safetensors"  # of a run's folder
@@ -67,7 +68,7 @@ def read_weights(
 
     Returns:
         The state in our names and shapes, whole; and its description: "model", "in_channels",
-        "stem_stride", "num_classes" (None without a head), and what else was saved with it.
+        "stem_stride", "num_classes" (None without a head), "response", and what else was saved.
 
     Raises:
         ValueError: if the file is absent, damaged, not of a known model, or not whole.
@@ -97,7 +98,7 @@ def load_weights(model: nn.Module, path: str | Path, *, key: str | None = None) 
     broken = [name for name, value in weights.state.items() if not value.isfinite().all()]
     if broken:
         raise ValueError(f"weights {path}: it has values that are not numbers, in {few(broken)}")
-    for field in ("model", "in_channels", "stem_stride"):
+    for field in ("model", "in_channels", "stem_stride", "response"):
         theirs, ours = getattr(weights.architecture, field), getattr(backbone, field)
         if theirs != ours:
             both = f"the file is {theirs}, the model {ours}"
@@ -151,7 +152,7 @@ def save_weights(model: nn.Module, path: str | Path, *, dialect: str = "official
     """
     backbone = _backbone(model)
     state = backbone.state_dict()
-    _write(Path(path), state, dialect, recognise(state)._asdict())
+    _write(Path(path), state, dialect, recognise(state, backbone.response)._asdict())
 
 
 def convert(
@@ -201,8 +202,9 @@ def _read(path: str | Path, key: str | None) -> _Weights:
         state, reshaped, strangers = to_ours(tensors, dialect)
         if unknown_names := [name for name in strangers if not name.startswith(DECODER)]:
             raise ValueError(f"it has unknown {few(unknown_names)}")
-        architecture = recognise(state)
-        description = _description(metadata, architecture)
+        said = _said(metadata)
+        architecture = recognise(state, str(said.get("response", USUAL)))
+        description = _description(said, architecture)
     except ValueError as error:
         raise ValueError(f"weights {path}: {error}") from error
     report = LoadReport(
@@ -217,21 +219,26 @@ def _read(path: str | Path, key: str | None) -> _Weights:
     return _Weights(state, architecture, description, report)
 
 
-def _description(metadata: Mapping[str, str], architecture: Architecture) -> dict[str, Any]:
-    """What was saved with the weights; it must not contradict them."""
-    found = architecture._asdict()
+def _said(metadata: Mapping[str, str]) -> dict[str, Any]:
+    """What was saved with the weights."""
     try:
         said = json.loads(metadata.get("fcmae", "{}"))
     except ValueError as error:
         raise ValueError(f"its description is no JSON ({error}): it was changed") from error
     if not isinstance(said, dict):
         raise ValueError(f"its description is {said!r}, not names with values: it was changed")
+    return said
+
+
+def _description(said: Mapping[str, Any], architecture: Architecture) -> dict[str, Any]:
+    """The same, and what is known without it; it must not contradict the weights."""
+    found = architecture._asdict()
     for field, value in found.items():
         if said.get(field, value) != value:
             raise ValueError(
                 f"it says {field} {said[field]!r}, its shapes {value!r}: it was changed"
             )
-    return found | said
+    return {**found, **said}
 
 
 def _write(path: Path, state: dict[str, Tensor], dialect: str, description: dict[str, Any]) -> None:
@@ -239,4 +246,9 @@ def _write(path: Path, state: dict[str, Tensor], dialect: str, description: dict
         raise unknown("dialect", dialect, WRITTEN)
     if path.suffix != ".safetensors":
         raise ValueError(f"path {path}: weights are written as .safetensors, and as nothing else")
+    if dialect != "official" and description["response"] != USUAL:
+        raise ValueError(
+            f"dialect {dialect}: its models have GRN, not response {description['response']}: "
+            "write these weights as official"
+        )
     save_tensors(path, from_ours(state, dialect), description if dialect == "official" else None)

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from fcmae.images.files import list_images
+from fcmae.images.files import digest, list_images
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -96,3 +96,9 @@ def test_errors_say_what_to_do(tmp_path: Path) -> None:
         list_images(tmp_path / "one.jpg")
     with pytest.raises(ValueError, match="names no image"):
         list_images(tmp_path / "none.txt")
+
+
+def test_a_digest_tells_names_and_their_order_apart() -> None:
+    lists = [[], ["a"], ["a", "b"], ["b", "a"], ["ab"], ["a", "b\udcff"]]
+    assert len({digest(names) for names in lists}) == len(lists)
+    assert digest(["a", "b"]) == digest(name for name in "ab")

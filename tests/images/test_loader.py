@@ -346,3 +346,35 @@ def test_what_cannot_be_read_is_left_out_and_named(images: FolderSet) -> None:
     assert len(first.images) == 3
     assert first.unreadable == [("01.npy", "empty file")]
     assert (second.indices, len(second.images), len(second.unreadable)) == ([], 0, 4)
+
+
+class Greedy:
+    """A view that wants more memory than there is for images six pixels high."""
+
+    def shrinkage(self, height: int, width: int, seed: int) -> int:
+        return 1
+
+    def __call__(self, image: Tensor, seed: int, shrunk: Shrunk | None = None) -> Tensor:
+        return torch.empty(1 << 59 if image.shape[1] == 6 else 1)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_image_that_cannot_be_seen_is_named_without_a_traceback(
+    images: FolderSet, workers: int
+) -> None:
+    found = load_in_order(images, view=Greedy(), channels=2, batch_size=30, workers=workers)
+    with pytest.raises(ValueError, match=r"^01\.npy, of 6 x 7 pixels: .*memory"):
+        next(found)
+    trained = batches(images, view=Greedy(), micro_batch_size=12, workers=workers)
+    with pytest.raises(ValueError, match=r"^\d\d\.npy, of 6 x \d+ pixels: .*memory"):
+        list(trained)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_what_fits_no_image_ends_in_words_without_a_traceback(workers: int) -> None:
+    pytest.importorskip("skimage")
+    found = load_in_order(
+        open_images("sample"), view=CentreView((8, 8)), channels=4, batch_size=2, workers=workers
+    )
+    with pytest.raises(ValueError, match=r"^channels 4: the sample set has 1 or 3$"):
+        next(found)

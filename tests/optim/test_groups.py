@@ -42,6 +42,12 @@ def test_paper_code_decays_grn_and_the_mask_token_as_well(model: str) -> None:
     assert decayed(network, "paper-code") == weights(model) | more | {"decoder.mask_token"}
 
 
+def test_nothing_exempts_nothing() -> None:
+    (group,) = parameter_groups(autoencoder("convnextv2_atto"), 0.05, exempt="nothing")
+    assert group["weight_decay"] == 0.05
+    assert group["names"] == [name for name, _ in autoencoder("convnextv2_atto").named_parameters()]
+
+
 @pytest.mark.parametrize("exempt", ["fixed", "paper-code"])
 def test_every_parameter_is_in_one_group_under_its_name(exempt: str) -> None:
     model = autoencoder("convnextv2_atto")

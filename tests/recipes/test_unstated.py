@@ -14,6 +14,7 @@ from fcmae.recipes import (
     ADE20K_UNSTATED,
     COCO_UNSTATED,
     FINETUNING,
+    MOCO_V3,
     PRETRAINING,
     TABLE_1,
     TABLE_2,
@@ -65,5 +66,6 @@ def test_numbers_agree_with_torch_and_with_each_other() -> None:
     adamw = torch.optim.AdamW(nn.Linear(2, 1).parameters())
     assert adamw.defaults["eps"] == FINETUNING.optimizer_epsilon
     assert FINETUNING.image_size / FINETUNING.evaluation_crop_ratio == 256
-    assert {FINETUNING.decay_exempt, PRETRAINING.decay_exempt} == set(EXEMPT)
+    recipes = (FINETUNING, PRETRAINING, MOCO_V3)
+    assert {recipe.decay_exempt for recipe in recipes} == set(EXEMPT)
     assert set(FINETUNING.layer_decay_kind.cells) == set(TABLE_1.columns)

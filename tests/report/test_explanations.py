@@ -11,6 +11,14 @@ def test_the_loss_is_explained_as_it_was_computed(make_run) -> None:
     assert "contrast" not in explanations.reconstructions(plain)
 
 
+def test_a_contrastive_loss_is_explained_with_that_of_guesses(make_run) -> None:
+    config = {"method": "moco-v3", "chance": 3.3271, "batch_size": 64}
+    text = explanations.loss(read_run(make_run(config=config)))
+    assert "Guesses score 3.327 in a batch of 64, and more in a larger batch" in text
+    unsaid = explanations.loss(read_run(make_run(config={"method": "moco-v3"})))
+    assert "Guesses score more in a larger batch" in unsaid
+
+
 @pytest.mark.parametrize(("waiting", "says"), [(0.02, "not what limits"), (0.4, "more loading")])
 def test_waiting_for_images_is_judged(make_run, waiting: float, says: str) -> None:
     timing = [{"step": 1, "images_per_second": 9.0, "waiting": waiting, "peak_memory": 1.2e9}]

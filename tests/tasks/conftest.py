@@ -11,6 +11,7 @@ from PIL import Image
 PRELOAD = [
     "torch._dynamo",
     "fcmae.tasks.pretraining",
+    "fcmae.tasks.contrastive_task",
     "fcmae.tasks.finetuning",
     "torch.utils.tensorboard",
 ]

@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 
 import fcmae
 from fcmae.tasks.finetune import finetune
+from fcmae.tasks.validation import validate
 
 TINY: dict[str, Any] = {
     "epochs": 3,
@@ -452,6 +453,24 @@ def test_a_dry_run_says_it_all_and_touches_nothing(
     assert "30 images of 3 classes, 10 to 10 a class; 12 to validate on" in said
     assert "Table 2; departs in: init FCMAE -> scratch" in said
     assert not (tmp_path / "run").exists()
+
+
+def test_mistakes_whose_files_are_gone_have_no_picture(
+    classes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = shutil.copytree(classes, tmp_path / "data")
+
+    def validate_and_lose(*models: Any, **options: Any) -> Any:
+        found = validate(*models, **options)
+        for path in (data / "val").rglob("*.png"):
+            path.unlink()
+        return found
+
+    monkeypatch.setattr("fcmae.tasks.finetuning_task.validate", validate_and_lose)
+    run = finetune(data=str(data), out=str(tmp_path / "run"), **{**TINY, "epochs": 1})
+    assert json.loads((run / "validation.json").read_text())["mistakes"]
+    assert not list((run / "mistakes").iterdir())
+    assert (run / "report.html").exists()
 
 
 def test_an_imbalance_is_pointed_out(

@@ -1,8 +1,8 @@
-"""Looks at the model as it learns: which images, what is drawn, and how diverse features are."""
+"""Looks at the model as it learns: which images, and what is drawn."""
 
 import itertools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +15,9 @@ import fcmae
 from fcmae.autoencoder import Autoencoder
 from fcmae.images import ImageSet, Unreadable
 from fcmae.masks import enlarge
+from fcmae.probes.diversity import diversity
 from fcmae.tasks import looks
-from fcmae.tasks.looks import Looker, choose, cosine_distance, diversity, epochs_to_look, show
+from fcmae.tasks.looks import Looker, choose, epochs_to_look, show
 
 # When
 
@@ -38,83 +39,6 @@ def test_looks_come_closer_together_towards_the_start(epochs: int, expected: set
 def test_there_is_a_look_before_and_one_after_training(epochs: int) -> None:
     assert {0, epochs} <= epochs_to_look(epochs)
     assert max(epochs_to_look(epochs)) == epochs
-
-
-# The feature cosine distance
-
-
-def by_definition(x: Tensor) -> float:
-    """(1 - cosine) / 2 of every ordered pair of channels, a channel with itself included."""
-    distances = []
-    for image in x.double():  # [H, W, C]
-        channels = [image[:, :, c].flatten() for c in range(image.shape[2])]
-        for one, other in itertools.product(channels, repeat=2):
-            cosine = (one @ other / (one.norm() * other.norm())).item()
-            distances.append((1 - cosine) / 2)
-    return sum(distances) / len(distances)
-
-
-def noise(*shape: int) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(0))
-
-
-@pytest.mark.parametrize("shape", [(1, 3, 5, 13), (3, 1, 2, 2), (2, 4, 4, 1), (1, 1, 1, 7)])
-@pytest.mark.parametrize("offset", [0.0, 1.5])
-def test_the_distance_is_the_mean_over_all_pairs(shape: tuple[int, ...], offset: float) -> None:
-    x = noise(*shape) + offset
-    assert cosine_distance(x) == pytest.approx(by_definition(x), abs=1e-12)
-
-
-def test_collapsed_channels_have_no_distance() -> None:
-    x = noise(2, 3, 5, 1) * torch.linspace(0.1, 20, 13)  # the same map, louder or softer
-    assert cosine_distance(x) == pytest.approx(0, abs=1e-12)
-
-
-def test_unrelated_channels_are_half_apart() -> None:
-    assert cosine_distance(noise(1, 64, 64, 200)) == pytest.approx(0.5, abs=0.01)
-
-
-def test_a_channel_and_its_opposite_are_one_apart() -> None:
-    one = noise(1, 3, 5, 1)
-    # Of four ordered pairs, two are of a channel with itself, at distance 0.
-    assert cosine_distance(torch.cat([one, -one], 3)) == pytest.approx((0 + 1 + 1 + 0) / 4)
-
-
-def test_a_channel_that_is_dead_is_unlike_any_other() -> None:
-    x = noise(1, 3, 5, 2)
-    x[..., 1] = 0  # its cosine with anything is 0, and not NaN
-    assert cosine_distance(x) == pytest.approx((0 + 0.5 + 0.5 + 0.5) / 4)
-
-
-def test_images_count_the_same_however_bright() -> None:
-    x = noise(2, 3, 5, 4)
-    alone = [cosine_distance(image[None]) for image in x]
-    x[1] *= 1024  # exact in floating point
-    assert cosine_distance(x) == pytest.approx(sum(alone) / 2, abs=1e-12)
-
-
-@pytest.mark.parametrize(("model", "channels"), [("convnextv2_atto", 1), ("convnext_atto", 13)])
-def test_the_diversity_is_that_of_every_blocks_output(model: str, channels: int) -> None:
-    classifier = fcmae.create_model(model, num_classes=2, in_channels=channels, stem_stride=1)
-    backbone = fcmae.create_autoencoder(model, in_channels=channels, stem_stride=1).encoder
-    backbone.load_state_dict(classifier.state_dict(), strict=False)
-    images = noise(1, channels, 32, 48)
-    expected: dict[str, float] = {}
-
-    def note(name: str) -> Callable[[object, object, Tensor], None]:
-        return lambda _layer, _input, output: expected.update({name: cosine_distance(output)})
-
-    for stage, blocks in enumerate(backbone.stages):
-        for number, block in enumerate(blocks):
-            block.register_forward_hook(note(f"stages.{stage}.{number}"))
-    with torch.no_grad():
-        backbone.features(images)  # the usual way through the model
-        seen = dict(expected)
-        expected.clear()
-        distances = diversity(backbone, images)
-    assert list(distances) == list(seen)
-    assert len(distances) == 2 + 2 + 6 + 2
-    assert distances == pytest.approx(seen, rel=1e-6)
 
 
 # The images

@@ -8,6 +8,7 @@ from torch import nn
 from fcmae.encoder import Encoder
 from fcmae.layers import GRN, Block
 from fcmae.recognition import FINAL
+from fcmae.responses import Affine
 from fcmae.weights import read_weights
 
 
@@ -29,6 +30,7 @@ def load_encoder(path: str) -> Encoder:
         description["model"],
         in_channels=description["in_channels"],
         stem_stride=description["stem_stride"],
+        response=description["response"],
     )
     encoder.load_state_dict(
         {name: value for name, value in state.items() if not name.startswith(FINAL)}
@@ -44,7 +46,7 @@ def with_live_branches(encoder: Encoder, seed: int) -> Encoder:
     encoder = copy.deepcopy(encoder)
     generator = torch.Generator().manual_seed(seed)
     for module in encoder.modules():
-        if isinstance(module, GRN) and not module.gamma.any():
+        if isinstance(module, GRN | Affine) and not module.gamma.any():
             nn.init.normal_(module.gamma, generator=generator)
             nn.init.normal_(module.beta, generator=generator)
         if (

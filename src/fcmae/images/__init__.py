@@ -6,7 +6,7 @@ and an index, so what a run sees depends on nothing else, and a resumed run goes
 """
 
 from fcmae.images.decode import decode
-from fcmae.images.files import EXTENSIONS, list_images
+from fcmae.images.files import EXTENSIONS, digest, list_images
 from fcmae.images.labelled import Labelled, open_classes, open_labelled, open_splits, share
 from fcmae.images.loader import Batch, load, load_in_order
 from fcmae.images.order import Order, epoch_order
@@ -37,6 +37,7 @@ __all__ = [
     "centre_crop",
     "channel_statistics",
     "decode",
+    "digest",
     "epoch_order",
     "evaluation_crop",
     "list_images",

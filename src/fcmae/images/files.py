@@ -1,7 +1,9 @@
 """Which image files there are, in an order that does not depend on the file system."""
 
+import hashlib
 import os
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".npy")
@@ -33,6 +35,11 @@ def list_images(data: str | Path) -> list[Path]:
     if not paths:
         raise ValueError(f"data {str(data)!r} names no image: write one path a line")
     return paths
+
+
+def digest(names: Iterable[str]) -> str:
+    """What tells two lists of images' names apart: another for other names, or another order."""
+    return hashlib.sha256(os.fsencode("\n".join(names))).hexdigest()
 
 
 def _text(path: Path) -> str:

@@ -25,7 +25,7 @@ class Batch:
     Attributes:
         step: the optimisation step that it belongs to.
         first: position of its first image in the step's global batch.
-        images: float32 [n, C, H, W] in 0..1.
+        images: float32 [n, C, H, W] in 0..1; of a `PairView` [n, 2, C, H, W].
         indices: the data set's number of each image.
         unreadable: (name, reason) of the files that others had to stand in for.
     """
@@ -86,35 +86,41 @@ class BatchReader(Dataset[Batch | ValueError]):
                 tried[self.images.name(candidate)] = error.reason
             else:
                 unreadable |= tried
-                return self._seen(image, shrunk, drawn, candidate), candidate
+                name = self.images.name(candidate)
+                return _seen(self.view, image, drawn, name, shrunk), candidate
         raise TooManyUnreadable(tried, length)
-
-    def _seen(self, image: Tensor, shrunk: Shrunk | None, drawn: int, index: int) -> Tensor:
-        try:
-            return self.view(image, drawn, shrunk)
-        except ValueError as error:
-            raise ValueError(f"{self.images.name(index)}: {error}") from error
 
 
 @dataclass(frozen=True)
-class PartReader(Dataset[Batch]):
+class PartReader(Dataset[Batch | ValueError]):
     """Reads runs of images in their own order; an unreadable file is left out."""
 
     images: ImageSet
     view: View
     channels: int
 
-    def __getitem__(self, part: range) -> Batch:
-        """Read the images of these numbers."""
+    def __getitem__(self, part: range) -> Batch | ValueError:
+        """Read the images of these numbers; an error is returned, as by `BatchReader`."""
         seen, indices, unreadable = [], [], []
         for index in part:
+            name = self.images.name(index)
             try:
-                seen.append(self.view(self.images.read(index, self.channels), 0))
+                seen.append(_seen(self.view, self.images.read(index, self.channels), 0, name))
                 indices.append(index)
             except Unreadable as error:
-                unreadable.append((self.images.name(index), error.reason))
+                unreadable.append((name, error.reason))
+            except ValueError as error:
+                return error
         images = torch.stack(seen) if seen else torch.empty(0)
         return Batch(0, part.start, images, indices, unreadable)
+
+
+def _seen(view: View, image: Tensor, drawn: int, name: str, shrunk: Shrunk | None = None) -> Tensor:
+    try:
+        return view(image, drawn, shrunk)
+    except (ValueError, RuntimeError) as error:  # the latter where memory does not suffice
+        height, width = (shrunk.height, shrunk.width) if shrunk else image.shape[1:]
+        raise ValueError(f"{name}, of {height} x {width} pixels: {error}") from error
 
 
 def load(
@@ -213,6 +219,9 @@ def load_in_order(
         world_size: number of processes.
         workers: processes that read ahead; 0 reads in this one.
         pin_memory: page-lock the batches, for CUDA.
+
+    Raises:
+        ValueError: while iterating, for what is wrong with more than a file.
     """
     starts = range(rank * batch_size, len(images), world_size * batch_size)
     loader = DataLoader(
@@ -225,7 +234,7 @@ def load_in_order(
         worker_init_fn=_read_on,
         generator=torch.Generator(),
     )
-    return iter(loader)
+    return _checked(iter(loader))
 
 
 def _micro_batches(

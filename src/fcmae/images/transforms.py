@@ -5,8 +5,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torchvision.transforms.v2 import InterpolationMode
-from torchvision.transforms.v2 import functional as F
+from torch.nn.functional import interpolate
 
 from fcmae.images.jpeg import FACTORS
 from fcmae.images.order import mix
@@ -139,11 +138,11 @@ def evaluation_crop(image: Tensor, size: tuple[int, int]) -> Tensor:
     rows, columns = int(height / CROP_RATIO), int(width / CROP_RATIO)
     high, wide = image.shape[1:]
     if rows * wide >= columns * high:  # the height decides; of a square size, the shorter side
-        resized = [rows, rows * wide // high]
+        resized = (rows, rows * wide // high)
     else:
-        resized = [columns * high // wide, columns]
-    whole = F.resize(image, resized, interpolation=InterpolationMode.BICUBIC, antialias=True)
-    return _as_float(F.center_crop(whole, [height, width]))
+        resized = (columns * high // wide, columns)
+    top, left = round((resized[0] - height) / 2), round((resized[1] - width) / 2)
+    return _as_float(_cut(_resize(image, resized), Window(top, left, height, width)))
 
 
 def centred_window(height: int, width: int, ratio: float) -> Window:
@@ -155,10 +154,19 @@ def centred_window(height: int, width: int, ratio: float) -> Window:
 
 def _resized(image: Tensor, window: Window, size: tuple[int, int]) -> Tensor:
     # 8-bit images stay so until resized: torch is fastest on them, and rounds and clamps.
-    crop = F.resized_crop(
-        image, *window, size=list(size), interpolation=InterpolationMode.BICUBIC, antialias=True
-    )
-    return _as_float(crop)
+    return _as_float(_resize(_cut(image, window), size))
+
+
+def _cut(image: Tensor, window: Window) -> Tensor:
+    top, left, height, width = window
+    return image[:, top : top + height, left : left + width]
+
+
+def _resize(image: Tensor, size: tuple[int, int]) -> Tensor:
+    if image.shape[1:] == size:
+        return image
+    # Not by torchvision, which does the same but takes more than a second to be imported.
+    return interpolate(image[None], size=size, mode="bicubic", antialias=True)[0]
 
 
 def _of_shrunk(image: Tensor, shrunk: Shrunk, window: Window, size: tuple[int, int]) -> Tensor:
@@ -169,4 +177,6 @@ def _of_shrunk(image: Tensor, shrunk: Shrunk, window: Window, size: tuple[int, i
 
 
 def _as_float(image: Tensor) -> Tensor:
-    return torch.clamp(F.to_dtype(image, torch.float32, scale=True), 0, 1).contiguous()
+    if image.dtype == torch.uint8:
+        image = image.float() * (1 / 255)
+    return image.clamp(0, 1).contiguous()

@@ -27,7 +27,7 @@ class View(Protocol):
         """By how much an image of this size may be shrunk as it is decoded; 1 for not at all."""
 
     def __call__(self, image: Tensor, seed: int, shrunk: Shrunk | None = None) -> Tensor:
-        """[C, H, W], uint8 or float32 in 0..1 -> float32 [C, height, width] in 0..1."""
+        """[C, H, W], uint8 or float32 in 0..1 -> float32 [C, height, width] in 0..1, or two."""
 
 
 @dataclass(frozen=True, slots=True)

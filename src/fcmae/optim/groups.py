@@ -7,7 +7,7 @@ from torch import nn
 
 from fcmae.errors import unknown
 
-EXEMPT = ("fixed", "paper-code")
+EXEMPT = ("fixed", "paper-code", "nothing")
 
 
 def parameter_groups(
@@ -26,7 +26,8 @@ def parameter_groups(
     Args:
         module: the model.
         weight_decay: of what decays.
-        exempt: "fixed" exempts GRN and the mask token as well, "paper-code" does not.
+        exempt: "fixed" exempts GRN and the mask token as well, "paper-code" does not; "nothing" is
+            exempt in MoCo v3's code.
         scales: what the learning rate of each parameter is multiplied by, as of `layer_scales`.
 
     Returns:
@@ -44,6 +45,7 @@ def parameter_groups(
             continue
         special = ".grn." in name or name.endswith("mask_token")
         decays = exempt == "paper-code" if special else parameter.ndim > 1
+        decays = decays or exempt == "nothing"
         if scales is not None and name not in scales:
             raise ValueError(f"scales has no multiplier for {name!r}: give each parameter one")
         scale = 1.0 if scales is None else scales[name]

@@ -6,6 +6,7 @@ from pathlib import Path
 from fcmae.recipes.ade20k import ADE20K, ADE20K_UNSTATED
 from fcmae.recipes.coco import COCO, COCO_UNSTATED
 from fcmae.recipes.finetune import STAGES
+from fcmae.recipes.moco_v3 import MOCO_V3
 from fcmae.recipes.pretrain import TABLE_1
 from fcmae.recipes.sections import Section, settings_section, table_section
 from fcmae.recipes.show import V1
@@ -18,6 +19,7 @@ HEAD = f"""\
 
 The settings of the ConvNeXt V2 paper (supplement of arXiv:2301.00808), as `fcmae.recipes` has them:
 rows, their order and their cells are the paper's. `fcmae recipe show` prints them in a terminal.
+MoCo v3's (arXiv:2104.02057), which the paper compares with, is that of `--method moco-v3`.
 
 - Letters are sizes: A Atto, F Femto, P Pico, N Nano, T Tiny, B Base, L Large, H Huge.
 - {V1}
@@ -34,6 +36,7 @@ def recipes_page() -> str:
     sections = [
         table_section(TABLE_1),
         settings_section("What Table 1 leaves out", PRETRAINING),
+        settings_section("MoCo v3, which appendix D compares with: pre-training", MOCO_V3),
         *(table_section(table) for tables in STAGES.values() for table in tables),
         settings_section("What Tables 2-6 leave out", FINETUNING),
         settings_section("Section A.3: detection and instance segmentation on COCO", COCO),

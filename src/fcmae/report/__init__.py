@@ -69,7 +69,7 @@ def _render(run: Run) -> str:
 
 
 def _pretraining(run: Run) -> tuple[str, dict[str, object]]:
-    return "pretraining.html", {
+    return "contrastive.html" if words.contrastive(run) else "pretraining.html", {
         "verdict": words.verdict(run),
         "figures": key_figures.key_figures(run),
         "loss": figures.loss_chart(run),

@@ -2,7 +2,7 @@
 
 import math
 
-from fcmae.report import units
+from fcmae.report import units, words
 from fcmae.report.key_figures import mean
 from fcmae.report.read import Run
 
@@ -11,6 +11,8 @@ SLOW = 0.1  # of the time: from here on it pays to read images faster
 
 def loss(run: Run) -> str:
     """What the loss measures, and when to worry."""
+    if words.contrastive(run):
+        return _contrast(run)
     if run.fact("recipe", "norm_pix") is False:
         measure = "The squared error of the hidden patches’ pixels."
     else:
@@ -21,6 +23,18 @@ def loss(run: Run) -> str:
     return (
         f"{measure} A good run falls fast at first, then ever more slowly; a bad one stays flat, "
         "or jumps and does not come back."
+    )
+
+
+def _contrast(run: Run) -> str:
+    chance, batch = run.number("chance"), units.count(run.number("batch_size"))
+    guesses = f" {units.loss(chance)} in a batch of {batch}, and" if math.isfinite(chance) else ""
+    return (
+        "How badly the model tells which second view is of the same image as a first one, among "
+        "the second views of the whole batch, and the other way round: cross-entropies, times "
+        f"twice the temperature. Guesses score{guesses} more in a larger batch: compare runs of "
+        "one batch size alone. A good run falls below guesses soon, then ever more slowly; a bad "
+        "one stays there."
     )
 
 

@@ -1,5 +1,6 @@
 """The three charts of a report: loss, feature diversity, throughput."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,11 +33,14 @@ def loss_chart(run: Run) -> Chart | None:
         return None
 
     def draw(width: int) -> str:
-        panels = (*loss_panels(run, width), *rate_panels(run, width))
+        panels = (*loss_panels(run, width, _chance(run)), *rate_panels(run, width))
         words = f"Loss from {units.loss(ends[0])} to {units.loss(ends[1])} over the steps"
         return chart(panels, step_axis(run, width), width, words)
 
-    return Chart(draw(WIDE), draw(NARROW), loss_legend(run))
+    legend = loss_legend(run)
+    return Chart(
+        draw(WIDE), draw(NARROW), (*legend, ("first", "guesses")) if _chance(run) else legend
+    )
 
 
 def diversity_chart(run: Run) -> Chart | None:
@@ -137,6 +141,14 @@ def step_axis(run: Run, width: int) -> Horizontal:
     ticks = min(last, 8 if width == WIDE else 4)  # there are no half steps
     axis = linear_axis(0, last, ticks, units.short, exact=True)
     return Horizontal(axis, "step")
+
+
+def _chance(run: Run) -> tuple[Line, ...]:
+    """The loss of guesses, where a run says what it is."""
+    chance = run.number("chance")
+    if not math.isfinite(chance):
+        return ()
+    return (Line(np.array([0.0, max(1.0, run.last_step)]), np.full(2, chance), "first"),)
 
 
 def _epoch_means(run: Run) -> tuple[Line, ...]:

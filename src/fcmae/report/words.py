@@ -32,6 +32,16 @@ def table(run: Run) -> str:
     return str(run.fact("table") or unnamed)
 
 
+def compared(run: Run) -> str:
+    """The same, with the paper's name where it is a table of it."""
+    return table(run) + ("" if contrastive(run) else " of the ConvNeXt V2 paper")
+
+
+def contrastive(run: Run) -> bool:
+    """Whether views of images are told apart, rather than masked patches reconstructed."""
+    return run.fact("method") == "moco-v3"
+
+
 def setting(run: Run) -> list[str]:
     """The line under the title: size, first weights, mask, device, day."""
     parts: list[str] = []

@@ -11,6 +11,7 @@ from fcmae.report.units import duration
 from fcmae.tasks.schedule import Schedule
 
 IMAGES = 4  # that are tried
+WHOLE = 16  # that are tried where layers work on a batch as a whole, which costs the same for few
 STATE = 4  # times the weights: they, their gradients, and AdamW's two moments
 
 
@@ -21,15 +22,22 @@ class Cost:
     seconds: float  # forward and backward
     saved: int  # bytes that the backward pass needs
     state: int  # bytes of weights, gradients and optimiser
+    images: int = IMAGES  # that were tried
 
 
-def measure(model: nn.Module, loss: Callable[[int], Tensor], device: torch.device) -> Cost:
+def measure(
+    model: nn.Module,
+    loss: Callable[[int], Tensor],
+    device: torch.device,
+    images: int = IMAGES,
+) -> Cost:
     """Run a few images forward and backward, twice: the first time compiles.
 
     Args:
         model: on the device.
         loss: of so many images.
         device: whose clock counts.
+        images: so many.
     """
     parameters = {parameter.data_ptr() for parameter in model.parameters()}
     seconds, saved = 0.0, 0
@@ -44,15 +52,18 @@ def measure(model: nn.Module, loss: Callable[[int], Tensor], device: torch.devic
 
         began = time.perf_counter()
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-            value = loss(IMAGES)
+            value = loss(images)
         saved = sum(sizes.values())
         value.backward()  # type: ignore[no-untyped-call]
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         seconds = time.perf_counter() - began
         model.zero_grad(set_to_none=True)
-    weights = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
-    return Cost(seconds / IMAGES, saved // IMAGES, STATE * weights)
+    state = sum(
+        parameter.numel() * parameter.element_size() * (STATE if parameter.requires_grad else 1)
+        for parameter in model.parameters()
+    )
+    return Cost(seconds / images, saved // images, state, images)
 
 
 def in_words(
@@ -70,7 +81,7 @@ def in_words(
         ),
         (
             "time",
-            f"about {duration(images * cost.seconds)}, measured on {IMAGES} random images; "
+            f"about {duration(images * cost.seconds)}, measured on {cost.images} random images; "
             "reading images is not counted",
         ),
     ]

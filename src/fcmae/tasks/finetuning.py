@@ -1,8 +1,6 @@
 """What `finetune` does once its options are known: weights, plan, folder, run."""
 
 import contextlib
-import hashlib
-import os
 from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
@@ -13,8 +11,9 @@ import torch
 from fcmae.classifier import Classifier, create_model
 from fcmae.devices import Place, choose_device, choose_precision
 from fcmae.encoder import compile_blocks
-from fcmae.images import Labelled, Unreadable, open_splits, share
+from fcmae.images import Labelled, Unreadable, digest, open_splits, share
 from fcmae.optim import layer_ids
+from fcmae.responses import USUAL
 from fcmae.sizes import size_of
 from fcmae.tasks import run_folder
 from fcmae.tasks.finetuning_plan import FinetuningPlan, settle
@@ -53,6 +52,7 @@ class Init(NamedTuple):
     model: str
     in_channels: int
     stem_stride: int
+    response: str
     image_size: tuple[int, int]
     statistics: tuple[tuple[float, ...], tuple[float, ...]] | None
 
@@ -106,14 +106,14 @@ def read_init(options: dict[str, Any], plan: dict[str, Any] | None) -> Init:
     """The model and its images, as the weights have them, unless an option says otherwise."""
     chosen = {name: options[name] for name in ("model", "in_channels", "stem_stride")}
     if plan is not None:  # of a resumed run, whose first weights no longer matter
-        facts = {name: plan[name] for name in chosen}
+        facts = {name: plan[name] for name in chosen} | {"response": plan["recipe"]["response"]}
         size, statistics = tuple(plan["image_size"]), (tuple(plan["mean"]), tuple(plan["std"]))
     elif options["init"] is None:
-        facts = {"model": "convnextv2_atto", "in_channels": 3, "stem_stride": 4}
+        facts = {"model": "convnextv2_atto", "in_channels": 3, "stem_stride": 4, "response": USUAL}
         size, statistics = (224, 224), None
     else:
         found = load_backbone(options["init"], options["key"])
-        facts = {name: getattr(found.backbone, name) for name in chosen}
+        facts = {name: getattr(found.backbone, name) for name in (*chosen, "response")}
         said = found.description
         size, statistics = said.image_size, None
         if "mean" not in said.assumed:
@@ -164,13 +164,14 @@ def make_plan(
         batch_size=options["batch_size"],
         epochs=options["epochs"],
         init=init.path,
+        response=init.response,
         in_channels=init.in_channels,
         seed=options["seed"],
         patience=options["patience"],
         assignments=tuple(options["set"]),
         given=given,
         data=options["data"],
-        names=hashlib.sha256(os.fsencode("\n".join(names))).hexdigest(),
+        names=digest(names),
         val_images=len(val),
         classes=images.classes,
         stem_stride=init.stem_stride,
@@ -225,6 +226,7 @@ def make_model(
         stem_stride=plan.stem_stride,
         drop_path=plan.recipe.drop_path,
         head_init=plan.recipe.head_init,
+        response=plan.recipe.response,
     )
     if load and path is not None:
         head = {name: value.clone() for name, value in model.head.state_dict().items()}

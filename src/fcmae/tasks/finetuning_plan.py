@@ -11,8 +11,10 @@ from fcmae.optim import layer_ids
 from fcmae.recipes import FINETUNING, layer_decay_kind
 from fcmae.recipes.finetune import Finetune
 from fcmae.recipes.lookup import finetune_table
+from fcmae.responses import USUAL, check_response
+from fcmae.tasks.checks import check_peak, check_recipe, check_run, settle_batch_size
 from fcmae.tasks.departures import Departure, departures
-from fcmae.tasks.schedule import Schedule, default_batch_size
+from fcmae.tasks.schedule import Schedule
 from fcmae.tasks.settings import override
 
 FEW = 50_000  # images; the tables are made for 1.28 million
@@ -43,6 +45,7 @@ class Recipe:
     head_init: float
     ema: float  # 0 for none
     ema_warmup: bool
+    response: str  # what the blocks have in GRN's place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,10 +96,12 @@ def settle(
     *,
     model: str,
     stage: str,
+    data: str,
     images: int,
     batch_size: int | None,
     epochs: int | None,
     init: str,
+    response: str = USUAL,
     in_channels: int,
     seed: int,
     patience: int | None,
@@ -104,36 +109,32 @@ def settle(
     given: Collection[str],
     **facts: Any,
 ) -> FinetuningPlan:
-    """Check the options, fill in what was left open and list the departures from the table."""
+    """Check the options, fill in what was left open and list the departures from the table.
+
+    `response` is what the weights have in GRN's place.
+    """
     table, letter = finetune_table(model, stage)
     column, few = table[letter], images <= FEW
     if epochs is None:
         epochs = min(column.training_epochs, EPOCHS_OF_FEW) if few else column.training_epochs
-    if epochs < 1:
-        raise ValueError(f"epochs {epochs}: at least 1 is needed")
-    if batch_size is None:
-        batch_size = default_batch_size(images, column.batch_size)
-    if not 1 <= batch_size <= images:
-        raise ValueError(
-            f"batch size {batch_size} is not from 1 to the {images} training images: "
-            f"{default_batch_size(images, column.batch_size)} would do"
-        )
-    if not 0 <= seed < 1 << 63:
-        raise ValueError(f"seed {seed}: a number from 0 to 2**63 - 1 is needed")
+    check_run(epochs, seed)
     if patience is not None and patience < 1:
         raise ValueError(f"patience {patience}: at least 1 epoch is needed")
     default = default_recipe(model, column, epochs, few=few, scratch=init == "scratch")
+    default = dataclasses.replace(default, response=response)
     if in_channels not in (1, 3):
         default = dataclasses.replace(default, rand_augment=(0.0, 0.0))
     recipe = override(default, assignments)
     _check(recipe, epochs, model, in_channels)
+    check_response(model, recipe.response)
     plan = FinetuningPlan(
         model=model,
         stage=stage,
         table=table.source,
         images=images,
-        batch_size=batch_size,
+        batch_size=settle_batch_size(batch_size, images, data, column.batch_size),
         epochs=epochs,
+        data=data,
         init=init,
         in_channels=in_channels,
         seed=seed,
@@ -142,11 +143,7 @@ def settle(
         departures=(),
         **facts,
     )
-    if recipe.minimum_learning_rate > plan.learning_rate:
-        raise ValueError(
-            f"minimum_learning_rate {recipe.minimum_learning_rate:g} is above the peak, "
-            f"{plan.learning_rate:g}: lower it"
-        )
+    check_peak(plan.learning_rate, recipe.minimum_learning_rate)
     return dataclasses.replace(plan, departures=compare_with_paper(plan, column, default, given))
 
 
@@ -172,6 +169,7 @@ def published_recipe(model: str, column: Finetune) -> Recipe:
         head_init=column.head_init,
         ema=column.ema or 0.0,
         ema_warmup=FINETUNING.ema_warmup,
+        response=USUAL,
     )
 
 
@@ -229,6 +227,7 @@ def compare_with_paper(
         "learning_rate_scaling": f"{few}, in small batches",
         "warmup_epochs": few if plan.images <= FEW else "the same share of the epochs",
         "ema_warmup": f"{few}: an average over 10,000 steps would be of the start",
+        "response": "that of the weights",
         "layer_decay": "no layer has learned anything yet",
         "rand_augment": f"it knows 1 or 3 channels, not {plan.in_channels}",
     }
@@ -242,42 +241,29 @@ def compare_with_paper(
 
 
 def _check(recipe: Recipe, epochs: int, model: str, in_channels: int) -> None:
-    low, high = recipe.crop_scale
-    first, second = recipe.optimizer_momentum
     magnitude, deviation = recipe.rand_augment
-    share = "from 0 to below 1"
-    for name, fine, wanted in (
-        ("base_learning_rate", recipe.base_learning_rate > 0, "more than 0"),
-        (
-            "learning_rate_scaling",
-            recipe.learning_rate_scaling in ("linear", "square-root"),
-            "linear or square-root",
-        ),
-        ("weight_decay", recipe.weight_decay >= 0, "0 or more"),
-        ("optimizer_momentum", 0 <= first < 1 and 0 <= second < 1, "two numbers " + share),
+    left_out = recipe.rand_augment == (0, 0)
+    scaling, share = ("linear", "square-root"), "from 0 to below 1"
+    rules = (
+        ("learning_rate_scaling", recipe.learning_rate_scaling in scaling, " or ".join(scaling)),
         ("layer_decay", 0 < recipe.layer_decay <= 1, "more than 0 and at most 1"),
-        ("warmup_epochs", 0 <= recipe.warmup_epochs <= epochs, f"from 0 to the {epochs} epochs"),
-        ("minimum_learning_rate", recipe.minimum_learning_rate >= 0, "0 or more"),
         (
             "rand_augment",
-            magnitude in range(11) and 0 <= deviation <= 10 and (magnitude or not deviation),
+            left_out or (magnitude in range(1, 11) and 0 <= deviation <= 10),
             "a whole magnitude from 0 to 10 and its deviation, like (9, 0.5); (0, 0) for none",
         ),
         (
             "rand_augment",
-            magnitude == 0 or in_channels in (1, 3),
+            left_out or in_channels in (1, 3),
             f"(0, 0): it cannot be had for {in_channels} channels",
         ),
         ("random_erasing", 0 <= recipe.random_erasing <= 1, "a probability"),
-        ("crop_scale", 0 < low <= high <= 1, "two shares of the area, like (0.08, 1.0)"),
-        ("horizontal_flip", 0 <= recipe.horizontal_flip <= 1, "a probability"),
         ("label_smoothing", 0 <= recipe.label_smoothing < 1, share),
         ("mixup", recipe.mixup >= 0, "0 or more"),
         ("cutmix", recipe.cutmix >= 0, "0 or more"),
         ("drop_path", 0 <= recipe.drop_path < 1, share),
         ("head_init", recipe.head_init > 0, "more than 0"),
         ("ema", 0 <= recipe.ema < 1, share),
-    ):
-        if not fine:
-            raise ValueError(f"{name} {getattr(recipe, name)} is not usable: it must be {wanted}")
+    )
+    check_recipe(recipe, epochs, rules)
     layer_ids(model, recipe.layer_decay_kind)  # refuses a kind that this model cannot have

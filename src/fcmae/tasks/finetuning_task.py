@@ -1,6 +1,7 @@
 """What is trained when a classifier is: the model and its average, mixed images, validation."""
 
 import json
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,15 @@ from torch.nn import functional as F
 from fcmae import checkpoint
 from fcmae.classifier import Classifier
 from fcmae.devices import Place
-from fcmae.images import AugmentedView, Batch, Labelled, centre_crop, sample_seed
+from fcmae.images import AugmentedView, Batch, Labelled, Unreadable, centre_crop, sample_seed
 from fcmae.images.augment import erase
 from fcmae.images.mixing import draw_mix, mix
 from fcmae.layers import DropPath
-from fcmae.optim import Average, layer_scales, learning_rate, parameter_groups
+from fcmae.optim import Average, adamw, layer_scales, learning_rate, parameter_groups
 from fcmae.tasks.finetuning_plan import FinetuningPlan
 from fcmae.tasks.looks import show
 from fcmae.tasks.screen import say
-from fcmae.tasks.training import Books
+from fcmae.tasks.task import Books
 from fcmae.tasks.validation import validate
 
 # Set the seeds of what is drawn a step apart from those of the crops, whose index is an image's.
@@ -79,17 +80,17 @@ class FinetuningTask:
             self.average = Average(self.trained, recipe.ema, warmup=recipe.ema_warmup)
             self.kept["average"] = self.average.module
         scales = layer_scales(plan.model, recipe.layer_decay, recipe.layer_decay_kind)
-        self.optimizer = torch.optim.AdamW(
-            parameter_groups(self.trained, recipe.weight_decay, scales=scales),
-            lr=plan.learning_rate,
-            betas=recipe.optimizer_momentum,
-            fused=place.device.type in ("cpu", "cuda"),
-        )
+        self.groups = parameter_groups(self.trained, recipe.weight_decay, scales=scales)
         self.labels = torch.tensor(images.labels)
         self.mean = torch.tensor(plan.mean, device=place.device).view(1, -1, 1, 1)
         self.std = torch.tensor(plan.std, device=place.device).view(1, -1, 1, 1)
         self.best: dict[str, float] | None = None  # "epoch" and "accuracy"
         self.epoch = 0
+
+    @cached_property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """AdamW."""
+        return adamw(self.groups, self.plan.recipe.optimizer_momentum, self.place.device)
 
     def learning_rate(self, step: int) -> float:
         """Of a step, counted from 0; each group has its scale of it."""
@@ -190,11 +191,15 @@ class FinetuningTask:
         pictures = self.out / "mistakes"
         pictures.mkdir(exist_ok=True)
         for rank, mistake in enumerate(summary["mistakes"]):
-            image = self.val.read(mistake.pop("index"), self.in_channels)
-            picture = show(centre_crop(image, (PICTURE, PICTURE)))
+            path = pictures / f"{rank}.webp"
+            try:
+                image = self.val.read(mistake.pop("index"), self.in_channels)
+            except Unreadable:  # gone since it was validated on: the report shows a blank
+                path.unlink(missing_ok=True)
+                continue
             temporary = pictures / f"{rank}.webp.unfinished"
-            picture.save(temporary, "WEBP", quality=90)
-            checkpoint.replace(temporary, pictures / f"{rank}.webp")
+            show(centre_crop(image, (PICTURE, PICTURE))).save(temporary, "WEBP", quality=90)
+            checkpoint.replace(temporary, path)
         for path in pictures.iterdir():  # of an earlier best epoch, which had more of them
             if int(path.name.partition(".")[0]) >= len(summary["mistakes"]):
                 path.unlink()
@@ -231,6 +236,7 @@ class FinetuningTask:
             "model": self.plan.model,
             "in_channels": self.plan.in_channels,
             "stem_stride": self.plan.stem_stride,
+            "response": self.plan.recipe.response,
             "num_classes": len(self.plan.classes),
             "classes": self.plan.classes,
             "image_size": self.plan.image_size,

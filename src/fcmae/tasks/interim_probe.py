@@ -1,15 +1,14 @@
 """The nearest neighbours of an encoder that is being trained: on which images, and when."""
 
-import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fcmae.devices import Place
 from fcmae.encoder import Backbone
-from fcmae.images import Labelled, TooManyUnreadable, open_splits
+from fcmae.images import Labelled, TooManyUnreadable, digest, open_splits
 from fcmae.probes import knn_accuracy
+from fcmae.tasks.contrastive_plan import ContrastivePlan
 from fcmae.tasks.looks import choose
 from fcmae.tasks.plan import Plan
 from fcmae.tasks.start import refuse_inside
@@ -83,12 +82,16 @@ class InterimProbe:
             "data": self.data,
             "images": [len(part) for part in splits],
             "classes": len(self.train.classes),
-            "names": hashlib.sha256(os.fsencode("\n".join(names))).hexdigest(),
+            "names": digest(names),
         }
 
 
 def open_probe(
-    options: dict[str, Any], out: Path, plan: Plan, workers: int, stored: dict[str, Any] | None
+    options: dict[str, Any],
+    out: Path,
+    plan: Plan | ContrastivePlan,
+    workers: int,
+    stored: dict[str, Any] | None,
 ) -> InterimProbe | None:
     """The probe that the options ask for, once its images can be read.
 

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from fcmae.autoencoder import Autoencoder
 from fcmae.checkpoint import write_text
-from fcmae.encoder import Backbone
 from fcmae.images import ImageSet, Unreadable, centre_crop
 from fcmae.loss import denormalise, patchify, unpatchify
 from fcmae.masks import enlarge, patch_grid, random_mask
+from fcmae.probes.diversity import diversity
 
 NUM_IMAGES = 6
 COLUMNS = (0, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # shares of the epochs to look at
@@ -80,32 +80,46 @@ class Looker:
         model.eval()
         with torch.no_grad():
             images = ((self.pictures - self.mean) / self.std).to(self.device)
-            self._write(f"epoch-{epoch:04d}", self._reconstruct(model, images).cpu())
+            shown = reconstruct(model, images, self.mask.to(self.device))
+            self._write(f"epoch-{epoch:04d}", shown.cpu() * self.std + self.mean)
             distances = diversity(model.encoder, images)
         model.train(was_training)
         return {
             "diversity": [{"block": name, "distance": value} for name, value in distances.items()]
         }
 
-    def _reconstruct(self, model: Autoencoder, images: Tensor) -> Tensor:
-        """Predictions with the true cells' mean and deviation, and visible patches as they are."""
-        side = model.encoder.stride
-        mask = self.mask.to(self.device)
-        truth = patchify(images, side)  # [B, h, w, values]
-        prediction = model(images, mask).prediction.float()
-        if model.norm_pix:
-            prediction = denormalise(prediction, truth)
-        cells = model.encoder.cells(images, mask).unsqueeze(-1)
-        pixels = unpatchify(torch.where(cells, prediction, truth), side)
-        return pixels * self.std.to(self.device) + self.mean.to(self.device)
-
     def _write(self, name: str, pictures: Tensor) -> None:
         for index, picture in enumerate(pictures):
             show(picture).save(self.folder / f"{name}-{index}.webp", quality=90)
 
 
-def choose(images: ImageSet, channels: int, size: tuple[int, int]) -> Pictures:
-    """Readable images at even distances, as many as there are up to six, cropped to `size`.
+def reconstruct(model: Autoencoder, images: Tensor, mask: Tensor) -> Tensor:
+    """Images with visible patches as they are, and in masked ones what the model predicts.
+
+    Where targets are normalised in each cell, predictions get the mean and the deviation of the
+    true cell: the model is not asked for them.
+
+    Args:
+        model: an autoencoder.
+        images: [B, C, H, W], normalised, on its device.
+        mask: bool [B, h, w], True where masked.
+
+    Returns:
+        [B, C, H, W], normalised likewise.
+    """
+    side = model.encoder.stride
+    truth = patchify(images, side)  # [B, h, w, values]
+    prediction = model(images, mask).prediction.float()
+    if model.norm_pix:
+        prediction = denormalise(prediction, truth)
+    cells = model.encoder.cells(images, mask).unsqueeze(-1)
+    return unpatchify(torch.where(cells, prediction, truth), side)
+
+
+def choose(
+    images: ImageSet, channels: int, size: tuple[int, int], number: int = NUM_IMAGES
+) -> Pictures:
+    """Readable images at even distances, as many as there are up to `number`, cropped to `size`.
 
     Raises:
         ValueError: if none of those tried can be read.
@@ -113,7 +127,7 @@ def choose(images: ImageSet, channels: int, size: tuple[int, int]) -> Pictures:
     names: list[str] = []
     pictures: list[Tensor] = []
     reasons: list[str] = []
-    wanted, free = min(NUM_IMAGES, len(images)), 0  # free: the first that was not tried yet
+    wanted, free = min(number, len(images)), 0  # free: the first that was not tried yet
     for start in (i * len(images) // wanted for i in range(wanted)):
         for index in range(max(start, free), min(start + 5, len(images))):
             free = index + 1
@@ -137,32 +151,3 @@ def show(picture: Tensor) -> Image.Image:
     values = picture[:channels].clamp(0, 1).mul(255).round().to(torch.uint8)
     array = values.permute(1, 2, 0).numpy()
     return Image.fromarray(array if channels == 3 else array[:, :, 0])
-
-
-def diversity(backbone: Backbone, images: Tensor) -> dict[str, float]:
-    """Feature cosine distance of each block's output on whole images (appendix D, figure 6).
-
-    (1 - cosine) / 2 of two channels' maps, averaged over all pairs of channels and over images: 0
-    when all channels say the same, as in a collapse, 0.5 when they are unrelated.
-
-    Args:
-        backbone: any backbone.
-        images: [B, C, H, W], normalised.
-    """
-    distances: dict[str, float] = {}
-    x = images.permute(0, 2, 3, 1)  # [B, H, W, C]
-    for stage, (downsample, blocks) in enumerate(
-        zip(backbone.downsample_layers, backbone.stages, strict=True)
-    ):
-        x = downsample(x)
-        for number, block in enumerate(blocks.children()):
-            x = block(x)
-            distances[f"stages.{stage}.{number}"] = cosine_distance(x)
-    return distances
-
-
-def cosine_distance(x: Tensor) -> float:
-    """Mean over channel pairs and images of (1 - cosine) / 2, for maps [B, H, W, C]."""
-    units = torch.nn.functional.normalize(x.cpu().double().flatten(1, 2), dim=1)  # [B, H*W, C]
-    cosine = units.sum(2).square().sum(1) / x.shape[3] ** 2  # [B]: mean over C x C pairs
-    return ((1 - cosine) / 2).mean().item()

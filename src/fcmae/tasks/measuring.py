@@ -1,6 +1,6 @@
 """A trained network over a whole image set: what evaluation, prediction and embedding share."""
 
-import contextlib
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -10,7 +10,8 @@ from torch import Tensor
 
 from fcmae.devices import Place, num_processes, num_readers
 from fcmae.encoder import Backbone
-from fcmae.images import EvaluationView, ImageSet, Unreadable, load_in_order
+from fcmae.images import EvaluationView, ImageSet, load_in_order
+from fcmae.report.units import rate
 from fcmae.tasks.screen import progress_bar
 from fcmae.tasks.start import parse_image_size
 from fcmae.tasks.trained import Description, shape
@@ -90,7 +91,6 @@ def outputs(
     Raises:
         ValueError: if an output is not a number.
     """
-    _try_one(images, reading.channels)
     mean, std = (
         torch.tensor(values, device=place.device).view(-1, 1, 1)
         for values in (reading.mean, reading.std)
@@ -107,6 +107,7 @@ def outputs(
     )
     with progress_bar(shown=place.first) as bar:
         task = bar.add_task(title, total=len(images), figures="")
+        done, began = 0, time.monotonic()
         for batch in batches:
             values = torch.empty(0)
             if batch.indices:
@@ -121,8 +122,9 @@ def outputs(
                     "check the weights with fcmae doctor"
                 )
             yield Output(batch.indices, values, batch.unreadable)
-            seen = len(batch.indices) + len(batch.unreadable)
-            bar.advance(task, seen * place.processes)
+            done += (len(batch.indices) + len(batch.unreadable)) * place.processes
+            a_second = done / max(time.monotonic() - began, 1e-3)
+            bar.update(task, completed=done, figures=f"{rate(a_second)} images/s")
 
 
 def require_one_process(task: str) -> None:
@@ -131,9 +133,3 @@ def require_one_process(task: str) -> None:
         raise ValueError(
             f"{task} runs in one process, not {num_processes()}: start it without torchrun"
         )
-
-
-def _try_one(images: ImageSet, channels: int) -> None:
-    # In this process: what fits no image at all is said without the traceback of a worker.
-    with contextlib.suppress(Unreadable):
-        images.read(0, channels)

@@ -4,19 +4,20 @@ The plan is what `config.json` stores, what `--dry-run` prints and what a resume
 """
 
 import dataclasses
-import hashlib
-import os
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from fcmae.images import IMAGENET_MEAN, IMAGENET_STD
+from fcmae.images import IMAGENET_MEAN, IMAGENET_STD, digest
 from fcmae.masks import check_patch_size, num_visible, patch_grid
 from fcmae.optim import scaled_learning_rate
+from fcmae.optim.groups import EXEMPT
 from fcmae.recipes import PRETRAINING, TABLE_1
+from fcmae.responses import USUAL, check_response
 from fcmae.sizes import total_stride
+from fcmae.tasks.checks import check_peak, check_recipe, check_run, settle_batch_size
 from fcmae.tasks.departures import Departure, departures
-from fcmae.tasks.schedule import Schedule, default_batch_size
+from fcmae.tasks.schedule import Schedule
 from fcmae.tasks.settings import override
 
 PAPER = TABLE_1["A"]  # the table has one column for all sizes
@@ -37,6 +38,7 @@ class Recipe:
     decoder_depth: int
     crop_scale: tuple[float, float]
     horizontal_flip: float
+    response: str  # what the encoder's blocks have in GRN's place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,17 +112,15 @@ def settle(
     """
     patch_size = check_patch_size(patch_size, total_stride(stem_stride))
     rows, columns = patch_grid(*image_size, patch_size)
-    if not 0 <= seed < 1 << 63:
-        raise ValueError(f"seed {seed}: a number from 0 to 2**63 - 1 is needed")
-    if epochs < 1:
-        raise ValueError(f"epochs {epochs}: at least 1 is needed")
+    check_run(epochs, seed)
     recipe = override(default_recipe(epochs), assignments)
-    _check_recipe(recipe, epochs)
+    _check(recipe, epochs)
+    check_response(model, recipe.response)
     plan = Plan(
         data=data,
         init=init,
         images=images,
-        names=hashlib.sha256(os.fsencode("\n".join(names))).hexdigest(),
+        names=digest(names),
         model=model,
         in_channels=in_channels,
         stem_stride=stem_stride,
@@ -129,9 +129,7 @@ def settle(
         mask_ratio=mask_ratio,
         visible_patches=num_visible(rows * columns, mask_ratio),
         patches=rows * columns,
-        batch_size=default_batch_size(images, PAPER.batch_size)
-        if batch_size is None
-        else batch_size,
+        batch_size=settle_batch_size(batch_size, images, data, PAPER.batch_size),
         epochs=epochs,
         seed=seed,
         precision=precision,
@@ -141,18 +139,7 @@ def settle(
         recipe=recipe,
         departures=(),
     )
-    if plan.batch_size < 1:
-        raise ValueError(f"batch size {plan.batch_size}: at least 1 is needed")
-    if plan.batch_size > images:
-        raise ValueError(
-            f"batch size {plan.batch_size} is more than the {images} images in {data}: "
-            f"lower it, to {default_batch_size(images, PAPER.batch_size)} say"
-        )
-    if recipe.minimum_learning_rate > plan.learning_rate:
-        raise ValueError(
-            f"minimum_learning_rate {recipe.minimum_learning_rate:g} is above the peak, "
-            f"{plan.learning_rate:g}: lower it"
-        )
+    check_peak(plan.learning_rate, recipe.minimum_learning_rate)
     return dataclasses.replace(plan, departures=compare_with_paper(plan, given))
 
 
@@ -171,30 +158,15 @@ def default_recipe(epochs: int) -> Recipe:
         decoder_depth=PRETRAINING.decoder_depth,
         crop_scale=PRETRAINING.crop_scale,
         horizontal_flip=PRETRAINING.horizontal_flip,
+        response=USUAL,
     )
 
 
-def _check_recipe(recipe: Recipe, epochs: int) -> None:
-    low, high = recipe.crop_scale
-    first, second = recipe.optimizer_momentum
-    for name, fine, wanted in (
-        ("base_learning_rate", recipe.base_learning_rate > 0, "more than 0"),
-        ("weight_decay", recipe.weight_decay >= 0, "0 or more"),
-        ("optimizer_momentum", 0 <= first < 1 and 0 <= second < 1, "two numbers from 0 to below 1"),
-        ("warmup_epochs", 0 <= recipe.warmup_epochs <= epochs, f"from 0 to the {epochs} epochs"),
-        ("minimum_learning_rate", recipe.minimum_learning_rate >= 0, "0 or more"),
-        ("decay_exempt", recipe.decay_exempt in ("fixed", "paper-code"), "fixed or paper-code"),
-        ("decoder_width", recipe.decoder_width > 0, "1 or more"),
-        ("decoder_depth", recipe.decoder_depth > 0, "1 or more"),
-        (
-            "crop_scale",
-            0 < low <= high <= 1,
-            "two shares of the area in growing order, like (0.2, 1.0)",
-        ),
-        ("horizontal_flip", 0 <= recipe.horizontal_flip <= 1, "a probability"),
-    ):
-        if not fine:
-            raise ValueError(f"{name} {getattr(recipe, name)} is not usable: it must be {wanted}")
+def _check(recipe: Recipe, epochs: int) -> None:
+    exempt = ("decay_exempt", recipe.decay_exempt in EXEMPT, " or ".join(EXEMPT))
+    width = ("decoder_width", recipe.decoder_width > 0, "1 or more")
+    depth = ("decoder_depth", recipe.decoder_depth > 0, "1 or more")
+    check_recipe(recipe, epochs, (exempt, width, depth))
 
 
 # Why our own settings are not the paper's, where nobody asked for it.

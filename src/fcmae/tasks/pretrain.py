@@ -12,8 +12,9 @@ def pretrain(
     data: str | None = None,
     init: str | None = None,
     key: str | None = None,
+    method: str = "fcmae",
     model: str = "convnextv2_atto",
-    epochs: int = 800,
+    epochs: int | None = None,
     batch_size: int | None = None,
     image_size: int | str = 224,
     patch_size: int | None = None,
@@ -38,7 +39,7 @@ def pretrain(
     overwrite: bool = False,
     given: frozenset[str] = frozenset(),
 ) -> Path:
-    """Pre-train a ConvNeXt on unlabelled images by reconstructing what is masked.
+    """Pre-train a ConvNeXt on unlabelled images, by default by reconstructing what is masked.
 
     Ctrl-C and SIGTERM save the run and leave with exit code 130 or 143; `--resume` then goes on
     as if nothing had happened, also after a crash. Under torchrun the processes share each batch.
@@ -50,17 +51,19 @@ def pretrain(
         init: run folder or weights file of any dialect, whose encoder to go on from with a fresh
             decoder; it must be of the model that is named. Default: fresh weights.
         key: which of several states of a .pth file to take, such as model_ema.
+        method: fcmae, masked pre-training; or moco-v3, contrastive: views of an image are told from
+            those of the others in the batch (appendix D compares the two). Its recipe is its own.
         model: see `fcmae models`; V1 names work too.
-        epochs: passes over the images (Table 1: 800 or 1600).
+        epochs: passes over the images. Default: 800 (Table 1: 800 or 1600); of moco-v3, 300.
         batch_size: images a step, over all processes and micro-batches. Default: the largest power
             of two that leaves 32 steps an epoch, at most the paper's 4096.
         image_size: pixels, one number for squares or HEIGHTxWIDTH; multiples of the patch size.
         patch_size: pixels a side of what is masked together; a multiple of 8 x stem stride, which
-            is the default: 32 with the paper's stem.
+            is the default: 32 with the paper's stem. Of fcmae alone.
         stem_stride: 4; or 1 or 2 for images of 32 to 96 pixels.
         in_channels: channels of the images; images of other channel counts are converted by the
             rule of `fcmae.images.decode`, or count as unreadable.
-        mask_ratio: share of patches to mask.
+        mask_ratio: share of patches to mask. Of fcmae alone.
         statistics: mean and deviation that pixels are normalised with: imagenet, data (measured on
             up to 1000 images), or auto: imagenet for 3 channels, data otherwise.
         set: fields of the recipe without an option of their own, as field=value, such as
@@ -72,7 +75,8 @@ def pretrain(
             quarter or an eighth of its size: the same crops, less than a grey level off on
             average. What is measured and looked at is decoded exactly in either case.
         micro_batch_size: images at a time on one device; lower it when memory runs out. The
-            gradient is accumulated up to the batch size. Default: 64.
+            gradient is accumulated up to the batch size. Default: 64. Not of moco-v3, whose loss
+            compares all images of a batch.
         checkpoint_blocks: recompute blocks in the backward pass: less memory, a third more time.
         compile: let torch.compile compile each block, which makes the first step a minute longer
             or more. On a processor the later steps are slower than without it.

@@ -11,10 +11,11 @@ from fcmae.encoder import Encoder
 from fcmae.images import ImageSet, open_images
 from fcmae.sizes import size_of
 from fcmae.tasks import run_folder
+from fcmae.tasks.contrastive_plan import ContrastivePlan
 from fcmae.tasks.interim_probe import InterimProbe, open_probe
 from fcmae.tasks.looks import choose
-from fcmae.tasks.plan import Plan, settle
-from fcmae.tasks.pretraining_task import PretrainingTask
+from fcmae.tasks.methods import EncoderTask, Method, method_of
+from fcmae.tasks.plan import Plan
 from fcmae.tasks.screen import announce, say, shown
 from fcmae.tasks.start import (
     DECODING_IN_WORDS,
@@ -34,7 +35,6 @@ from fcmae.tasks.start import (
     train,
     warn_of_rounding,
 )
-from fcmae.weights import load_weights
 
 
 def start(options: dict[str, Any], given: Collection[str]) -> Path:
@@ -45,27 +45,28 @@ def start(options: dict[str, Any], given: Collection[str]) -> Path:
     if options["probe_data"] not in (None, "sample"):
         options["probe_data"] = str(Path(options["probe_data"]).expanduser().absolute())
     options = complete(options, given, stored)
+    method = choose_method(options, given, stored)
     refuse_inside(out, options["data"])
     size_of(options["model"])  # an unknown model is said before images are read
     device = choose_device(options["device"])
     images = open_images(options["data"])
-    plan = make_plan(options, given, images, device, stored and stored["plan"])
-    pace = make_pace(options, plan.batch_size, device)
+    plan = make_plan(method, options, given, images, device, stored and stored["plan"])
+    pace = make_pace(options, plan.batch_size, device, whole_batches=method.whole_batches)
     pictures = choose(images, plan.in_channels, plan.image_size) if is_first() else None
     if stored is not None:
         run_folder.compare(plan.as_dict(), stored["plan"])
     probe = open_probe(options, out, plan, pace.workers, stored) if is_first() else None
     if is_first():
-        lines = details(plan, str(device))
+        lines = details(method, plan, str(device))
         lines += [("probe", probe.in_words())] if probe else []
-        announce("Table 1", plan.departures, lines)
+        announce(method.recipe, plan.departures, lines)
         if stored is not None:
             warn_of_rounding(stored, options, device)
 
-    def make_task(place: Place) -> PretrainingTask:
-        task = PretrainingTask(out, plan, images, pictures, place, pace, probe=probe)
+    def make_task(place: Place) -> EncoderTask:
+        task = method.task(out, plan, images, pictures, place, pace, probe=probe)
         if options["init"] is not None and begins(out, stored):
-            report = load_weights(task.trained, options["init"], key=options["key"])
+            report = task.load(options["init"], options["key"])
             if place.first:
                 say(str(report))
         return task
@@ -73,18 +74,36 @@ def start(options: dict[str, Any], given: Collection[str]) -> Path:
     if options["dry_run"]:
         rehearse(make_task(Place(device, plan.precision)), plan.learning_rate, pace)
         return out
-    config = describe(options, plan, device, probe) if stored is None else None
+    config = describe(method, options, plan, device, probe) if stored is None else None
     train(out, make_task, pace, options, config, device=device, precision=plan.precision)
     return out
 
 
+def choose_method(
+    options: dict[str, Any], given: Collection[str], stored: dict[str, Any] | None
+) -> Method:
+    """The method that is asked for; without a number of epochs, the options get its own."""
+    name = options["method"]
+    method = method_of(name, given)
+    before = name if stored is None else stored["options"].get("method", "fcmae")
+    if name != before:
+        raise ValueError(
+            f"method {name}: the run in {options['out']} is of {before}: leave --method out to go "
+            "on with it, or start another run"
+        )
+    if options["epochs"] is None:
+        options["epochs"] = method.epochs
+    return method
+
+
 def make_plan(
+    method: Method,
     options: dict[str, Any],
     given: Collection[str],
     images: ImageSet,
     device: torch.device,
     stored: dict[str, Any] | None,
-) -> Plan:
+) -> Plan | ContrastivePlan:
     """The plan that these options come to for these images.
 
     What was measured or found out when a run began is kept when it is resumed: measuring again
@@ -99,7 +118,7 @@ def make_plan(
         precision = choose_precision(options["precision"], device)
     else:
         precision = stored["precision"]
-    return settle(
+    return method.settle(
         data=options["data"],
         init=name_of_init(options),
         images=len(images),
@@ -107,9 +126,7 @@ def make_plan(
         model=options["model"],
         in_channels=channels,
         stem_stride=options["stem_stride"],
-        patch_size=options["patch_size"],
         image_size=parse_image_size(options["image_size"]),
-        mask_ratio=options["mask_ratio"],
         batch_size=options["batch_size"],
         epochs=options["epochs"],
         seed=options["seed"],
@@ -119,21 +136,17 @@ def make_plan(
         std=std,
         assignments=tuple(options["set"]),
         given=given,
+        **{name: options[name] for name in method.options},
     )
 
 
-def details(plan: Plan, device: str) -> list[tuple[str, str]]:
+def details(method: Method, plan: Plan | ContrastivePlan, device: str) -> list[tuple[str, str]]:
     """What `--dry-run` and every run print first."""
-    recipe, (height, width) = plan.recipe, plan.image_size
+    recipe = plan.recipe
     return [
         ("model", f"{plan.model}, {plan.in_channels} channels, stem stride {plan.stem_stride}"),
         ("data", f"{plan.data}: {plan.images} images"),
-        ("image size", f"{height} x {width} pixels, patches of {plan.patch_size}"),
-        (
-            "mask",
-            f"{plan.patches - plan.visible_patches} of {plan.patches} patches "
-            f"({plan.real_mask_ratio:.1%} for a ratio of {plan.mask_ratio:g})",
-        ),
+        *method.details(plan),
         (
             "steps",
             f"{plan.steps} = {plan.epochs} epochs x {plan.steps_per_epoch}, "
@@ -154,6 +167,7 @@ def details(plan: Plan, device: str) -> list[tuple[str, str]]:
 EXEMPT = {
     "fixed": "not of biases, norms, GRN and the mask token",
     "paper-code": "not of biases and norms; GRN and the mask token decay, as in the authors' code",
+    "nothing": "of everything",
 }
 
 
@@ -162,12 +176,17 @@ def _rounded(values: tuple[float, ...]) -> str:
 
 
 def describe(
-    options: dict[str, Any], plan: Plan, device: torch.device, probe: InterimProbe | None
+    method: Method,
+    options: dict[str, Any],
+    plan: Plan | ContrastivePlan,
+    device: torch.device,
+    probe: InterimProbe | None,
 ) -> dict[str, Any]:
     """What `config.json` says of a new run."""
     settled = plan.as_dict()
     return {
         **heading("pretrain"),
+        "method": options["method"],
         "model": {
             "name": plan.model,
             "in_channels": plan.in_channels,
@@ -177,9 +196,7 @@ def describe(
         "init": plan.init,
         "data": {"path": plan.data, "images": plan.images},
         "image_size": plan.image_size,
-        "patch_size": plan.patch_size,
-        "mask_ratio": plan.mask_ratio,
-        "real_mask_ratio": plan.real_mask_ratio,
+        **method.facts(plan),
         "batch_size": plan.batch_size,
         "epochs": plan.epochs,
         "steps": plan.steps,
@@ -194,7 +211,12 @@ def describe(
     }
 
 
-def _encoder_parameters(plan: Plan) -> int:
+def _encoder_parameters(plan: Plan | ContrastivePlan) -> int:
     with torch.device("meta"):
-        encoder = Encoder(plan.model, in_channels=plan.in_channels, stem_stride=plan.stem_stride)
+        encoder = Encoder(
+            plan.model,
+            in_channels=plan.in_channels,
+            stem_stride=plan.stem_stride,
+            response=plan.recipe.response,
+        )
     return sum(parameter.numel() for parameter in encoder.parameters())

@@ -1,23 +1,24 @@
 """What is trained when a masked autoencoder is: the model, its masks, and what is looked at."""
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from fcmae import checkpoint
 from fcmae.autoencoder import Output, create_autoencoder
 from fcmae.devices import Place
 from fcmae.encoder import compile_blocks
 from fcmae.images import Batch, RandomView, TrainingSet, sample_seed
 from fcmae.masks import patch_grid, random_mask
-from fcmae.optim import learning_rate, parameter_groups
+from fcmae.optim import adamw, parameter_groups
+from fcmae.tasks.encoders import measure, rate, save_encoder
 from fcmae.tasks.interim_probe import InterimProbe
 from fcmae.tasks.looks import Looker, Pictures, epochs_to_look
 from fcmae.tasks.plan import Plan
-from fcmae.tasks.screen import say
-from fcmae.tasks.training import Books, Pace
+from fcmae.tasks.task import Books, Pace
+from fcmae.weights import LoadReport, load_weights
 
 MASKS = 1 << 40  # sets the masks' seeds apart from the crops', whose index is that of an image
 
@@ -64,15 +65,13 @@ class PretrainingTask:
             decoder_width=recipe.decoder_width,
             decoder_depth=recipe.decoder_depth,
             norm_pix=recipe.norm_pix,
+            response=recipe.response,
         ).to(place.device)
         self.trained.encoder.checkpoint_blocks = pace.checkpoint_blocks
         if pace.compile_blocks:
             compile_blocks(self.trained)
-        self.optimizer = torch.optim.AdamW(
-            parameter_groups(self.trained, recipe.weight_decay, exempt=recipe.decay_exempt),
-            lr=plan.learning_rate,
-            betas=recipe.optimizer_momentum,
-            fused=place.device.type in ("cpu", "cuda"),
+        self.groups = parameter_groups(
+            self.trained, recipe.weight_decay, exempt=recipe.decay_exempt
         )
         self.mean = torch.tensor(plan.mean, device=place.device).view(1, -1, 1, 1)
         self.std = torch.tensor(plan.std, device=place.device).view(1, -1, 1, 1)
@@ -90,15 +89,18 @@ class PretrainingTask:
                 device=place.device,
             )
 
+    @cached_property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """AdamW."""
+        return adamw(self.groups, self.plan.recipe.optimizer_momentum, self.place.device)
+
+    def load(self, path: str, key: str | None) -> LoadReport:
+        """Begin with an encoder's weights; the decoder stays fresh."""
+        return load_weights(self.trained, path, key=key)
+
     def learning_rate(self, step: int) -> float:
         """Of a step, counted from 0."""
-        return learning_rate(
-            step,
-            peak=self.plan.learning_rate,
-            steps=self.plan.steps,
-            warmup_steps=self.plan.warmup_steps,
-            minimum=self.plan.recipe.minimum_learning_rate,
-        )
+        return rate(self.plan, step)
 
     def prepare(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Normalised images and their masks, on the device."""
@@ -153,12 +155,10 @@ class PretrainingTask:
 
     def measure(self, journal: Books, step: int, epoch: int) -> bool:
         """How well nearest neighbours of labelled images tell classes, where that is due."""
-        if self.probe is None or not self.probe.is_due(epoch, self.plan.epochs):
-            return False
-        found = self.probe.measure(self.trained.encoder, self.place)
-        say(f"kNN accuracy after epoch {epoch}: {found['top_1']:.1%}")
-        journal.metrics({"kind": "probe", "step": step, "epoch": epoch, **found})
-        return True
+        encoder, epochs = self.trained.encoder, self.plan.epochs
+        return measure(
+            self.probe, encoder, self.place, journal, step=step, epoch=epoch, epochs=epochs
+        )
 
     def stops_early(self) -> bool:
         """Never: there is nothing to measure that would say so."""
@@ -172,15 +172,5 @@ class PretrainingTask:
         """Nothing."""
 
     def save_weights(self, step: int) -> None:
-        """The encoder, in the authors' names, with what is needed to build it again."""
-        described = {
-            "model": self.plan.model,
-            "in_channels": self.plan.in_channels,
-            "stem_stride": self.plan.stem_stride,
-            "image_size": self.plan.image_size,
-            "mean": self.plan.mean,
-            "std": self.plan.std,
-            "step": step,
-        }
-        weights = self.trained.encoder.state_dict()
-        checkpoint.save_tensors(self.out / "weights.safetensors", weights, described)
+        """The encoder."""
+        save_encoder(self.out, self.trained.encoder, self.plan, step)

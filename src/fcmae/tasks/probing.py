@@ -1,6 +1,5 @@
 """What `probe` does: features of three rows, then every column from them."""
 
-import contextlib
 import functools
 import json
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from fcmae.checkpoint import write_text
 from fcmae.devices import Place, choose_device, choose_precision
 from fcmae.encoder import Backbone, Encoder
 from fcmae.errors import check_target
-from fcmae.images import Labelled, TooManyUnreadable, Unreadable, open_splits, share
+from fcmae.images import Labelled, TooManyUnreadable, open_splits, share
 from fcmae.probes import Features, Network, colour_histogram, extract, pooled
 from fcmae.tasks.measuring import Reading, make_reading, require_one_process
 from fcmae.tasks.probing_rows import Measure, Pair, score_rows, summary
@@ -128,6 +127,7 @@ def networks(backbone: Backbone, reading: Reading, place: Place, seeds: int) -> 
                     backbone.model,
                     in_channels=backbone.in_channels,
                     stem_stride=backbone.stem_stride,
+                    response=backbone.response,
                 )
             )
     mean, std = reading.mean, reading.std
@@ -143,8 +143,6 @@ def features_of(
     unreadable: dict[str, str] = {}
     with progress_bar() as bar:
         for title, images in (("train", train), ("val", val)):
-            with contextlib.suppress(Unreadable):  # the loader's workers would hide other errors
-                images.read(0, reading.channels)
             task = bar.add_task(f"features of {title}", total=len(images), figures="")
             try:
                 features, failed = extract(

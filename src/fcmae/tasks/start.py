@@ -15,16 +15,17 @@ from torch import Tensor
 
 import fcmae
 from fcmae import checkpoint
-from fcmae.devices import Place, num_processes, num_readers, take_place
+from fcmae.devices import Place, num_processes, num_readers, settle, take_place
 from fcmae.errors import unknown
 from fcmae.images import IMAGENET_MEAN, IMAGENET_STD, ImageSet, channel_statistics
 from fcmae.images.views import DECODINGS, EXACT, FAST
 from fcmae.tasks import run_folder
-from fcmae.tasks.estimate import in_words, measure
+from fcmae.tasks.estimate import IMAGES, WHOLE, in_words, measure
 from fcmae.tasks.group_table import show_groups
 from fcmae.tasks.interrupt import Interrupt
 from fcmae.tasks.screen import say, show_details
-from fcmae.tasks.training import Pace, Task, Training
+from fcmae.tasks.task import Pace, Task
+from fcmae.tasks.training import Training
 
 SCRATCH = "scratch"  # what a run without first weights begins from
 # Options that a resumed run does not take from the run: they are about this start of it alone.
@@ -55,14 +56,15 @@ def rehearse(task: Task, peak: float, pace: Pace, layers: Mapping[str, int] | No
     if not is_first():
         return
     model, device = task.trained, next(task.trained.parameters()).device
-    show_groups(task.optimizer.param_groups, peak, layers)
+    settle(device)  # as a run does: its steps are faster for it
+    show_groups(task.groups, peak, layers)
 
     def loss(number: int) -> Tensor:
         images, other = task.example(number)
         return task.loss(model, images, other)
 
-    cost = measure(model, loss, device)
     micro, processes = pace.micro_batch_size, num_processes()
+    cost = measure(model, loss, device, min(WHOLE, micro) if pace.whole_batches else IMAGES)
     show_details(in_words(cost, task.schedule, micro_batch_size=micro, processes=processes))
 
 
@@ -134,8 +136,17 @@ def refuse_inside(out: Path, data: str) -> None:
         )
 
 
-def make_pace(options: dict[str, Any], batch_size: int, device: torch.device) -> Pace:
-    """How the work is cut up, which decides no more than how sums are rounded."""
+def make_pace(
+    options: dict[str, Any],
+    batch_size: int,
+    device: torch.device,
+    *,
+    whole_batches: bool = False,
+) -> Pace:
+    """How the work is cut up, which decides no more than how sums are rounded.
+
+    Where a loss compares the images of a batch, `whole_batches`, these cannot be cut up.
+    """
     processes = num_processes()
     if batch_size % processes:
         raise ValueError(
@@ -153,9 +164,15 @@ def make_pace(options: dict[str, Any], batch_size: int, device: torch.device) ->
     if options["compile"]:
         check_compiler(device)
     local = batch_size // processes
+    if whole_batches and micro is not None and micro < local:
+        raise ValueError(
+            f"micro_batch_size {micro}: the loss compares all {local} images of a step in a process"
+            ", so that they are computed at once: leave it out; --checkpoint-blocks saves memory"
+        )
     return Pace(
         local_batch_size=local,
-        micro_batch_size=min(micro or 64, local),
+        micro_batch_size=local if whole_batches else min(micro or 64, local),
+        whole_batches=whole_batches,
         checkpoint_blocks=options["checkpoint_blocks"],
         compile_blocks=options["compile"],
         workers=num_readers(device) if workers is None else workers,

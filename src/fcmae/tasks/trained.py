@@ -81,6 +81,7 @@ def load_classifier(path: str, key: str | None = None) -> tuple[Classifier, Desc
             num_classes=num_classes,
             in_channels=stored["in_channels"],
             stem_stride=stored["stem_stride"],
+            response=stored["response"],
         )
     return _filled(path, classifier, state), description
 
@@ -92,7 +93,10 @@ def load_backbone(path: str, key: str | None = None) -> TrainedBackbone:
     own = {name: value for name, value in state.items() if name not in final}
     with torch.device("meta"):
         backbone = Backbone(
-            stored["model"], in_channels=stored["in_channels"], stem_stride=stored["stem_stride"]
+            stored["model"],
+            in_channels=stored["in_channels"],
+            stem_stride=stored["stem_stride"],
+            response=stored["response"],
         )
         norm = LayerNorm(backbone.widths[-1])
     of_norm = {name.removeprefix("norm."): final[name] for name in final if name[:5] == "norm."}

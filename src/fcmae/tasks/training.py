@@ -8,9 +8,8 @@ import signal
 import time
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -21,106 +20,14 @@ from torch.nn.parallel import DistributedDataParallel
 from fcmae import checkpoint
 from fcmae.devices import Place
 from fcmae.engine import NonFiniteError, Step, optimise
-from fcmae.images import Batch, Order, TooManyUnreadable, TrainingSet, Unreadables, View, load
+from fcmae.images import Batch, Order, TooManyUnreadable, Unreadables, load
 from fcmae.journal import Journal, Silence
 from fcmae.report import write_report
 from fcmae.tasks.interrupt import Interrupt, Interrupted
 from fcmae.tasks.nonfinite import diagnose, gather, in_words
-from fcmae.tasks.schedule import Schedule
 from fcmae.tasks.screen import progress_bar, say
+from fcmae.tasks.task import Books, Pace, Task
 from fcmae.tasks.timing import Timing, Waits
-
-
-class Task(Protocol):
-    """What a run must be told about what it trains."""
-
-    @property
-    def doing(self) -> str:
-        """What the progress bar calls it."""
-
-    @property
-    def schedule(self) -> Schedule:
-        """How many steps, and how many an epoch."""
-
-    @property
-    def images(self) -> TrainingSet:
-        """What it is trained on."""
-
-    @property
-    def view(self) -> View:
-        """How an image is seen."""
-
-    @property
-    def decoding(self) -> str:
-        """Whether the view may see images that were shrunk, "fast", or not, "exact"."""
-
-    @property
-    def in_channels(self) -> int:
-        """Channels of the images."""
-
-    @property
-    def seed(self) -> int:
-        """Decides the order of images and what is drawn for each."""
-
-    @property
-    def trained(self) -> nn.Module:
-        """The module whose gradients are taken, and shared between processes."""
-
-    @property
-    def kept(self) -> nn.Module:
-        """The module that a checkpoint holds; `trained` is it or a part of it."""
-
-    @property
-    def optimizer(self) -> torch.optim.Optimizer:
-        """Of the parameters of `trained`."""
-
-    def learning_rate(self, step: int) -> float:
-        """Of a step, counted from 0."""
-
-    def prepare(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Images as the module takes them, and what else its loss needs, image by image."""
-
-    def loss(self, module: nn.Module, images: Tensor, other: Tensor) -> Tensor:
-        """The mean loss of prepared images."""
-
-    def example(self, number: int) -> tuple[Tensor, Tensor]:
-        """Random images, and what else their loss needs, as `prepare` gives them."""
-
-    def begin(self, journal: "Books") -> None:
-        """Before the first step."""
-
-    def after_step(self, step: int) -> None:
-        """After each step, counted from 1."""
-
-    def after_epoch(self, journal: "Books", step: int, epoch: int) -> bool:
-        """After each epoch, counted from 1; whether the report should be written anew."""
-
-    def stops_early(self) -> bool:
-        """Whether what is left of the schedule is to be left out; asked after each epoch."""
-
-    def state(self) -> dict[str, Any]:
-        """What else a resumed run needs, for JSON."""
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from what `state` returned."""
-
-    def save_weights(self, step: int) -> None:
-        """Write the weights that a user takes away."""
-
-
-Books = Journal | Silence
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How the work is cut up in one process."""
-
-    local_batch_size: int  # images of a step in this process
-    micro_batch_size: int  # images at a time
-    checkpoint_blocks: bool  # recompute them in the backward pass
-    compile_blocks: bool
-    workers: int
-    seconds_between_checkpoints: float
 
 
 class Training:
@@ -223,9 +130,11 @@ class Training:
             checkpoint.write_text(path, json.dumps(list(error.reasons.items())))
             raise ValueError(f"{error}\nall of them are named in {path}") from error
         except torch.OutOfMemoryError as error:
+            lower = "lower --micro-batch-size, or "
             raise RuntimeError(
-                f"out of memory with {self.pace.micro_batch_size} images at a time: lower "
-                "--micro-batch-size, or add --checkpoint-blocks (the results stay the same)"
+                f"out of memory with {self.pace.micro_batch_size} images at a time: "
+                f"{'' if self.pace.whole_batches else lower}add --checkpoint-blocks (the results "
+                "stay the same)"
             ) from error
 
     def load(self, start: int, stop: int, workers: int) -> Iterator[Batch]:
