@@ -1,0 +1,104 @@
+"""What the blocks of a backbone say of images: a measure of one tensor of each, block by block."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Literal, get_args
+
+from torch import Tensor, nn
+
+from fcmae.encoder import Backbone
+from fcmae.errors import unknown
+from fcmae.layers import Block
+
+Measured = Literal["block", "branch", "grn", "widened"]
+"""Which tensor of a block is measured; the paper does not say which its figures show:
+
+- block: its output, after the residual addition;
+- branch: what is added to its input;
+- grn: what leaves GRN, or what stands in GRN's place; not in V1;
+- widened: what enters the last linear layer, 4 times as wide: after GRN in V2, after GELU in V1.
+"""
+Measure = Callable[[Tensor], Tensor]  # of a tensor [B, H, W, C]
+
+
+def check_tensor(backbone: Backbone, tensor: str) -> None:
+    """Refuse a tensor that no block has, or that these blocks do not have.
+
+    Raises:
+        ValueError: naming it and what to ask for instead.
+    """
+    if tensor not in get_args(Measured):
+        raise unknown("tensor", tensor, get_args(Measured))
+    if tensor == "grn" and any(block.grn is None for _, block in blocks_of(backbone, stage=0)):
+        nothing = "" if backbone.response == "grn" else f" with response {backbone.response}"
+        raise ValueError(
+            f"tensor 'grn': {backbone.model}{nothing} has no GRN; 'widened' is what enters the "
+            "last linear layer of a block, with GRN or without"
+        )
+
+
+def blocks_of(backbone: Backbone, stage: int) -> Iterator[tuple[str, Block]]:
+    """The blocks of a stage under the names that they have in the weights: "stages.2.5"."""
+    blocks: nn.Module = backbone.stages[stage]
+    for number, block in enumerate(blocks.children()):
+        assert isinstance(block, Block)
+        yield f"stages.{stage}.{number}", block
+
+
+def each_block(
+    backbone: Backbone, images: Tensor, measure: Measure, tensor: str = "block"
+) -> dict[str, Tensor]:
+    """Measure a tensor of each block on whole images; nothing of it is kept but the measure.
+
+    Args:
+        backbone: any backbone.
+        images: [B, in_channels, H, W], normalised.
+        measure: of a tensor [B, H, W, C].
+        tensor: one of `Measured`.
+
+    Returns:
+        What `measure` gives, by the blocks' names, in order.
+
+    Raises:
+        ValueError: if the blocks have no such tensor.
+    """
+    check_tensor(backbone, tensor)
+    backbone.check_images(images)
+    measures: dict[str, Tensor] = {}
+    x = images.permute(0, 2, 3, 1)  # [B, H, W, C]
+    for stage, downsample in enumerate(backbone.downsample_layers):
+        x = downsample(x)
+        for name, block in blocks_of(backbone, stage):
+            with _heard(block, tensor, measure) as found:
+                x = block(x)
+            measures[name] = found[0] if found else measure(x)
+    return measures
+
+
+@contextmanager
+def _heard(block: Block, tensor: str, measure: Measure) -> Iterator[list[Tensor]]:
+    """The measure of what passes inside a block meanwhile; nothing where its output is wanted.
+
+    The output needs no hook, and a block that is compiled would not notice one.
+    """
+    found: list[Tensor] = []
+
+    def left(_module: nn.Module, _inputs: object, output: Tensor) -> None:
+        found.append(measure(output))
+
+    def entered(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        found.append(measure(inputs[0]))
+
+    if tensor == "block":
+        yield found
+        return
+    if tensor == "widened":
+        handle = block.pwconv2.register_forward_pre_hook(entered)
+    else:
+        part = block.drop_path if tensor == "branch" else block.grn
+        assert part is not None
+        handle = part.register_forward_hook(left)
+    try:
+        yield found
+    finally:
+        handle.remove()

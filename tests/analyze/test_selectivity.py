@@ -1,0 +1,245 @@
+"""`analyze selectivity`: indices against loops over single images, resuming, and bad input."""
+
+import csv
+import json
+import math
+import statistics
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+from small_models import MEAN, ON_CPU, SIZE, STD, save_model, save_picture
+from torch import Tensor
+
+import fcmae
+from fcmae.analyze import selectivity, selectivity_rows
+from fcmae.images import decode, evaluation_crop
+from fcmae.tasks.trained import load_backbone
+
+
+def rows_of(out: Path) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = json.loads((out / "results.json").read_text())["rows"]
+    return rows
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twelve panels take seconds; what is measured does not depend on them."""
+    monkeypatch.setattr(selectivity_rows, "write_page", lambda out, *_: out / "page.html")
+
+
+def outputs_by_hand(weights: str, path: Path) -> dict[str, Tensor]:
+    """Every block's output [H, W, C] for one image, in float64."""
+    backbone = load_backbone(weights).backbone.double()
+    mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (MEAN, STD))
+    crop = evaluation_crop(decode(path, 3), SIZE)
+    x = ((crop - mean) / std).double()[None].permute(0, 2, 3, 1)
+    found = {}
+    for stage, downsample in enumerate(backbone.downsample_layers):
+        x = downsample(x)
+        for number, block in enumerate(backbone.stages[stage].children()):
+            x = block(x)
+            found[f"stages.{stage}.{number}"] = x[0]
+    return found
+
+
+def indices_of(out: Path, rows: list[dict[str, Any]]) -> dict[str, Tensor]:
+    """Every channel's index, of the model that these rows are of."""
+    for path in (out / "indices").iterdir():
+        with safe_open(path, "pt") as file:
+            if json.loads(file.metadata()["fcmae"])["digest"] == rows[0]["digest"]:
+                return load_file(path)
+    raise AssertionError("there is no file of this model")
+
+
+@pytest.mark.parametrize("activity", ["rectified", "absolute"])
+@pytest.mark.usefixtures("undrawn")
+def test_indices_are_those_of_a_loop_over_images(
+    tmp_path: Path, data: Path, v1: str, v2: str, activity: str
+) -> None:
+    out = tmp_path / "out"
+    page = selectivity(weights=(v2, v1), data=str(data), out=out, activity=activity, **ON_CPU)
+    assert page == out / "page.html"
+    rows = rows_of(out)
+    assert [row["label"] for row in rows] == 12 * ["one.safetensors"] + 12 * ["two.safetensors"]
+    for weights in (v1, v2):
+        means: dict[str, dict[str, Tensor]] = {}  # by block and class
+        for place in sorted((data / "val").iterdir()):
+            pictures = [outputs_by_hand(weights, path) for path in sorted(place.iterdir())]
+            for block in pictures[0]:
+                maps = [picture[block] for picture in pictures]
+                active = [x.abs() if activity == "absolute" else x.clamp(min=0) for x in maps]
+                mean = sum(x.mean((0, 1)) for x in active) / len(active)
+                means.setdefault(block, {})[place.name] = mean
+        mine = [row for row in rows if row["weights"] == weights]
+        assert [row["block"] for row in mine] == list(means)
+        stored = indices_of(out, mine)
+        for row in mine:
+            index = stored[row["block"]]
+            for channel in range(0, row["channels"], 9):
+                values = sorted(mean[channel].item() for mean in means[row["block"]].values())
+                rest, best = sum(values[:-1]) / 2, values[-1]
+                expected = (best - rest) / (best + rest) if best else float("nan")
+                assert index[channel].item() == pytest.approx(expected, abs=1e-3, nan_ok=True)
+            active = [value for value in index.tolist() if not math.isnan(value)]
+            assert row["silent"] == row["channels"] - len(active)
+            assert row["mean"] == pytest.approx(sum(active) / len(active), rel=1e-5)
+            assert row["median"] == pytest.approx(statistics.median(active), rel=1e-5)
+            generic = sum(value < 0.2 for value in active) / len(active)
+            assert row["below_0.2"] == pytest.approx(generic)
+            assert (row["images"], row["classes"], row["fewest_images_of_a_class"]) == (8, 3, 1)
+
+
+def test_the_files_say_the_same(tmp_path: Path, data: Path, v1: str, v2: str) -> None:
+    page = selectivity(weights=(v1, v2), data=str(data), out=tmp_path / "out", **ON_CPU)
+    rows = rows_of(page.parent)
+    with (page.parent / "results.csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert [line["block"] for line in table] == [row["block"] for row in rows]
+    assert [float(line["mean"]) for line in table] == [row["mean"] for row in rows]
+    assert (page.parent / "figure.png").read_bytes()[:4] == b"\x89PNG"
+    text = page.read_text()
+    assert "stages.3.1 · two.safetensors" in text
+    assert "not decidable with so few images a class" in text
+    assert text.count("data:image/svg+xml") == 1
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_batches_make_no_difference(tmp_path: Path, data: Path, v2: str) -> None:
+    found = []
+    for size in (1, 8):
+        out = tmp_path / str(size)
+        selectivity(weights=(v2,), data=str(data), out=out, **ON_CPU | {"batch_size": size})
+        found.append([row["mean"] for row in rows_of(out)])
+    assert found[0] == pytest.approx(found[1], abs=1e-5)
+
+
+def test_a_model_alone_is_measured_without_a_comparison(
+    tmp_path: Path, data: Path, v2: str
+) -> None:
+    page = selectivity(weights=(v2,), data=str(data), out=tmp_path / "out", **ON_CPU)
+    assert "reproduced" not in page.read_text()
+    assert "distance_from" not in rows_of(page.parent)[0]
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_what_was_measured_is_not_measured_again(
+    tmp_path: Path, data: Path, v1: str, v2: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, usual = tmp_path / "out", selectivity_rows.measure
+    selectivity(weights=(v1, v2), data=str(data), out=tmp_path / "whole", **ON_CPU)
+    measured: list[str] = []
+
+    def interrupted(model: Any, *rest: Any) -> Any:
+        if model.label == "two.safetensors" and not measured:
+            measured.append("interrupted")
+            raise KeyboardInterrupt
+        measured.append(model.label)
+        return usual(model, *rest)
+
+    selectivity(weights=(v1,), data=str(data), out=out, **ON_CPU)
+    monkeypatch.setattr(selectivity_rows, "measure", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        selectivity(weights=(v1, v2), data=str(data), out=out, **ON_CPU)
+    selectivity(weights=(v1, v2), data=str(data), out=out, **ON_CPU)
+    assert measured == ["interrupted", "two.safetensors"]
+    assert rows_of(out) == rows_of(tmp_path / "whole")
+    selectivity(weights=(v1,), data=str(data), out=out, **ON_CPU | {"activity": "absolute"})
+    assert measured[2:] == ["one.safetensors"]  # another measure is another row
+    assert len(rows_of(out)) == 36
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_images_that_cannot_be_read_are_left_out_and_a_class_with_them(
+    tmp_path: Path, data: Path, v2: str
+) -> None:
+    (data / "val" / "ant" / "3.png").write_bytes(b"")
+    selectivity(weights=(v2,), data=str(data), out=tmp_path / "out", **ON_CPU)
+    row = rows_of(tmp_path / "out")[0]
+    assert (row["images"], row["unreadable"], row["classes"]) == (7, 1, 2)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_one_class_that_can_be_read_is_not_enough(tmp_path: Path, data: Path, v2: str) -> None:
+    for path in (data / "val").glob("[ac]*/*"):
+        path.write_bytes(b"")
+    with pytest.raises(ValueError, match="data: images of only 1 of its classes were read"):
+        selectivity(weights=(v2,), data=str(data), out=tmp_path / "out", **ON_CPU)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_part_of_the_images_is_the_same_part_each_time(
+    tmp_path: Path, data: Path, v2: str
+) -> None:
+    for name in ("a", "b"):
+        selectivity(weights=(v2,), data=str(data), out=tmp_path / name, num_images=7, **ON_CPU)
+    one, other = rows_of(tmp_path / "a"), rows_of(tmp_path / "b")
+    assert one == other
+    assert one[0]["images"] == 7
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_shuffled_classes_make_channels_less_selective(tmp_path: Path, v2: str) -> None:
+    for number in range(24):  # a class is one look, a little noise apart
+        save_picture(tmp_path / "data" / f"class{number % 2}" / f"{number}.png", number % 2)
+    selectivity(weights=(v2,), data=str(tmp_path / "data"), out=tmp_path / "out", **ON_CPU)
+    for row in rows_of(tmp_path / "out"):
+        assert row["mean_by_chance"] < row["mean"]
+
+
+def bad(tmp_path: Path, data: Path, v2: str, /, **options: Any) -> Any:
+    given = {"weights": (v2,), "data": str(data), "out": tmp_path / "out", **ON_CPU}
+    return selectivity(**given | options)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"activity": "relu"}, "unknown activity 'relu': it may be one of: rectified, absolute"),
+        ({"num_images": 0}, "num_images 0: at least 1"),
+        ({"weights": ()}, "weights: none are given"),
+        ({"split": "train"}, "has no folder train"),
+        ({"batch_size": 0}, "batch_size 0"),
+        ({"image_size": 7}, "image_size 7 x 7: both sides must be at least 8"),
+        ({"precision": "fp64"}, "unknown precision"),
+    ],
+)
+def test_bad_options_are_refused(
+    tmp_path: Path, data: Path, v2: str, options: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        bad(tmp_path, data, v2, **options)
+    assert not (tmp_path / "out" / "results.json").exists()
+
+
+def test_weights_given_twice_are_refused(tmp_path: Path, data: Path, v2: str) -> None:
+    with pytest.raises(ValueError, match="are given twice"):
+        bad(tmp_path, data, v2, weights=(v2, v2))
+
+
+def test_data_of_one_class_are_refused(tmp_path: Path, data: Path, v2: str) -> None:
+    for name in ("ant", "cat"):
+        (data / "val" / name).rename(tmp_path / name)
+    with pytest.raises(ValueError, match="only one class, 'bee': two or more are needed"):
+        bad(tmp_path, data, v2)
+
+
+def test_a_class_without_images_is_refused(tmp_path: Path, data: Path, v2: str) -> None:
+    (data / "val" / "dog").mkdir()
+    with pytest.raises(ValueError, match="class 'dog' is empty"):
+        bad(tmp_path, data, v2)
+
+
+def test_models_of_other_depths_are_refused(tmp_path: Path, data: Path, v2: str) -> None:
+    nano = str(save_model(tmp_path / "nano.safetensors", "convnextv2_nano"))
+    with pytest.raises(ValueError, match=r"nano.safetensors has 2, 2, 8, 2 blocks in the four"):
+        bad(tmp_path, data, v2, weights=(v2, nano))
+
+
+def test_a_folder_of_another_analysis_is_refused(tmp_path: Path, data: Path, v2: str) -> None:
+    fcmae.analyze.diversity(weights=(v2,), data=str(data), out=tmp_path / "out", **ON_CPU)
+    with pytest.raises(ValueError, match="measured with other analysis"):
+        bad(tmp_path, data, v2)
