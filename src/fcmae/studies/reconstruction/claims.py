@@ -1,0 +1,114 @@
+"""The paper's claims on the toy study (appendix D) against the rows measured, by a stated rule."""
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fcmae.studies.claims import CLEAR, NOT_REPRODUCED, REPRODUCED, UNDECIDED, above
+from fcmae.studies.reconstruction.recipe import CONVNEXT, ENCODERS, GRN, TRANSFORMER
+
+RULE = (
+    f"A difference is clear if it is more than {CLEAR} standard errors, from the spread over the "
+    "seeds of all encoders at the same mask size; with one seed nothing is. That something is "
+    "generally smaller or larger is reproduced if it clearly is at more than half of the mask "
+    "sizes, not reproduced if it clearly is the other way round at half of them or more, and else "
+    "not decidable. The correlation is that of ranks, over both encoders of the paper and all mask "
+    "sizes, for each seed; it is reproduced if its mean over the seeds is clearly negative, and "
+    "not reproduced if that is clearly positive."
+)
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What the paper says, what is seen here, and how the two agree."""
+
+    paper: str
+    here: str
+    verdict: str
+
+
+def by_setting(rows: Sequence[Row], measure: str) -> dict[str, dict[int, list[float]]]:
+    """The values of the seeds, by encoder and mask size; both in the order of the study."""
+    values: dict[str, dict[int, list[float]]] = {name: defaultdict(list) for name in ENCODERS}
+    for row in sorted(rows, key=lambda row: (row["mask_size"], row["seed"])):
+        if "error" not in row:
+            values[row["encoder"]][row["mask_size"]].append(row[measure])
+    return {name: sizes for name, sizes in values.items() if sizes}
+
+
+def claims(rows: Sequence[Row]) -> list[Claim]:
+    """All claims for which there are the encoders."""
+    errors = "The errors of ConvNeXt are generally smaller than the Transformer’s (MSE)"
+    diverse = "GRN makes the features of ConvNeXt more diverse"
+    better = "GRN makes the features of ConvNeXt better, whatever the mask (top-5 error)"
+    found = [
+        _generally(errors, rows, "mse", higher=TRANSFORMER, lower=CONVNEXT),
+        _correlated(rows),
+        _generally(diverse, rows, "diversity", higher=GRN, lower=CONVNEXT),
+        _generally(better, rows, "top_5_error", higher=CONVNEXT, lower=GRN),
+    ]
+    return [claim for claim in found if claim is not None]
+
+
+def _generally(
+    paper: str, rows: Sequence[Row], measure: str, *, higher: str, lower: str
+) -> Claim | None:
+    """Whether a measure of one encoder is generally above another's."""
+    values = by_setting(rows, measure)
+    sizes = values.get(higher, {}).keys() & values.get(lower, {}).keys()
+    if not sizes:
+        return None
+    at_sizes = [{name: found.get(size, []) for name, found in values.items()} for size in sizes]
+    holds = [above(at_size, higher, lower).holds for at_size in at_sizes]
+    so, otherwise = holds.count(True), holds.count(False)
+    here = (
+        f"{ENCODERS[lower].label} is clearly below {ENCODERS[higher].label} at {so}, and clearly "
+        f"above at {otherwise} of {len(sizes)} mask sizes"
+    )
+    if 2 * so > len(sizes):
+        return Claim(paper, here, REPRODUCED)
+    return Claim(paper, here, NOT_REPRODUCED if 2 * otherwise >= len(sizes) else UNDECIDED)
+
+
+def _correlated(rows: Sequence[Row]) -> Claim | None:
+    """Whether a smaller error of reconstruction goes with a larger one of the neighbours."""
+    pair = {CONVNEXT, TRANSFORMER}
+    both = _correlations([row for row in rows if row["encoder"] in pair])
+    if not both or not pair <= by_setting(rows, "mse").keys():
+        return None
+    mean = statistics.mean(both)
+    error = statistics.stdev(both) / math.sqrt(len(both)) if len(both) > 1 else math.inf
+    here = f"rank correlation {mean:+.2f}" + (f" ± {error:.2f}" if len(both) > 1 else "")
+    for name in ENCODERS:
+        if alone := _correlations([row for row in rows if row["encoder"] == name]):
+            here += f"; {ENCODERS[name].label} alone {statistics.mean(alone):+.2f}"
+    paper = "The smaller the error of the reconstruction, the worse the features (top-5 error)"
+    if abs(mean) <= CLEAR * error:
+        return Claim(paper, here, UNDECIDED)
+    return Claim(paper, here, REPRODUCED if mean < 0 else NOT_REPRODUCED)
+
+
+def _correlations(rows: Sequence[Row]) -> list[float]:
+    """Spearman's correlation of both errors, for each seed that has three settings or more."""
+    points: dict[int, list[tuple[float, float]]] = defaultdict(list)
+    for row in rows:
+        if "error" not in row:
+            points[row["seed"]].append((row["mse"], row["top_5_error"]))
+    ranked = [_ranks(np.array(seed)) for seed in points.values() if len(seed) > 2]
+    return [statistics.correlation(*columns.T) for columns in ranked if columns.std(0).all()]
+
+
+def _ranks(columns: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of each column; equal values share the mean of theirs."""
+    less = (columns[None] < columns[:, None]).sum(1)
+    equal = (columns[None] == columns[:, None]).sum(1)
+    ranks: NDArray[np.float64] = less + (equal - 1) / 2
+    return ranks

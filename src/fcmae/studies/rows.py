@@ -1,0 +1,68 @@
+"""Rows of a study by what they compare: values over seeds, in words and for figures."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fcmae.findings.record import Row
+from fcmae.report.units import percent
+
+
+def by_name(
+    rows: Sequence[Row], field: str = "accuracy", factor: float = 100
+) -> dict[str, list[float]]:
+    """The values of a field under each name, one a seed; accuracies in per cent.
+
+    Names of which no seed has a value, as where all were unstable, have an empty list.
+    """
+    found: dict[str, list[float]] = {str(row["name"]): [] for row in rows}
+    for row in rows:
+        if row.get(field) is not None:
+            found[str(row["name"])].append(factor * row[field])
+    return found
+
+
+def mean(values: Sequence[float]) -> float | None:
+    """None of none."""
+    return statistics.mean(values) if values else None
+
+
+def spread(values: Sequence[float]) -> float | None:
+    """One standard deviation over seeds; None of fewer than two."""
+    return statistics.stdev(values) if len(values) > 1 else None
+
+
+def in_words(values: Sequence[float], digits: int = 1) -> str:
+    """`84.3 ± 0.2 (3)`: mean, deviation and number of seeds; a dash for none."""
+    if not values:
+        return "–"
+    deviation = spread(values)
+    around = "" if deviation is None else f" ± {deviation:.{digits}f}"
+    return f"{statistics.mean(values):.{digits}f}{around} ({len(values)})"
+
+
+def failures(rows: Sequence[Row], name: str) -> str:
+    """Where training stopped being a number, of the seeds with this name; empty for nowhere."""
+    found = [(row["unstable"], row["seed"]) for row in rows if row["name"] == name]
+    return "; ".join(
+        f"unstable in {one['doing']} at step {one['step']} (seed {seed})"
+        for one, seed in found
+        if one
+    )
+
+
+def trained_in_words(run: Mapping[str, Any]) -> str:
+    """What was trained on what, for the page."""
+    scale = run["settings"]
+    images, val = scale["images"]
+    number = min(scale["num_images"] or images, images)
+    side, epochs = scale["image_size"], scale["finetuning_epochs"] or "the table’s"
+    labels = percent(scale["label_share"])
+    return (
+        f"Scale “{scale['scale']}”: ConvNeXt of size {scale['size']} at {side} x {side} "
+        f"pixels, stem stride {scale['stem_stride']}; {scale['pretraining_epochs']} epochs of "
+        f"pre-training on {number:,} images, then {epochs} epochs of fine-tuning on "
+        f"{labels} of their labels, {scale['classes']} classes. Accuracy is that "
+        f"of the best epoch on {min(scale['num_val_images'] or val, val):,} images of val, as the "
+        "authors have it."
+    )

@@ -1,0 +1,146 @@
+"""How large a study is: sizes, lengths and learning rates, as the values of its recipe."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from fcmae.errors import unknown
+from fcmae.recipes import PRETRAINING
+
+Options = dict[str, Any]  # of `pretrain` or `finetune`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """What every study is made of. A number that is 0 leaves the choice to the paper's tables."""
+
+    size: str  # of the models, such as "base"
+    image_size: int  # pixels a side
+    stem_stride: int
+    num_images: int  # to train on, alike of each class; 0 for all
+    num_val_images: int  # to validate on, likewise
+    pretraining_epochs: int
+    pretraining_batch_size: int
+    pretraining_base_learning_rate: float
+    finetuning_epochs: int
+    finetuning_batch_size: int
+    finetuning_base_learning_rate: float
+    label_share: float  # of the training images, whose labels fine-tuning may see
+    patience: int  # epochs without a better accuracy after which fine-tuning stops; 0 for never
+    supervised_epochs: int  # of training from scratch, and so on
+    supervised_batch_size: int
+    supervised_base_learning_rate: float
+    supervised_warmup_epochs: float
+    seeds: int  # so many, from 0
+
+    def pretraining(
+        self,
+        model: str,
+        *,
+        response: str = "grn",
+        mask_ratio: float = PRETRAINING.mask_ratio,
+    ) -> Options:
+        """Options of `pretrain`."""
+        assignments = _rate(self.pretraining_base_learning_rate)
+        if response != "grn":
+            assignments += (f"response={response}",)
+        return {
+            "model": model,
+            "epochs": self.pretraining_epochs,
+            "image_size": self.image_size,
+            "stem_stride": self.stem_stride,
+            "mask_ratio": mask_ratio,
+            "set": assignments,
+            **_chosen(batch_size=self.pretraining_batch_size),
+        }
+
+    def finetuning(self) -> Options:
+        """Options of `finetune` from pre-trained weights, which say what model they are of."""
+        return {
+            "label_share": self.label_share,
+            "set": _rate(self.finetuning_base_learning_rate),
+            **_chosen(
+                epochs=self.finetuning_epochs,
+                batch_size=self.finetuning_batch_size,
+                patience=self.patience,
+            ),
+        }
+
+    def supervised(self, model: str, assignments: tuple[str, ...] = ()) -> Options:
+        """Options of `finetune` from scratch, with more of the recipe as field=value."""
+        if self.supervised_warmup_epochs:
+            assignments += (f"warmup_epochs={self.supervised_warmup_epochs:g}",)
+        return {
+            "model": model,
+            "image_size": self.image_size,
+            "stem_stride": self.stem_stride,
+            "label_share": self.label_share,
+            "set": _rate(self.supervised_base_learning_rate) + assignments,
+            **_chosen(
+                epochs=self.supervised_epochs,
+                batch_size=self.supervised_batch_size,
+                patience=self.patience,
+            ),
+        }
+
+
+def _rate(value: float) -> tuple[str, ...]:
+    return (f"base_learning_rate={value:g}",) if value else ()
+
+
+def _chosen(**options: int) -> Options:
+    return {name: value for name, value in options.items() if value}
+
+
+# What the appendix says: Base at 224 pixels, 800 epochs of Table 1, then Table 4 (Table 9 and
+# section D). Supervised training is that of ConvNeXt V1 (Liu et al. 2022, table 5): 300 epochs, a
+# learning rate of 4e-3 for 4096 images, 20 epochs of warm-up. Accuracies are of one seed each.
+PAPER = Scale(
+    size="base",
+    image_size=224,
+    stem_stride=4,
+    num_images=0,
+    num_val_images=0,
+    pretraining_epochs=800,
+    pretraining_batch_size=4096,
+    pretraining_base_learning_rate=0.0,
+    finetuning_epochs=100,
+    finetuning_batch_size=1024,
+    finetuning_base_learning_rate=0.0,
+    label_share=1.0,
+    patience=0,
+    supervised_epochs=300,
+    supervised_batch_size=4096,
+    supervised_base_learning_rate=2.5e-4,
+    supervised_warmup_epochs=20.0,
+    seeds=1,
+)
+# Small pictures of few classes, such as CIFAR's, on two cores: sixteen cells an image, as many
+# steps as an hour or two has for some ten settings, at rates found by trial.
+SMALL = Scale(
+    size="atto",
+    image_size=32,
+    stem_stride=1,
+    num_images=5000,
+    num_val_images=1000,
+    pretraining_epochs=10,
+    pretraining_batch_size=64,
+    pretraining_base_learning_rate=2.4e-3,
+    finetuning_epochs=20,
+    finetuning_batch_size=64,
+    finetuning_base_learning_rate=8e-4,
+    label_share=0.2,
+    patience=0,
+    supervised_epochs=20,
+    supervised_batch_size=64,
+    supervised_base_learning_rate=8e-4,
+    supervised_warmup_epochs=0.0,
+    seeds=2,
+)
+SCALES = {"small": SMALL, "paper": PAPER}
+
+
+def scale_of(name: str) -> Scale:
+    """The scale called so; an unknown name is a ValueError that suggests the nearest."""
+    if name not in SCALES:
+        raise unknown("scale", name, SCALES)
+    return SCALES[name]

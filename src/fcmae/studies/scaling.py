@@ -1,0 +1,83 @@
+"""Tables 7 and 8: what the architecture and the pre-training do, each alone and together."""
+
+from pathlib import Path
+from typing import Any
+
+# Drop path of supervised V1 (Liu et al. 2022, table 5); smaller sizes have Table 2's.
+DROP_PATH = {"tiny": 0.1, "base": 0.5, "large": 0.5}
+
+
+def scaling(
+    *,
+    data: Path,
+    out: Path = Path("runs/study-scaling"),
+    scale: str = "small",
+    sizes: tuple[str, ...] = (),
+    seeds: tuple[int, ...] = (),
+    set: tuple[str, ...] = (),
+    device: str = "auto",
+    workers: int | None = None,
+) -> list[dict[str, Any]]:
+    """Train V1 and V2, from scratch and after FCMAE, at chosen sizes, as the paper's Table 7.
+
+    Every setting is one or two ordinary runs, of `fcmae pretrain` and `fcmae finetune`, in
+    OUT/runs. After an interruption the same command goes on, and sizes and seeds may be added.
+
+    Args:
+        data: folder with train/CLASS and val/CLASS.
+        out: folder of results.json, results.csv, figure.png, figure.svg, page.html and runs.
+        scale: small (two cores, an hour or two) or paper (224 pixels, 800 epochs of pre-training).
+        sizes: some of atto, femto, pico, nano, tiny, base, large. Default: the scale's.
+        seeds: each is trained with. Default: the scale's, two for small and one for paper.
+        set: values of the scale, as field=value, such as num_images=2000 pretraining_epochs=5.
+        device: auto, cpu, cuda or mps.
+        workers: processes that read images. Default: 1 on the CPU; else the cores, at most 8.
+
+    Returns:
+        One row a setting, as in results.json.
+
+    Raises:
+        ValueError: for bad input, naming the field, the value and the remedy.
+    """
+    from fcmae.errors import unknown
+    from fcmae.recipes.lookup import COLUMNS
+    from fcmae.studies.runner import Setting
+    from fcmae.studies.scaling_page import CASES, FCMAE, finding
+    from fcmae.studies.work import begin, each_once
+
+    known = [size for size in COLUMNS if size != "huge"]  # there is no Huge of V1
+    for size in sizes:
+        if size not in known:
+            raise unknown("size", size, known)
+    sizes = each_once("sizes", sizes)
+    work = begin(
+        "scaling",
+        data=data,
+        out=out,
+        scale=scale,
+        assignments=set,
+        seeds=seeds,
+        device=device,
+        workers=workers,
+    )
+    chosen = work.scale
+    settings = [
+        Setting(
+            f"{family}_{size}-{method.lower()}",
+            seed,
+            chosen.pretraining(f"{family}_{size}") if method == FCMAE else None,
+            chosen.finetuning()
+            if method == FCMAE
+            else chosen.supervised(f"{family}_{size}", drop_path(scale, size)),
+            {"model": f"{family}_{size}", "method": method},
+        )
+        for seed in work.seeds
+        for size in sizes or (chosen.size,)
+        for family, method in CASES
+    ]
+    return work.run(settings, finding)
+
+
+def drop_path(scale: str, size: str) -> tuple[str, ...]:
+    """Where supervised training has its own, at the paper's scale."""
+    return (f"drop_path={DROP_PATH[size]}",) if scale == "paper" and size in DROP_PATH else ()

@@ -1,0 +1,130 @@
+"""The study from images to its page: kept setting by setting, and gone on with."""
+
+import csv
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from fcmae.engine import NonFiniteError
+from fcmae.studies.reconstruction import reconstruction, study
+from fcmae.studies.reconstruction.model import Toy
+from fcmae.studies.reconstruction.recipe import ENCODERS
+from fcmae.tasks.interrupt import Interrupted
+
+
+@pytest.fixture
+def options(images: Path, tmp_path: Path) -> dict[str, Any]:
+    return {
+        "data": str(images), "out": str(tmp_path / "out"), "image_size": 16, "batch_size": 12,
+        "mask_sizes": (2, 8), "seeds": (0, 1), "epochs": 1, "device": "cpu", "workers": 0,
+    }  # fmt: skip
+
+
+def test_the_whole_study(options: dict[str, Any], tmp_path: Path) -> None:
+    rows = reconstruction(**options | {"seeds": (0,), "mask_sizes": (8,)})
+    out = tmp_path / "out"
+    assert len(rows) == 3
+    stored = json.loads((out / "results.json").read_text())
+    assert stored["rows"] == rows
+    assert stored["settings"]["images"] == [24, 12]
+    with (out / "results.csv").open() as file:
+        assert [row["encoder"] for row in csv.DictReader(file)] == [row["encoder"] for row in rows]
+    page = (out / "page.html").read_text()
+    for word in ("ConvNeXt with GRN", "Transformer, 8 px", "more diverse", "positions of 2x2"):
+        assert word in page
+    assert page.count("<img") == 2
+    for name in ("figure", "reconstructions"):
+        with Image.open(out / f"{name}.png") as image:
+            assert image.width > 1000
+        assert (out / f"{name}.svg").read_text().startswith("<?xml")
+    for row in rows:
+        folder = out / "settings" / f"{row['encoder']}-{row['mask_size']}-{row['seed']}"
+        pictures = load_file(folder / "reconstructions.safetensors")
+        assert pictures["reconstruction"].shape == (6, 3, 16, 16)
+        model = Toy(ENCODERS[row["encoder"]], stride=2, image_size=16)
+        model.load_state_dict(load_file(folder / "weights.safetensors"))
+        assert 0 < row["mse"] < 1
+        assert 0 <= row["top_5_error"] <= row["top_1_error"] <= 1
+
+
+def test_an_interrupted_study_goes_on_where_it_was(
+    options: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(study, "write_findings", lambda record: record.path)
+    options |= {"encoders": ("convnext",)}
+    started: list[str] = []
+    train = study.train
+
+    def counted(setting: study.Setting, *places: Any, **named: Any) -> Any:
+        started.append(setting.name)
+        if len(started) == 3:
+            signal.raise_signal(signal.SIGINT)
+        return train(setting, *places, **named)
+
+    monkeypatch.setattr(study, "train", counted)
+    with pytest.raises(Interrupted) as raised:
+        reconstruction(**options)
+    assert raised.value.code == 130
+    assert "convnext, mask size 2, seed 1 from its beginning" in capsys.readouterr().err.replace(
+        "\n", " "
+    )
+    kept = json.loads((tmp_path / "out" / "results.json").read_text())["rows"]
+    assert len(kept) == 2
+    rows = reconstruction(**options)
+    assert rows[:2] == kept
+    assert started[2:] == ["convnext-2-1"] * 2 + ["convnext-8-1"]
+    assert "2 of 4 settings are done already" in capsys.readouterr().err
+    assert reconstruction(**options) == rows
+    assert len(started) == 5  # nothing is trained again
+    fewer = reconstruction(**options | {"seeds": (1,), "encoders": ("convnext", "transformer")})
+    assert [row["encoder"] for row in fewer] == ["convnext"] * 4 + ["transformer"] * 2
+
+
+def test_results_of_another_set_up_are_not_mixed(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(study, "write_findings", lambda record: record.path)
+    options |= {"encoders": ("transformer",), "mask_sizes": (8,), "seeds": (0,)}
+    reconstruction(**options)
+    with pytest.raises(ValueError, match="other settings"):
+        reconstruction(**options | {"epochs": 2})
+
+
+def test_an_unstable_setting_is_a_result_and_tried_again(
+    options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options |= {"encoders": ("convnext", "transformer"), "mask_sizes": (8,), "seeds": (0,)}
+    train = study.train
+
+    def broken(setting: study.Setting, *places: Any, **named: Any) -> Any:
+        if setting.encoder == "convnext":
+            raise NonFiniteError(3, "loss", float("nan"))
+        return train(setting, *places, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(study, "train", broken)
+        rows = reconstruction(**options)
+    assert rows[0]["error"] == "unstable: step 3: the loss is nan"
+    assert "mse" in rows[1]
+    assert "unstable: step 3" in (tmp_path / "out" / "page.html").read_text()
+    assert "error" not in reconstruction(**options)[0]
+
+
+def test_measuring_changes_no_random_number_of_the_next_setting(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(study, "write_findings", lambda record: record.path)
+    options |= {"encoders": ("convnext",), "seeds": (0,)}
+    both = reconstruction(**options)
+    alone = reconstruction(**options | {"mask_sizes": (8,), "out": options["out"] + "-alone"})
+    timed = ("seconds", "training_seconds")
+    assert torch.tensor([both[1][n] == v for n, v in alone[0].items() if n not in timed]).all()

@@ -1,0 +1,125 @@
+"""Table 9: the page by made-up rows, and the smallest study from end to end."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fcmae.studies.claims import NOT_REPRODUCED, REPRODUCED, UNDECIDED, verdict
+from fcmae.studies.grn import grn
+from fcmae.studies.grn_page import CASES, claims, finding, panels
+
+AT_PAPER, AT_SMALL = ({"settings": {"scale": scale}} for scale in ("paper", "small"))
+PERCENT = {"base": 40, "scale": 41, "aggregate": 42, "normalise": None, "grn": 50}
+
+
+def rows(values: dict[str, int | None], seeds: int = 2) -> list[dict[str, Any]]:
+    """Rows with a spread of two points between seeds; None for unstable."""
+    return [
+        {"name": name, "seed": seed, "unstable": None, "accuracy": (value + 2 * seed) / 100}
+        if value is not None
+        else {"name": name, "seed": seed, "unstable": {"doing": "pre-training", "step": 9}}
+        for name, value in values.items()
+        for seed in range(seeds)
+    ]
+
+
+def test_the_papers_order_is_reproduced() -> None:
+    found = claims(rows(PERCENT), AT_SMALL)
+    assert [claim.holds for claim in found] == [True] * 4
+    assert verdict(found) == REPRODUCED
+    assert found[0].text.startswith("grn above base by 10 ± 1 points")
+    assert found[3].text == "normalise unstable (2 of 2 runs)"
+
+
+def test_another_order_is_not() -> None:
+    assert verdict(claims(rows(PERCENT | {"scale": 60}), AT_SMALL)) == NOT_REPRODUCED
+
+
+@pytest.mark.parametrize(
+    ("values", "seeds"), [(PERCENT | {"base": 49}, 2), (PERCENT, 1), ({"grn": 50}, 2)]
+)
+def test_little_or_nothing_to_compare_decides_nothing(values: dict[str, Any], seeds: int) -> None:
+    assert verdict(claims(rows(values, seeds), AT_SMALL)) == UNDECIDED
+
+
+def test_a_short_run_that_stays_stable_says_nothing_against_the_paper() -> None:
+    stable = rows(PERCENT | {"normalise": 42})
+    assert verdict(claims(stable, AT_SMALL)) == UNDECIDED
+    assert verdict(claims(stable, AT_PAPER)) == NOT_REPRODUCED
+
+
+def test_unstable_is_shown_as_such_in_figure_and_table() -> None:
+    accuracies, gains = panels(rows(PERCENT))
+    assert accuracies.places[3] == "normalise\nunstable"
+    assert accuracies.series[0].values == pytest.approx((41, 42, 43, None, 51))
+    assert gains.series[0].values == pytest.approx((0, 1, 2, None, 10))
+    assert gains.series[1].values == pytest.approx((0, 0.2, 0.2, None, 0.9))
+    run = json.loads((Path(__file__).parent / "run.json").read_text())
+    table = finding(rows(PERCENT), run).table
+    assert [row[0] for row in table.rows] == list(CASES.values())
+    assert table.rows[3][1:4] == ("unstable", "–", "unstable")
+    assert table.rows[3][5].startswith("unstable in pre-training at step 9 (seed 0); ")
+    assert table.rows[4][1:5] == ("51.0 ± 1.4 (2)", "+10.0", "84.6", "+0.9")
+
+
+def test_a_case_that_is_unknown_or_given_twice_is_refused(classes: Path, tmp_path: Path) -> None:
+    for cases, words in (
+        (("agregate",), "did you mean 'aggregate'"),
+        (("grn", "grn"), "cases: grn is given twice"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            grn(data=classes, out=tmp_path / "out", cases=cases)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_a_study_from_end_to_end_and_added_to(
+    classes: Path, tmp_path: Path, tiny: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    options: dict[str, Any] = {
+        "data": classes, "out": tmp_path / "study", "device": "cpu", "workers": 0, "set": tiny,
+    }  # fmt: skip
+    found = grn(cases=("base", "scale"), seeds=(0,), **options)
+    assert [row["name"] for row in found] == ["base", "scale"]
+    assert all(0 <= row["accuracy"] <= 1 and row["loss"] > 0 for row in found)
+    runs = tmp_path / "study" / "runs"
+    for name, model, response in (
+        ("base", "convnext_atto", "grn"),
+        ("scale", "convnextv2_atto", "scale"),
+    ):
+        for task in ("pretrain", "finetune"):
+            config = json.loads((runs / name / "seed-0" / task / "config.json").read_text())
+            assert config["model"]["name"] == model
+            assert config["recipe"]["response"] == response
+    assert "response grn -> scale" in capsys.readouterr().err.replace("\n", " ")
+    written = {path.name for path in (tmp_path / "study").iterdir()}
+    assert written == {
+        "figure.png", "figure.svg", "page.html", "results.csv", "results.json", "runs",
+    }  # fmt: skip
+    page = (tmp_path / "study" / "page.html").read_text()
+    assert "not decidable at this scale" in page
+    assert "83.9" in page
+    before = (runs / "scale/seed-0/finetune/weights.safetensors").stat().st_mtime_ns
+    again = grn(cases=("scale", "grn"), seeds=(0,), **options)
+    assert [row["name"] for row in again] == ["base", "scale", "grn"]
+    assert again[:2] == found
+    assert (runs / "scale/seed-0/finetune/weights.safetensors").stat().st_mtime_ns == before
+
+
+def test_a_run_that_is_unstable_has_a_row(
+    classes: Path, tmp_path: Path, tiny: tuple[str, ...]
+) -> None:
+    found = grn(
+        data=classes,
+        out=tmp_path / "study",
+        cases=("normalise",),
+        seeds=(0,),
+        set=(*tiny, "pretraining_base_learning_rate=1e25"),
+        device="cpu",
+        workers=0,
+    )
+    assert found[0]["unstable"]["doing"] == "pre-training"
+    assert found[0]["unstable"]["step"] >= 1
+    assert "unstable in pre-training at step" in (tmp_path / "study" / "page.html").read_text()

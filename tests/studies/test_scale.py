@@ -1,0 +1,33 @@
+import pytest
+
+from fcmae.recipes import TABLE_1, TABLE_4
+from fcmae.studies.scale import PAPER, SMALL, scale_of
+
+
+def test_the_papers_scale_is_the_appendix() -> None:
+    assert PAPER.pretraining_epochs in TABLE_1["B"].training_epochs
+    assert PAPER.finetuning_epochs == TABLE_4["B"].training_epochs
+    pretraining = PAPER.pretraining("convnextv2_base", mask_ratio=0.3)
+    assert pretraining == {
+        "model": "convnextv2_base", "epochs": 800, "batch_size": 4096, "image_size": 224,
+        "stem_stride": 4, "mask_ratio": 0.3, "set": (),
+    }  # fmt: skip
+    assert PAPER.finetuning() == {
+        "epochs": 100, "batch_size": 1024, "label_share": 1.0, "set": ()
+    }  # fmt: skip
+    assert PAPER.supervised("convnext_base", ("drop_path=0.5",))["set"] == (
+        "base_learning_rate=0.00025", "drop_path=0.5", "warmup_epochs=20",
+    )  # fmt: skip
+
+
+def test_what_stands_in_grns_place_is_part_of_pretraining_alone() -> None:
+    assert "response=layer" in SMALL.pretraining("convnextv2_atto", response="layer")["set"]
+    usual = SMALL.pretraining("convnext_atto")["set"]
+    assert not any(assignment.startswith("response") for assignment in usual)
+    assert SMALL.pretraining("convnext_atto")["mask_ratio"] == 0.6
+    assert "model" not in SMALL.finetuning()
+
+
+def test_an_unknown_scale_is_refused() -> None:
+    with pytest.raises(ValueError, match="unknown scale 'smal': did you mean 'small'"):
+        scale_of("smal")

@@ -1,0 +1,97 @@
+"""Table 7: the page by made-up rows, and the smallest study from end to end."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fcmae.studies.scaling import drop_path, scaling
+from fcmae.studies.scaling_page import CASES, finding, paper
+
+RUN = json.loads((Path(__file__).parent / "run.json").read_text())
+PERCENT = {"atto": (30, 31, 32, 40), "base": (50, 50, 50, 55)}
+
+
+def rows(values: dict[str, tuple[int, ...]], seeds: int = 2) -> list[dict[str, Any]]:
+    """Rows in the order of `CASES`, with a spread of two points between seeds."""
+    return [
+        {
+            "name": f"{family}_{size}-{method.lower()}", "seed": seed, "unstable": None,
+            "model": f"{family}_{size}", "method": method, "accuracy": (value + 2 * seed) / 100,
+        }
+        for size, accuracies in values.items()
+        for (family, method), value in zip(CASES, accuracies, strict=True)
+        for seed in range(seeds)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changed", "word"),
+    [
+        ({}, "is reproduced"),
+        ({"base": (50, 50, 60, 55)}, "is not reproduced"),
+        ({"base": (50, 50, 54, 55)}, "is not decidable"),
+    ],
+)
+def test_v2_with_fcmae_is_above_the_others_at_every_size(
+    changed: dict[str, tuple[int, ...]], word: str
+) -> None:
+    shown = finding(rows(PERCENT | changed), RUN).shows[0]
+    assert shown.startswith(f"The co-design of Table 7 {word}")
+
+
+def test_the_table_has_differences_to_supervised_v1_here_and_in_the_paper() -> None:
+    table = finding(rows(PERCENT), RUN).table
+    assert [row[:3] for row in table.rows] == [
+        ("V1 atto, supervised", "31.0 ± 1.4 (2)", "75.7"),
+        ("V2 atto, supervised", "32.0 ± 1.4 (2) (+1.0)", "76.2 (+0.5)"),
+        ("V1 atto, FCMAE", "33.0 ± 1.4 (2) (+2.0)", "–"),
+        ("V2 atto, FCMAE", "41.0 ± 1.4 (2) (+10.0)", "76.7 (+1.0)"),
+        ("V1 base, supervised", "51.0 ± 1.4 (2)", "83.8"),
+        ("V2 base, supervised", "51.0 ± 1.4 (2)", "84.3 (+0.5)"),
+        ("V1 base, FCMAE", "51.0 ± 1.4 (2)", "83.7 (-0.1)"),
+        ("V2 base, FCMAE", "56.0 ± 1.4 (2) (+5.0)", "84.9 (+1.1)"),
+    ]
+
+
+def test_the_papers_accuracies_are_found_by_size_and_method() -> None:
+    assert paper()["V1 large, FCMAE"] == 84.4
+    assert paper()["V2 tiny, supervised"] == 82.5
+    assert "V1 atto, FCMAE" not in paper()
+
+
+def test_only_the_papers_scale_has_v1s_drop_path() -> None:
+    assert drop_path("paper", "base") == ("drop_path=0.5",)
+    assert drop_path("paper", "atto") == drop_path("small", "base") == ()
+
+
+@pytest.mark.parametrize(
+    ("sizes", "words"),
+    [
+        (("bas",), "did you mean 'base'"),
+        (("huge",), "unknown size 'huge'"),
+        (("atto", "atto"), "sizes: atto is given twice"),
+    ],
+)
+def test_sizes_that_cannot_be_compared_are_refused(
+    classes: Path, tmp_path: Path, sizes: tuple[str, ...], words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        scaling(data=classes, out=tmp_path / "out", sizes=sizes)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_a_study_from_end_to_end(classes: Path, tmp_path: Path, tiny: tuple[str, ...]) -> None:
+    out = tmp_path / "study"
+    found = scaling(data=classes, out=out, seeds=(0,), set=tiny, device="cpu", workers=0)
+    assert [(row["model"], row["method"]) for row in found] == [
+        (f"{family}_atto", method) for family, method in CASES
+    ]
+    for row in found:
+        runs = sorted(path.name for path in (out / "runs" / row["name"] / "seed-0").iterdir())
+        assert runs == (["finetune"] if row["method"] == "supervised" else ["finetune", "pretrain"])
+    page = (out / "page.html").read_text()
+    assert "V2 atto, FCMAE" in page
+    assert "76.7 (+1.0)" in page
