@@ -37,6 +37,7 @@ fcmae: masked pre-training for convolutional networks, on your own images
   fcmae study normalization --data DIR         figure 6: other norms in GRN's place, diversity
   fcmae study grn --data DIR                   Table 9: GRN without one or the other of its parts
   fcmae study scaling --data DIR               Table 7: architecture and pre-training, by size
+  fcmae study contrastive --data DIR           section D: masked, contrastive or no pre-training
   fcmae study reconstruction --data DIR        figures 4 and 5: is easy reconstruction good?
   fcmae models                                 every size: parameters, FLOPs, accuracies, memory
 
@@ -75,6 +76,7 @@ COMMANDS = {
     "study normalization": Command("fcmae.studies.normalization", "normalization"),
     "study grn": Command("fcmae.studies.grn", "grn"),
     "study scaling": Command("fcmae.studies.scaling", "scaling"),
+    "study contrastive": Command("fcmae.studies.contrastive", "contrastive"),
     "study reconstruction": Command("fcmae.studies.reconstruction", "reconstruction"),
     "models": Command("fcmae.tables", "models"),
 }

@@ -1,6 +1,6 @@
 import pytest
 
-from fcmae.recipes import TABLE_1, TABLE_4
+from fcmae.recipes import MOCO_V3, TABLE_1, TABLE_4
 from fcmae.studies.scale import PAPER, SMALL, scale_of
 
 
@@ -14,6 +14,10 @@ def test_the_papers_scale_is_the_appendix() -> None:
     }  # fmt: skip
     assert PAPER.finetuning() == {
         "epochs": 100, "batch_size": 1024, "label_share": 1.0, "set": ()
+    }  # fmt: skip
+    assert PAPER.contrastive("convnextv2_base") == {
+        "method": "moco-v3", "model": "convnextv2_base", "epochs": MOCO_V3.training_epochs,
+        "batch_size": MOCO_V3.batch_size, "image_size": 224, "stem_stride": 4, "set": (),
     }  # fmt: skip
     assert PAPER.supervised("convnext_base", ("drop_path=0.5",))["set"] == (
         "base_learning_rate=0.00025", "drop_path=0.5", "warmup_epochs=20",

@@ -21,6 +21,9 @@ class Scale:
     pretraining_epochs: int
     pretraining_batch_size: int
     pretraining_base_learning_rate: float
+    contrastive_epochs: int  # of MoCo v3
+    contrastive_batch_size: int
+    contrastive_base_learning_rate: float
     finetuning_epochs: int
     finetuning_batch_size: int
     finetuning_base_learning_rate: float
@@ -51,6 +54,18 @@ class Scale:
             "mask_ratio": mask_ratio,
             "set": assignments,
             **_chosen(batch_size=self.pretraining_batch_size),
+        }
+
+    def contrastive(self, model: str) -> Options:
+        """Options of `pretrain` by MoCo v3."""
+        return {
+            "method": "moco-v3",
+            "model": model,
+            "epochs": self.contrastive_epochs,
+            "image_size": self.image_size,
+            "stem_stride": self.stem_stride,
+            "set": _rate(self.contrastive_base_learning_rate),
+            **_chosen(batch_size=self.contrastive_batch_size),
         }
 
     def finetuning(self) -> Options:
@@ -92,8 +107,9 @@ def _chosen(**options: int) -> Options:
 
 
 # What the appendix says: Base at 224 pixels, 800 epochs of Table 1, then Table 4 (Table 9 and
-# section D). Supervised training is that of ConvNeXt V1 (Liu et al. 2022, table 5): 300 epochs, a
-# learning rate of 4e-3 for 4096 images, 20 epochs of warm-up. Accuracies are of one seed each.
+# section D); MoCo v3 by its own recipe. Supervised training is that of ConvNeXt V1 (Liu et al.
+# 2022, table 5): 300 epochs, a learning rate of 4e-3 for 4096 images, 20 epochs of warm-up.
+# Accuracies are of one seed each.
 PAPER = Scale(
     size="base",
     image_size=224,
@@ -103,6 +119,9 @@ PAPER = Scale(
     pretraining_epochs=800,
     pretraining_batch_size=4096,
     pretraining_base_learning_rate=0.0,
+    contrastive_epochs=300,
+    contrastive_batch_size=4096,
+    contrastive_base_learning_rate=0.0,
     finetuning_epochs=100,
     finetuning_batch_size=1024,
     finetuning_base_learning_rate=0.0,
@@ -125,6 +144,9 @@ SMALL = Scale(
     pretraining_epochs=10,
     pretraining_batch_size=64,
     pretraining_base_learning_rate=2.4e-3,
+    contrastive_epochs=5,
+    contrastive_batch_size=128,
+    contrastive_base_learning_rate=1e-3,
     finetuning_epochs=20,
     finetuning_batch_size=64,
     finetuning_base_learning_rate=8e-4,

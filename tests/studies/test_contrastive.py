@@ -1,0 +1,75 @@
+"""Section D: the page by made-up rows, and the smallest study from end to end."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fcmae.studies.contrastive import contrastive
+from fcmae.studies.contrastive_page import LABELS, finding
+
+RUN = json.loads((Path(__file__).parent / "run.json").read_text())
+
+
+def rows(values: dict[str, int], seeds: int = 2) -> list[dict[str, Any]]:
+    """Rows with a spread of two points between seeds."""
+    return [
+        {
+            "name": method, "seed": seed, "unstable": None, "seconds": 60.0,
+            "accuracy": (value + 2 * seed) / 100,
+        }
+        for method, value in values.items()
+        for seed in range(seeds)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("values", "word"),
+    [
+        ({"supervised": 30, "moco-v3": 20, "fcmae": 40}, "is reproduced"),
+        ({"supervised": 30, "moco-v3": 50, "fcmae": 40}, "is not reproduced"),
+        ({"supervised": 39, "moco-v3": 20, "fcmae": 40}, "is not decidable"),
+        ({"moco-v3": 20, "fcmae": 40}, "is not decidable"),
+    ],
+)
+def test_fcmae_is_above_both_others(values: dict[str, int], word: str) -> None:
+    found = finding(rows(values), RUN)
+    assert found.shows[0].startswith(f"The comparison of section D {word}")
+
+
+def test_the_table_has_the_papers_numbers_beside_ours() -> None:
+    found = finding(rows({"fcmae": 40, "supervised": 30}), RUN)
+    assert [row[:3] for row in found.table.rows] == [
+        ("from scratch", "31.0 ± 1.4 (2)", "84.3"),
+        ("FCMAE", "41.0 ± 1.4 (2)", "84.9"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("methods", "words"),
+    [
+        (("moco",), "unknown method 'moco': did you mean 'moco-v3'"),
+        (("fcmae", "fcmae"), "methods: fcmae is given twice"),
+    ],
+)
+def test_methods_that_cannot_be_are_refused_before_any_training(
+    classes: Path, tmp_path: Path, tiny: tuple[str, ...], methods: tuple[str, ...], words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        contrastive(data=classes, out=tmp_path / "out", methods=methods, set=tiny, device="cpu")
+    assert not (tmp_path / "out" / "runs").exists()
+
+
+@pytest.mark.slow
+def test_a_study_from_end_to_end(classes: Path, tmp_path: Path, tiny: tuple[str, ...]) -> None:
+    out = tmp_path / "study"
+    found = contrastive(data=classes, out=out, seeds=(0,), set=tiny, device="cpu", workers=0)
+    assert [row["name"] for row in found] == list(LABELS)
+    assert all(0 <= row["accuracy"] <= 1 for row in found)
+    assert ["loss" in row for row in found] == [False, True, True]
+    config = json.loads((out / "runs/moco-v3/seed-0/pretrain/config.json").read_text())
+    assert config["options"]["method"] == "moco-v3"
+    begun = json.loads((out / "runs/moco-v3/seed-0/finetune/config.json").read_text())
+    assert begun["options"]["init"].endswith("moco-v3/seed-0/pretrain")
+    assert "MoCo v3" in (out / "page.html").read_text()
