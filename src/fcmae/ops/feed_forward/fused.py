@@ -81,7 +81,10 @@ class _FeedForward(torch.autograd.Function):
         grad_gamma = None
         if weights.gamma is not None:
             grad_gamma = (products * norm.detach()).sum(0)
-            (grad_energy,) = torch.autograd.grad(norm, energy, products * weights.gamma)
+            # Of a sum: to check a gradient that it is given, torch imports sympy for half a second.
+            outer_norm = products * weights.gamma
+            with torch.enable_grad():
+                (grad_energy,) = torch.autograd.grad((norm * outer_norm).sum(), energy)
             slope = 2 * grad_energy
         inner, grad_widen_bias = kernels.activation_backward(h, inner, factor, slope, ctx.images)
         # Not `inner_product`: D is the larger here, and the other way round, transposed, the result
