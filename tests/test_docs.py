@@ -24,6 +24,7 @@ QUICK = {  # the same commands, on less
     "embed": ["--workers", "0", "--device", "cpu"],
     "probe": ["--seeds", "2", "--workers", "0", "--device", "cpu"],
     "doctor": ["--image-size", "64", "--device", "cpu"],
+    "analyze": ["--device", "cpu"],
     "benchmark": ["--image-sizes", "64", "--repeats", "1", "--device", "cpu"],
 }
 

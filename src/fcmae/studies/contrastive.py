@@ -23,7 +23,7 @@ def contrastive(
     Args:
         data: folder with train/CLASS and val/CLASS.
         out: folder of results.json, results.csv, figure.png, figure.svg, page.html and runs.
-        scale: small (two cores, an hour or two) or paper (Base at 224 pixels, 800 epochs of FCMAE,
+        scale: small (two cores, half an hour) or paper (Base at 224 pixels, 800 epochs of FCMAE,
             300 of MoCo v3, 300 of supervised training).
         methods: some of supervised, moco-v3, fcmae. Default: all.
         seeds: each is trained with. Default: the scale's, two for small and one for paper.

@@ -24,7 +24,7 @@ def grn(
     Args:
         data: folder with train/CLASS and val/CLASS.
         out: folder of results.json, results.csv, figure.png, figure.svg, page.html and runs.
-        scale: small (two cores, an hour or two) or paper (Base at 224 pixels, 800 epochs).
+        scale: small (two cores, half an hour) or paper (Base at 224 pixels, 800 epochs).
         cases: some of base (V1), scale, aggregate, normalise, grn. Default: all.
         seeds: each is trained with. Default: the scale's, two for small and one for paper.
         set: values of the scale, as field=value, such as num_images=2000 pretraining_epochs=5.

@@ -26,7 +26,7 @@ def mask_ratio(
     Args:
         data: folder with train/CLASS and val/CLASS.
         out: folder of results.json, results.csv, figure.png, figure.svg, page.html and runs.
-        scale: small (two cores, a few hours) or paper (Base at 224 pixels, 800 epochs).
+        scale: small (two cores, an hour) or paper (Base at 224 pixels, 800 epochs).
         ratios: shares of patches to mask. Default: 0.1, 0.2 ... 0.9.
         seeds: each is trained with. Default: the scale's, two for small and one for paper.
         set: values of the scale, as field=value, such as num_images=2000 pretraining_epochs=5.

@@ -25,7 +25,7 @@ def normalization(
     Args:
         data: folder with train/CLASS and val/CLASS; classes count only where it is fine-tuned.
         out: folder of results.json, results.csv, figure.png, figure.svg, page.html and runs.
-        scale: small (two cores, an hour or two) or paper (Base at 224 pixels, 800 epochs).
+        scale: small (two cores, half an hour) or paper (Base at 224 pixels, 800 epochs).
         responses: some of none, layer, batch, local, grn. Default: all.
         finetuned: fine-tune each as well, for an accuracy.
         seeds: each is trained with. Default: the scale's, two for small and one for paper.

@@ -26,7 +26,7 @@ def scaling(
     Args:
         data: folder with train/CLASS and val/CLASS.
         out: folder of results.json, results.csv, figure.png, figure.svg, page.html and runs.
-        scale: small (two cores, an hour or two) or paper (224 pixels, 800 epochs of pre-training).
+        scale: small (two cores, half an hour) or paper (224 pixels, 800 epochs of pre-training).
         sizes: some of atto, femto, pico, nano, tiny, base, large. Default: the scale's.
         seeds: each is trained with. Default: the scale's, two for small and one for paper.
         set: values of the scale, as field=value, such as num_images=2000 pretraining_epochs=5.

@@ -37,8 +37,8 @@ def reconstruction(
             of all training images, which were CIFAR-100's.
         encoders: some of convnext, convnext-grn and transformer. None given: all.
         mask_sizes: pixels a side of what is masked together. None given: 1 2 4 8 16.
-        seeds: each decides the weights' start, the order of images and the masks. None given: 0 1
-            2.
+        seeds: each decides the weights' start, the order of images and the masks. None given: the
+            scale's, 0 1 for small and 0 1 2 for paper.
         epochs: of each training. Default: the scale's.
         num_images: training images to use, the same share of each class; they are the neighbours
             too. Default: the scale's.

@@ -13,7 +13,7 @@ class Architecture:
     label: str  # on figures
     blocks: int
     width: int
-    base_learning_rate: float  # lr = base_learning_rate * batch_size / 256; by trial
+    base_learning_rate: float  # lr = base_learning_rate * batch_size / 256
     heads: int = 0  # of attention; 0 for a ConvNeXt
     response: str = "none"  # of a ConvNeXt's blocks, see `fcmae.responses`
 
@@ -48,5 +48,14 @@ class Recipe:
 
 
 PAPER = Recipe()
-SMALL = replace(PAPER, epochs=10, num_images=5000, num_val_images=2000)
+SMALL = replace(
+    PAPER,
+    epochs=4,
+    num_images=1000,
+    num_val_images=1000,
+    seeds=(0, 1),
+    batch_size=32,
+    warmup_epochs=0.4,
+    base_learning_rates={CONVNEXT: 16e-3, GRN: 16e-3, TRANSFORMER: 32e-3},  # few steps, by trial
+)
 SCALES: Mapping[str, Recipe] = {"small": SMALL, "paper": PAPER}
