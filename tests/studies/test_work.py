@@ -43,7 +43,7 @@ def test_rows_of_another_scale_are_not_gone_on_with(classes: Path, tmp_path: Pat
         ({"assignments": ("label_share=-1",)}, "label_share -1.0 is not usable"),
         ({"assignments": ("pretraining_epochs=0",)}, "pretraining_epochs 0 is not usable"),
         ({"assignments": ("seeds=0",)}, "seeds 0 is not usable"),
-        ({"assignments": ("num_images=few",)}, "num_images=few: a value like 5000"),
+        ({"assignments": ("num_images=few",)}, "num_images=few: a value like 2000"),
         ({"seeds": (1, 2, 1)}, "seeds: 1 is given twice"),
         ({"seeds": (-1,)}, "seeds -1: numbers from 0"),
         ({"device": "tpu"}, "unknown device 'tpu'"),

@@ -37,15 +37,11 @@ def contrastive(
     Raises:
         ValueError: for bad input, naming the field, the value and the remedy.
     """
-    from fcmae.errors import unknown
     from fcmae.studies.contrastive_page import LABELS, finding
     from fcmae.studies.runner import Setting
-    from fcmae.studies.work import begin, each_once
+    from fcmae.studies.work import begin, some_of
 
-    for method in methods:
-        if method not in LABELS:
-            raise unknown("method", method, LABELS)
-    methods = each_once("methods", methods) or tuple(LABELS)
+    methods = some_of("method", methods, LABELS)
     work = begin(
         "contrastive",
         data=data,

@@ -37,15 +37,11 @@ def grn(
     Raises:
         ValueError: for bad input, naming the field, the value and the remedy.
     """
-    from fcmae.errors import unknown
     from fcmae.studies.grn_page import CASES, finding
     from fcmae.studies.runner import Setting
-    from fcmae.studies.work import begin, each_once
+    from fcmae.studies.work import begin, some_of
 
-    for case in cases:
-        if case not in CASES:
-            raise unknown("case", case, CASES)
-    cases = each_once("cases", cases) or tuple(CASES)
+    cases = some_of("case", cases, CASES)
     work = begin(
         "grn",
         data=data,

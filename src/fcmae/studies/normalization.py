@@ -39,16 +39,12 @@ def normalization(
     Raises:
         ValueError: for bad input, naming the field, the value and the remedy.
     """
-    from fcmae.errors import unknown
     from fcmae.studies.measured import diversity_of
     from fcmae.studies.normalization_page import LABELS, TENSORS, finding
     from fcmae.studies.runner import Setting
-    from fcmae.studies.work import begin, each_once
+    from fcmae.studies.work import begin, some_of
 
-    for response in responses:
-        if response not in LABELS:
-            raise unknown("response", response, LABELS)
-    responses = each_once("responses", responses) or tuple(LABELS)
+    responses = some_of("response", responses, LABELS)
     work = begin(
         "normalization",
         data=data,

@@ -39,17 +39,14 @@ def scaling(
     Raises:
         ValueError: for bad input, naming the field, the value and the remedy.
     """
-    from fcmae.errors import unknown
     from fcmae.recipes.lookup import COLUMNS
     from fcmae.studies.runner import Setting
     from fcmae.studies.scaling_page import CASES, FCMAE, finding
-    from fcmae.studies.work import begin, each_once
+    from fcmae.studies.work import begin, some_of
 
     known = [size for size in COLUMNS if size != "huge"]  # there is no Huge of V1
-    for size in sizes:
-        if size not in known:
-            raise unknown("size", size, known)
-    sizes = each_once("sizes", sizes)
+    if sizes:
+        sizes = some_of("size", sizes, known)
     work = begin(
         "scaling",
         data=data,

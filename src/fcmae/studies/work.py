@@ -1,11 +1,12 @@
 """How a study begins: options checked, images chosen, what was trained before taken up again."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from fcmae.devices import choose_device
+from fcmae.errors import unknown
 from fcmae.findings.figures import save
 from fcmae.findings.machine import describe_run
 from fcmae.findings.page import Finding, Page, Section, write_page
@@ -111,6 +112,18 @@ def begin(
     record = Record(out, {**describe_run(where), "settings": settings}, KEY, same=("settings",))
     part = part_of(data, out / "images", train=chosen.num_images, val=chosen.num_val_images)
     return Work(part, chosen, seeds, device, workers, record)
+
+
+def some_of(field: str, wanted: Sequence[str], known: Collection[str]) -> tuple[str, ...]:
+    """What is to be compared: all that is known, unless some are named, each once.
+
+    Raises:
+        ValueError: for a name that is unknown or given twice.
+    """
+    for name in wanted:
+        if name not in known:
+            raise unknown(field, name, known)
+    return each_once(f"{field}s", wanted) or tuple(known)
 
 
 def each_once(field: str, values: Sequence[Any]) -> tuple[Any, ...]:
