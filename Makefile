@@ -32,8 +32,10 @@ format: $(VENV)/.installed
 docs: $(VENV)/.installed  ## write docs/recipes.md anew
 	$(BIN)/python -m fcmae.recipes.page docs/recipes.md
 
+# With DATA=DIR, of train/CLASS and val/CLASS, two studies too, which go on where they were cut off.
 gpu:  ## tests and benchmarks on this machine's CUDA device, with the Python that has torch; one JSON
-	PYTHONPATH=src $(PYTHON) -m fcmae.benchmarks.gpu --out $(or $(OUT),benchmarks/results)
+	PYTHONPATH=src $(PYTHON) -m fcmae.benchmarks.gpu --out $(or $(OUT),benchmarks/results) --minutes $(or $(MINUTES),9)
+	$(if $(DATA),PYTHONPATH=src $(PYTHON) -m fcmae.studies.gpu --out $(or $(OUT),benchmarks/results) --data $(DATA))
 
 # uv installs in half a minute what takes pip several; it comes from pip itself. It trusts the
 # system's certificates here, as pip does; where it still cannot reach an index, pip is tried.

@@ -1,10 +1,12 @@
 """What the documentation shows is run, and its numbers are those of the files they come from."""
 
+import importlib
 import json
 import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 from PIL import Image
 
 from fcmae import cli
+from fcmae.studies.reconstruction.claims import claims
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -178,8 +181,25 @@ TABLES = {  # of each benchmark: the heading as the pages have it, and the cells
 
 def table(benchmark: str, rows: list[dict[str, Any]]) -> str:
     heading, cells = TABLES[benchmark]
-    rule = "| --- " * (heading.count("|") - 1) + "|"
-    return "\n".join([heading, rule, *(f"| {' | '.join(cells(row))} |" for row in rows)])
+    return in_markdown(heading.strip("| ").split(" | "), [cells(row) for row in rows])
+
+
+def in_markdown(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [heading, ["---"] * len(heading), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def study(name: str, measured: dict[str, Any]) -> tuple[str, list[str]]:
+    """A study's table in Markdown, and what it says of the paper's claims."""
+    page = f"{name.replace('-', '_')}_page" if name != "reconstruction" else f"{name}.page"
+    module = importlib.import_module(f"fcmae.studies.{page}")
+    rows = measured["rows"]
+    if name == "reconstruction":
+        found, said = module.table(rows), [f"{one.paper}: {one.verdict}." for one in claims(rows)]
+    else:
+        finding = module.finding(rows, measured)
+        found, said = finding.table, finding.shows[:1]
+    return in_markdown(found.heading, found.rows), said
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/reproduce.md"])
@@ -190,6 +210,12 @@ def test_the_numbers_shown_are_the_measured_ones(page: str) -> None:
     for file in marks:
         measured = json.loads((ROOT / file).read_text())
         shown = text.partition(f"<!-- {file} -->\n\n")[2]
-        benchmark = Path(file).name.partition("-")[0]
-        expected = f"{table(benchmark, measured['rows'])}\n\n{measured['machine']}; torch"
+        if Path(file).name == "results.json":
+            name = Path(file).parent.name.removeprefix("study-").removesuffix("-cpu")
+            expected, said = study(name, measured)
+            prose = " ".join(shown.split())
+            assert all(" ".join(sentence.split()) in prose for sentence in said)
+        else:
+            expected = table(Path(file).name.partition("-")[0], measured["rows"])
+        expected += f"\n\n{measured['machine']}; torch"
         assert shown[: len(expected)] == expected

@@ -10,7 +10,7 @@ from typing import Any
 def reconstruction(
     *,
     data: str,
-    out: str = "runs/reconstruction",
+    out: str = "runs/study-reconstruction",
     scale: str = "small",
     encoders: tuple[str, ...] = (),
     mask_sizes: tuple[int, ...] = (),
