@@ -279,6 +279,32 @@ def test_a_step_that_is_cut_short_leaves_no_trace() -> None:
     assert torch.equal(task.weights(), sound.weights())
 
 
+class Counted(nn.Module):
+    """A module with a buffer that each forward pass moves, as BatchNorm's statistics are."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+        self.register_buffer("passes", torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.passes += 1
+        return self.module(x)
+
+
+def test_buffers_are_those_of_whole_steps() -> None:
+    read = Task((3, 3, 1)).read
+    task = Task((3, 3, 1), interrupted=lambda: len(read) >= 5, read=read)  # step 1, image 3
+    task.trained = Counted(task.module)
+    list(task.steps())
+    assert task.trained.passes == 3
+    task = Task((3, 4), poison=bad(2, 6, float("nan")))
+    task.trained = Counted(task.module)
+    with pytest.raises(NonFiniteError):
+        list(task.steps())
+    assert task.trained.passes == 4
+
+
 def broken(number: int) -> Iterator[Batch]:
     """Readers that die with their n-th batch."""
     yield from (Batch(step, list(range(IMAGES))) for step in range(number))

@@ -46,7 +46,7 @@ class Step:
 
 
 class NonFiniteError(ArithmeticError):
-    """The loss or the gradient is not a number; the weights are still those of the step before."""
+    """The loss or the gradient is not a number; the module is still that of the step before."""
 
     def __init__(self, step: int, what: str, value: float) -> None:
         super().__init__(f"step {step}: the {what} is {value}")
@@ -84,43 +84,47 @@ def optimise(
         NonFiniteError: before a step that would have written NaN into the weights.
     """
     module.train()
+    buffers = list(module.buffers())
     for step in range(start, stop):
         began, waiting = time.perf_counter(), 0.0
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step) * group.get("scale", 1.0)
         optimizer.zero_grad(set_to_none=True)
         total = torch.zeros(2, device=place.device)  # summed loss; whether a process should stop
-        seen = 0
-        while seen < local_batch_size:
-            asked = time.perf_counter()
-            try:
-                batch = next(batches)
-            except RuntimeError:
-                if interrupted():  # the signal reached the readers too
+        with contextlib.ExitStack() as undo:
+            undo.callback(_restore, buffers, [buffer.clone() for buffer in buffers])
+            seen = 0
+            while seen < local_batch_size:
+                asked = time.perf_counter()
+                try:
+                    batch = next(batches)
+                except RuntimeError:
+                    if interrupted():  # the signal reached the readers too
+                        return
+                    raise
+                waiting += time.perf_counter() - asked
+                assert batch.step == step
+                seen += len(batch.indices)
+                share = len(batch.indices) / local_batch_size
+                with _last_synchronises(module, last=seen == local_batch_size):
+                    loss = loss_of(batch) * share
+                    loss.backward()  # type: ignore[no-untyped-call]
+                total[0] += loss.detach()
+                if place.processes == 1 and interrupted():
                     return
-                raise
-            waiting += time.perf_counter() - asked
-            assert batch.step == step
-            seen += len(batch.indices)
-            share = len(batch.indices) / local_batch_size
-            with _last_synchronises(module, last=seen == local_batch_size):
-                loss = loss_of(batch) * share
-                loss.backward()  # type: ignore[no-untyped-call]
-            total[0] += loss.detach()
-            if place.processes == 1 and interrupted():
+            total[1] = interrupted()
+            if place.processes > 1:
+                dist.all_reduce(total)
+            mean, stopping = total[0].item() / place.processes, total[1].item() > 0
+            if stopping:
                 return
-        total[1] = interrupted()
-        if place.processes > 1:
-            dist.all_reduce(total)
-        mean, stopping = total[0].item() / place.processes, total[1].item() > 0
-        if stopping:
-            return
-        norm = torch.nn.utils.get_total_norm(
-            [p.grad for p in module.parameters() if p.grad is not None]
-        )
-        _require_finite(step, "loss", mean)
-        _require_finite(step, "gradient's norm", norm.item())
-        optimizer.step()
+            norm = torch.nn.utils.get_total_norm(
+                [p.grad for p in module.parameters() if p.grad is not None]
+            )
+            _require_finite(step, "loss", mean)
+            _require_finite(step, "gradient's norm", norm.item())
+            optimizer.step()
+            undo.pop_all()
         yield Step(
             number=step + 1,
             loss=mean,
@@ -129,6 +133,12 @@ def optimise(
             seconds=time.perf_counter() - began,
             waiting=waiting,
         )
+
+
+def _restore(buffers: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+    """Undo a forward pass, which moves BatchNorm's statistics."""
+    for buffer, value in zip(buffers, values, strict=True):
+        buffer.copy_(value)
 
 
 def _require_finite(step: int, what: str, value: float) -> None:

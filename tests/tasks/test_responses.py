@@ -94,6 +94,21 @@ def test_what_a_model_cannot_have_is_refused(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"checkpoint_blocks": True}, "would move its running statistics a second time"),
+        ({"micro_batch_size": 2}, "micro_batch_size 2: the run has None"),
+    ],
+)
+def test_what_would_change_batch_statistics_is_refused(
+    classes: Path, tmp_path: Path, options: dict[str, Any], words: str
+) -> None:
+    run = start(classes, tmp_path / "run", "batch", epochs=1)
+    with pytest.raises(ValueError, match=words):
+        pretrain(out=str(run), resume=True, workers=0, **options)
+
+
 def test_running_statistics_are_kept_and_resumed_to_the_byte(
     classes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

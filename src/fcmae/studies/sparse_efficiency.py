@@ -26,8 +26,8 @@ READING = (
     "optimiser’s update, as in the paper. Masked is the paper’s dense counterpart: dense maps with "
     "what is hidden set to zero before and after each convolution. Tiled is ours: visible tiles "
     "alone.",
-    "Memory is all that a step holds at its peak: weights, AdamW’s state, images, gradients and "
-    "activations.",
+    "Memory in the figure is all that a step holds at its peak: weights, images, gradients and "
+    "activations; in the table, what it holds above weights and images.",
 )
 
 

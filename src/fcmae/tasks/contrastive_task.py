@@ -14,6 +14,7 @@ from fcmae.images import Batch, TrainingSet
 from fcmae.images.pairs import PairView
 from fcmae.optim import adamw, parameter_groups
 from fcmae.probes.diversity import diversity
+from fcmae.probes.features import evaluating
 from fcmae.tasks.contrastive_plan import ContrastivePlan
 from fcmae.tasks.encoders import measure, rate, save_encoder
 from fcmae.tasks.interim_probe import InterimProbe
@@ -138,7 +139,7 @@ class ContrastiveTask:
         """Measure the features' diversity on the fixed images."""
         if self.pictures is None:
             return
-        with torch.no_grad():
+        with torch.no_grad(), evaluating(self.encoder):
             images = (self.pictures.to(self.place.device) - self.mean) / self.std
             found = diversity(self.encoder, images)
         blocks = [{"block": name, "distance": distance} for name, distance in found.items()]

@@ -23,6 +23,7 @@ from fcmae.tasks.screen import announce, say, shown
 from fcmae.tasks.start import (
     DECODING_IN_WORDS,
     begins,
+    check_statistics,
     complete,
     description,
     heading,
@@ -71,6 +72,7 @@ def start(options: dict[str, Any], given: Collection[str]) -> Path:
     images = share(train_images, options["label_share"], options["seed"])
     plan = make_plan(options, given, init, images, val, device, plan_before)
     pace = make_pace(options, plan.batch_size, device)
+    check_statistics(plan.recipe.response, options, stored)
     check_pairs(plan, pace.local_batch_size, pace.micro_batch_size)
     if is_first():
         for part in (images, val):

@@ -20,6 +20,7 @@ from fcmae.tasks.screen import announce, say, shown
 from fcmae.tasks.start import (
     DECODING_IN_WORDS,
     begins,
+    check_statistics,
     complete,
     description,
     heading,
@@ -52,6 +53,7 @@ def start(options: dict[str, Any], given: Collection[str]) -> Path:
     images = open_images(options["data"])
     plan = make_plan(method, options, given, images, device, stored and stored["plan"])
     pace = make_pace(options, plan.batch_size, device, whole_batches=method.whole_batches)
+    check_statistics(plan.recipe.response, options, stored)
     pictures = choose(images, plan.in_channels, plan.image_size) if is_first() else None
     if stored is not None:
         run_folder.compare(plan.as_dict(), stored["plan"])

@@ -180,6 +180,36 @@ def make_pace(
     )
 
 
+def check_statistics(
+    response: str, options: dict[str, Any], stored: dict[str, Any] | None
+) -> None:
+    """Refuse what would change what BatchNorm computes, and not only how sums are rounded.
+
+    Args:
+        response: what stands in GRN's place.
+        options: of this start.
+        stored: `config.json` of the run that is resumed.
+    """
+    if response != "batch":
+        return
+    if options["checkpoint_blocks"]:
+        raise ValueError(
+            "checkpoint_blocks: response batch would move its running statistics a second time in "
+            "blocks that are computed again: leave it out"
+        )
+    together = {
+        "processes": num_processes(),
+        "micro_batch_size": options["micro_batch_size"],
+    }
+    before = stored and {**stored["options"], "processes": stored["processes"]}
+    for name, now in together.items():
+        if before and before.get(name) != now:
+            raise ValueError(
+                f"{name} {now}: the run has {before.get(name)}, and response batch normalises over "
+                "the images that are computed together: go on with what it has"
+            )
+
+
 def check_compiler(device: torch.device) -> None:
     """Refuse `--compile` where nothing can be compiled, before anything is done.
 

@@ -20,7 +20,9 @@ def test_what_is_held_is_counted() -> None:
     tensors = [*workload.autoencoder.parameters(), workload.images]
     for state in workload.optimizer.state.values():
         tensors += [value for value in state.values() if value.ndim > 0]
-    assert workload.held == sum(tensor.nbytes for tensor in tensors)
+    held = [*workload.autoencoder.parameters(), workload.images]
+    assert workload.held(update=False) == sum(tensor.nbytes for tensor in held)
+    assert workload.held(update=True) == sum(tensor.nbytes for tensor in tensors)
 
 
 def test_the_competitor_is_trained_in_turn() -> None:

@@ -77,7 +77,7 @@ class _Rounds:
     def __init__(self, case: Case, device: torch.device, settings: Settings) -> None:
         workload = Workload(case, device)
         workload.require_agreement()
-        self.held = workload.held
+        self.held = workload.held(update=settings.update)
         self.seconds: dict[str, list[float]] = {mode: [] for mode in settings.modes}
         products = matrix_products(workload.place)
         for turn in range(settings.repeats + 1):

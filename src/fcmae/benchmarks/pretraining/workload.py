@@ -50,11 +50,10 @@ class Workload:
         self.optimizer = torch.optim.AdamW(self.autoencoder.parameters(), lr=1e-5, fused=True)
         self.competitor: Competitor | None = None  # as large again: made when it is asked for
 
-    @property
-    def held(self) -> int:
-        """Bytes of weights, AdamW's two moments and images, which every step needs as well."""
+    def held(self, *, update: bool) -> int:
+        """Bytes of weights and images, and of AdamW's two moments where a step updates."""
         values = sum(parameter.numel() for parameter in self.autoencoder.parameters())
-        return 4 * (3 * values + self.images.numel())
+        return 4 * ((3 if update else 1) * values + self.images.numel())
 
     def fresh_mask(self) -> Tensor:
         """Bool [B, h, w], True where masked."""
