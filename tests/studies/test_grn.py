@@ -10,7 +10,7 @@ from fcmae.studies.claims import NOT_REPRODUCED, REPRODUCED, UNDECIDED, verdict
 from fcmae.studies.grn import grn
 from fcmae.studies.grn_page import CASES, claims, finding, panels
 
-AT_PAPER, AT_SMALL = ({"settings": {"scale": scale}} for scale in ("paper", "small"))
+AT_PAPER, AT_SMALL = ({"settings": {"pretraining_epochs": epochs}} for epochs in (800, 6))
 PERCENT = {"base": 40, "scale": 41, "aggregate": 42, "normalise": None, "grn": 50}
 
 

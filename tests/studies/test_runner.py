@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from fcmae.engine import NonFiniteError
 from fcmae.findings.record import Record, Row
@@ -46,6 +48,8 @@ class Pretence:
             "validation.json": json.dumps({"accuracy": 0.5, "epoch": 2}),
         }
         (out / result).write_text(contents[result])
+        described = {"fcmae": json.dumps({"step": 10})}
+        save_file({"weight": torch.zeros(1)}, out / "weights.safetensors", described)
         state.write_text(json.dumps({"step": 10, "stopped": False}))
         return out
 
@@ -93,7 +97,7 @@ def test_every_setting_is_pretrained_then_finetuned_with_its_seed(
     ]
     assert shown == [1, 2]
     first = {"name": "a", "seed": 3, "unstable": None, "loss": 0.7, "accuracy": 0.5, "epoch": 2}
-    assert rows[0] == first | {"seconds": 5.0}
+    assert rows[0] == first | {"seconds": 5.0, "machine": "none"}
     stored = json.loads((tmp_path / "runs/a/seed-3/finetune/config.json").read_text())["options"]
     assert (stored["seed"], stored["label_share"]) == (3, 0.5)
     assert stored["init"] == str(tmp_path / "runs/a/seed-3/pretrain")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fcmae.studies.scaling import drop_path, scaling
+from fcmae.studies.scaling import scaling
 from fcmae.studies.scaling_page import CASES, finding, paper
 
 RUN = json.loads((Path(__file__).parent / "run.json").read_text())
@@ -59,11 +59,6 @@ def test_the_papers_accuracies_are_found_by_size_and_method() -> None:
     assert paper()["V1 large, FCMAE"] == 84.4
     assert paper()["V2 tiny, supervised"] == 82.5
     assert "V1 atto, FCMAE" not in paper()
-
-
-def test_only_the_papers_scale_has_v1s_drop_path() -> None:
-    assert drop_path("paper", "base") == ("drop_path=0.5",)
-    assert drop_path("paper", "atto") == drop_path("small", "base") == ()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +12,24 @@ def start(data: Path, out: Path, **options: Any) -> Work:
     usual: dict[str, Any] = {
         "scale": "small", "assignments": (), "seeds": (), "device": "cpu", "workers": 0,
     }  # fmt: skip
-    return begin("trial", data=data, out=out, **(usual | options))
+    options = usual | options
+    given = {one.partition("=")[0] for one in options["assignments"]}
+    few = {"pretraining_batch_size": 3, "finetuning_batch_size": 2}
+    options["assignments"] += tuple(f"{k}={v}" for k, v in few.items() if k not in given)
+    return begin("trial", data=data, out=out, **options)
 
 
 def test_a_study_begins_with_its_scale_and_part_of_the_images(
     classes: Path, tmp_path: Path
 ) -> None:
-    work = start(classes, tmp_path / "out", assignments=("num_images=3", "size=pico"))
+    few = ("num_images=4", "size=pico", "label_share=1")
+    work = start(classes, tmp_path / "out", assignments=few)
     assert work.seeds == (0, 1)
     assert work.scale.size == "pico"
     assert work.data == tmp_path / "out" / "images"
     settings = work.record.run["settings"]
-    assert (settings["study"], settings["num_images"]) == ("trial", 3)
-    assert (settings["images"], settings["classes"]) == ([12, 6], 3)
+    assert (settings["study"], settings["num_images"]) == ("trial", 4)
+    assert (settings["images"], settings["classes"]) == ([3, 6], 3)
     assert start(classes, tmp_path / "b", scale="paper").seeds == (0,)
     assert start(classes, tmp_path / "c", seeds=(5, 2)).seeds == (5, 2)
 
@@ -31,8 +37,16 @@ def test_a_study_begins_with_its_scale_and_part_of_the_images(
 def test_rows_of_another_scale_are_not_gone_on_with(classes: Path, tmp_path: Path) -> None:
     start(classes, tmp_path).record.add({"name": "a", "seed": 0})
     assert len(start(classes, tmp_path, seeds=(7,)).record.rows) == 1
+    assert len(start(classes, tmp_path, assignments=("seeds=3",)).record.rows) == 1
     with pytest.raises(ValueError, match="with other settings"):
         start(classes, tmp_path, assignments=("pretraining_epochs=3",))
+
+
+def test_rows_of_other_images_are_not_gone_on_with(classes: Path, tmp_path: Path) -> None:
+    shutil.copytree(classes, tmp_path / "other")  # of the same names
+    start(classes, tmp_path / "out").record.add({"name": "a", "seed": 0})
+    with pytest.raises(ValueError, match="with other settings"):
+        start(tmp_path / "other", tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -42,6 +56,18 @@ def test_rows_of_another_scale_are_not_gone_on_with(classes: Path, tmp_path: Pat
         ({"assignments": ("epochs=3",)}, "unknown field 'epochs'"),
         ({"assignments": ("label_share=-1",)}, "label_share -1.0 is not usable"),
         ({"assignments": ("pretraining_epochs=0",)}, "pretraining_epochs 0 is not usable"),
+        ({"assignments": ("label_share=2",)}, "label share 2.0: more than 0 and at most 1"),
+        ({"assignments": ("image_size=30",)}, "image_size 30 is not usable: a multiple of 8"),
+        ({"assignments": ("size=foo",)}, "unknown model 'convnextv2_foo'"),
+        (
+            {"assignments": ("pretraining_batch_size=13",)},
+            "pretraining_batch_size 13 is more than the 12 images to train on",
+        ),
+        (
+            {"assignments": ("finetuning_batch_size=4",)},  # a quarter of the labels
+            "finetuning_batch_size 4 is more than the 3 images to train on: "
+            "--set finetuning_batch_size=",
+        ),
         ({"assignments": ("seeds=0",)}, "seeds 0 is not usable"),
         ({"assignments": ("num_images=few",)}, "num_images=few: a value like 2000"),
         ({"seeds": (1, 2, 1)}, "seeds: 1 is given twice"),

@@ -11,7 +11,7 @@ from fcmae.analyze.models import labels_of
 from fcmae.autoencoder import Autoencoder, create_autoencoder
 from fcmae.responses import USUAL
 from fcmae.tasks.embedding import digest
-from fcmae.tasks.run_folder import CONFIG, read_config
+from fcmae.tasks.run_folder import CONFIG, read_config, require_finished
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,7 @@ def _read(path: str, label: str) -> Pretrained:
     state = checkpoint.load_model(folder / "checkpoints")
     if state is None:
         raise ValueError(f"weights {path}: the run has no checkpoint yet: let it go on until then")
+    require_finished(path)
     if not any(name.startswith("decoder.") for name in state):
         raise ValueError(
             f"weights {path} are of a run that trains no decoder ({config.get('task')}): give one "

@@ -12,6 +12,7 @@ from fcmae.encoder import Backbone
 from fcmae.probes.blocks import blocks_of
 from fcmae.tasks.embedding import digest
 from fcmae.tasks.measuring import Reading, make_reading
+from fcmae.tasks.run_folder import require_finished
 from fcmae.tasks.screen import say
 from fcmae.tasks.trained import load_backbone
 from fcmae.weights import FILE
@@ -72,6 +73,7 @@ def read_models(options: dict[str, Any], device: torch.device) -> list[Model]:
     paths = [str(Path(path).expanduser()) for path in options["weights"]]
     models = []
     for path, label in zip(paths, labels_of(paths), strict=True):
+        require_finished(path)
         trained = load_backbone(path, options["key"])
         reading = make_reading(
             trained.backbone,

@@ -1,9 +1,10 @@
 """Whether what the paper says is seen here too, by one rule for every study.
 
-A claim is that one thing has a higher value than another. It holds where the difference of the
-means over seeds is more than twice its standard error, and fails where it is so the other way
-round. The standard error comes from the spread over seeds within each setting, pooled over all of
-them, since two or three seeds of one setting say little of it. Without a second seed there is none.
+A claim is that one thing has a higher value than another. It holds where zero is outside the 95 %
+interval of the difference of the means over seeds, by Student's t, and fails where it is so the
+other way round. The standard error comes from the spread over seeds within each setting, pooled
+over all of them, since two or three seeds of one setting say little of it. Without a second seed
+there is none.
 """
 
 import math
@@ -11,12 +12,12 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-CLEAR = 2  # standard errors
 RULE = (
-    "A difference is given ± its standard error, and counts where it is more than twice as large. "
-    "The standard error comes from the spread over seeds within each setting, pooled over all of "
-    "them. Reproduced: all that the paper says counts here too. Not reproduced: some of it counts "
-    "the other way round. Otherwise, and with one seed, it is not decidable at this scale."
+    "A difference is given ± its standard error, and counts where zero is outside its 95 % "
+    "interval (Student’s t). The standard error comes from the spread over seeds within each "
+    "setting, pooled over all of them. Reproduced: all that the paper says counts here too. Not "
+    "reproduced: some of it counts the other way round. Otherwise, and with one seed, it is not "
+    "decidable at this scale."
 )
 REPRODUCED, NOT_REPRODUCED, UNDECIDED = (
     "reproduced",
@@ -54,23 +55,36 @@ def above(values: Values, higher: str, lower: str, *, unit: str = " points") -> 
     if not (values.get(higher) and values.get(lower)):
         return Claim(f"{text}, not measured", None)
     difference = statistics.mean(values[higher]) - statistics.mean(values[lower])
-    spread = deviation(values)
-    if spread is None:
+    spread, freedom = deviation(values)
+    if not freedom:
         return Claim(f"{text} by {difference:.2g}{unit}, one seed", None)
     error = spread * math.sqrt(sum(1 / len(values[name]) for name in (higher, lower)))
     text = f"{text} by {difference:.2g} ± {error:.1g}{unit}"
-    return Claim(text, difference > 0 if abs(difference) > CLEAR * error else None)
+    return Claim(text, difference > 0 if is_clear(difference, error, freedom) else None)
 
 
-def deviation(values: Values) -> float | None:
-    """The standard deviation over seeds, pooled over settings; None where none has two seeds."""
+def is_clear(difference: float, error: float, freedom: int) -> bool:
+    """Whether zero is outside the 95 % interval of a difference.
+
+    Args:
+        difference: of means.
+        error: its standard error.
+        freedom: degrees of freedom that this was measured with, 1 or more.
+    """
+    from scipy.stats import t  # takes half a second to import
+
+    return abs(difference) > error * float(t.ppf(0.975, freedom))
+
+
+def deviation(values: Values) -> tuple[float, int]:
+    """The standard deviation over seeds, pooled over settings, and its degrees of freedom."""
     freedom = sum(len(each) - 1 for each in values.values() if each)
     if freedom == 0:
-        return None
+        return math.nan, 0
     squares = sum(
         statistics.variance(each) * (len(each) - 1) for each in values.values() if each[1:]
     )
-    return math.sqrt(squares / freedom)
+    return math.sqrt(squares / freedom), freedom
 
 
 def verdict(claims: Sequence[Claim]) -> str:

@@ -23,7 +23,7 @@ def contrastive(
     Args:
         data: folder with train/CLASS and val/CLASS.
         out: folder of results.json, results.csv, figure.png, figure.svg, page.html and runs.
-        scale: small (two cores, half an hour) or paper (Base at 224 pixels, 800 epochs of FCMAE,
+        scale: small (two cores, half an hour) or paper (Base at 224 pixels, 1600 epochs of FCMAE,
             300 of MoCo v3, 300 of supervised training).
         methods: some of supervised, moco-v3, fcmae. Default: all.
         seeds: each is trained with. Default: the scale's, two for small and one for paper.
@@ -39,7 +39,14 @@ def contrastive(
     """
     from fcmae.studies.contrastive_page import LABELS, finding
     from fcmae.studies.runner import Setting
-    from fcmae.studies.work import begin, some_of
+    from fcmae.studies.work import (
+        CONTRASTIVE,
+        FINETUNING,
+        PRETRAINING,
+        SUPERVISED,
+        begin,
+        some_of,
+    )
 
     methods = some_of("method", methods, LABELS)
     work = begin(
@@ -47,6 +54,8 @@ def contrastive(
         data=data,
         out=out,
         scale=scale,
+        long=True,
+        trains=(SUPERVISED, CONTRASTIVE, PRETRAINING, FINETUNING),
         assignments=set,
         seeds=seeds,
         device=device,
@@ -59,6 +68,8 @@ def contrastive(
         "fcmae": (work.scale.pretraining(model), work.scale.finetuning()),
     }
     settings = [
-        Setting(method, seed, *trainings[method]) for seed in work.seeds for method in methods
+        Setting(method, seed, *trainings[method], {"model": model})
+        for seed in work.seeds
+        for method in methods
     ]
     return work.run(settings, finding)

@@ -18,10 +18,10 @@ PAPER = (
     "FCMAE, so that masked pre-training is above both."
 )
 READING = (
-    "One encoder, ConvNeXt V2, and one fine-tuning of it: from fresh weights, after MoCo v3, which "
-    "learns to tell two views of an image from all other images, and after FCMAE, which learns to "
-    "fill in what is masked. Each method has a recipe of its own, and an epoch of MoCo v3 costs "
-    "several of FCMAE: the table says how long each took.",
+    "One encoder, ConvNeXt V2, trained on labels from fresh weights, and fine-tuned after MoCo v3, "
+    "which learns to tell two views of an image from all other images, and after FCMAE, which "
+    "learns to fill in what is masked. Each method has a recipe of its own, and an epoch of MoCo "
+    "v3 costs several of FCMAE: the table says how long each took.",
 )
 
 

@@ -60,7 +60,7 @@ def grn(
         for case in cases
     }
     settings = [
-        Setting(case, seed, options, work.scale.finetuning())
+        Setting(case, seed, options, work.scale.finetuning(), {"model": options["model"]})
         for seed in work.seeds
         for case, options in pretraining.items()
     ]

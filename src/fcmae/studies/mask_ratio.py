@@ -68,7 +68,7 @@ def mask_ratio(
             seed,
             chosen.pretraining(model, mask_ratio=ratio),
             chosen.finetuning(),
-            {"visible_patches": num_visible(patches, ratio), "patches": patches},
+            {"model": model, "visible_patches": num_visible(patches, ratio), "patches": patches},
         )
         for seed in work.seeds
         for ratio in ratios

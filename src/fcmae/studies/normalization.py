@@ -42,7 +42,7 @@ def normalization(
     from fcmae.studies.measured import diversity_of
     from fcmae.studies.normalization_page import LABELS, TENSORS, finding
     from fcmae.studies.runner import Setting
-    from fcmae.studies.work import begin, some_of
+    from fcmae.studies.work import FINETUNING, PRETRAINING, begin, some_of
 
     responses = some_of("response", responses, LABELS)
     work = begin(
@@ -50,6 +50,7 @@ def normalization(
         data=data,
         out=out,
         scale=scale,
+        trains=(PRETRAINING, FINETUNING) if finetuned else (PRETRAINING,),
         assignments=set,
         seeds=seeds,
         device=device,
@@ -62,6 +63,7 @@ def normalization(
             seed,
             work.scale.pretraining(model, response=response),
             work.scale.finetuning() if finetuned else None,
+            {"model": model},
         )
         for seed in work.seeds
         for response in responses

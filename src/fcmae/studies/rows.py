@@ -51,18 +51,22 @@ def failures(rows: Sequence[Row], name: str) -> str:
     )
 
 
-def trained_in_words(run: Mapping[str, Any]) -> str:
+def trained_in_words(rows: Sequence[Row], run: Mapping[str, Any]) -> str:
     """What was trained on what, for the page."""
     scale = run["settings"]
     images, val = scale["images"]
-    number = min(scale["num_images"] or images, images)
-    side, epochs = scale["image_size"], scale["finetuning_epochs"] or "the table’s"
-    labels = percent(scale["label_share"])
+    models = ", ".join(dict.fromkeys(str(row["model"]) for row in rows))
+    side = scale["image_size"]
+    words = (
+        f"Scale “{scale['scale']}”: {models} at {side} x {side} pixels, stem stride "
+        f"{scale['stem_stride']}; {scale['pretraining_epochs']} epochs of pre-training on "
+        f"{images:,} images"
+    )
+    if not any("accuracy" in row for row in rows):
+        return f"{words}."
+    epochs = scale["finetuning_epochs"] or "the table’s"
     return (
-        f"Scale “{scale['scale']}”: ConvNeXt of size {scale['size']} at {side} x {side} "
-        f"pixels, stem stride {scale['stem_stride']}; {scale['pretraining_epochs']} epochs of "
-        f"pre-training on {number:,} images, then {epochs} epochs of fine-tuning on "
-        f"{labels} of their labels, {scale['classes']} classes. Accuracy is that "
-        f"of the best epoch on {min(scale['num_val_images'] or val, val):,} images of val, as the "
-        "authors have it."
+        f"{words}, then {epochs} epochs of fine-tuning on {percent(scale['label_share'])} of their "
+        f"labels, {scale['classes']} classes. Accuracy is that of the best epoch on {val:,} images "
+        "of val, as the authors have it."
     )

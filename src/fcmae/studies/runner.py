@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fcmae.checkpoint import LAST
 from fcmae.engine import NonFiniteError
 from fcmae.findings.record import Record, Row
 from fcmae.journal import METRICS, TIMING, last_seconds
@@ -18,7 +17,7 @@ from fcmae.report.units import duration
 from fcmae.tasks.finetune import finetune
 from fcmae.tasks.interrupt import Interrupted
 from fcmae.tasks.pretrain import pretrain
-from fcmae.tasks.run_folder import CONFIG, read_config
+from fcmae.tasks.run_folder import CONFIG, is_finished, read_config
 from fcmae.tasks.screen import say
 
 KEY = ("name", "seed")
@@ -60,9 +59,9 @@ def run(
         show: is given all rows after each, to draw them.
 
     Returns:
-        All rows: "name", "seed", the setting's facts, "loss" of pre-training's last epoch,
-        "accuracy" of fine-tuning's best epoch on val, "seconds" of training, what `measure` says,
-        and "unstable", None or "doing" and "step".
+        All rows: "name", "seed", the setting's facts, "machine", "loss" of pre-training's last
+        epoch, "accuracy" of fine-tuning's best epoch on val, "seconds" of training, what
+        `measure` says, and "unstable", None or "doing" and "step".
 
     Raises:
         ValueError: if a run is there that has other options.
@@ -83,7 +82,7 @@ def run(
             raise
         if measure is not None and "loss" in row:
             row |= measure(folder / PRETRAIN)
-        record.add(row)
+        record.add(row | {"machine": record.run["machine"]})
         show(record.rows)
     if not left:
         show(record.rows)
@@ -102,7 +101,12 @@ def train(
         title: what it is called when one of its runs begins.
         remaining: how long the study will take, likewise.
     """
-    row: Row = {"name": setting.name, "seed": setting.seed, **setting.facts, "unstable": None}
+    row: Row = {
+        "name": setting.name,
+        "seed": setting.seed,
+        **setting.facts,
+        "unstable": None,
+    }
     shared, doing = {**shared, "seed": setting.seed}, "training"
     try:
         if setting.pretraining is not None:
@@ -166,15 +170,6 @@ def refuse_others(folder: Path, options: Mapping[str, Any]) -> None:
             "\n".join([f"out: {folder} holds a run with other options:", *lines])
             + "\nchoose another folder, or remove this run"
         )
-
-
-def is_finished(folder: Path) -> bool:
-    """Whether a run has come to its end, the last step's or one of its own choice."""
-    state = folder / "checkpoints" / LAST / "state.json"
-    if not state.exists():
-        return False
-    found = json.loads(state.read_text())
-    return bool(found["stopped"] or found["step"] >= read_config(folder)["steps"])
 
 
 def outcome(folder: Path) -> Row:

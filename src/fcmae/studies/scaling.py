@@ -3,9 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-# Drop path of supervised V1 (Liu et al. 2022, table 5); smaller sizes have Table 2's.
-DROP_PATH = {"tiny": 0.1, "base": 0.5, "large": 0.5}
-
 
 def scaling(
     *,
@@ -26,7 +23,8 @@ def scaling(
     Args:
         data: folder with train/CLASS and val/CLASS.
         out: folder of results.json, results.csv, figure.png, figure.svg, page.html and runs.
-        scale: small (two cores, half an hour) or paper (224 pixels, 800 epochs of pre-training).
+        scale: small (two cores, half an hour) or paper (224 pixels, 1600 epochs of
+            pre-training).
         sizes: some of atto, femto, pico, nano, tiny, base, large. Default: the scale's.
         seeds: each is trained with. Default: the scale's, two for small and one for paper.
         set: values of the scale, as field=value, such as num_images=2000 pretraining_epochs=5.
@@ -42,7 +40,7 @@ def scaling(
     from fcmae.recipes.lookup import COLUMNS
     from fcmae.studies.runner import Setting
     from fcmae.studies.scaling_page import CASES, FCMAE, finding
-    from fcmae.studies.work import begin, some_of
+    from fcmae.studies.work import FINETUNING, PRETRAINING, SUPERVISED, begin, some_of
 
     known = [size for size in COLUMNS if size != "huge"]  # there is no Huge of V1
     if sizes:
@@ -52,6 +50,8 @@ def scaling(
         data=data,
         out=out,
         scale=scale,
+        long=True,
+        trains=(SUPERVISED, PRETRAINING, FINETUNING),
         assignments=set,
         seeds=seeds,
         device=device,
@@ -63,9 +63,7 @@ def scaling(
             f"{family}_{size}-{method.lower()}",
             seed,
             chosen.pretraining(f"{family}_{size}") if method == FCMAE else None,
-            chosen.finetuning()
-            if method == FCMAE
-            else chosen.supervised(f"{family}_{size}", drop_path(scale, size)),
+            chosen.finetuning() if method == FCMAE else chosen.supervised(f"{family}_{size}"),
             {"model": f"{family}_{size}", "method": method},
         )
         for seed in work.seeds
@@ -73,8 +71,3 @@ def scaling(
         for family, method in CASES
     ]
     return work.run(settings, finding)
-
-
-def drop_path(scale: str, size: str) -> tuple[str, ...]:
-    """Where supervised training has its own, at the paper's scale."""
-    return (f"drop_path={DROP_PATH[size]}",) if scale == "paper" and size in DROP_PATH else ()

@@ -5,6 +5,8 @@ from pathlib import Path
 from fcmae.images import Labelled, epoch_order, open_splits
 from fcmae.images.order import mix
 
+SALTS = {"train": 0, "val": 1}  # of what is drawn
+
 
 def part_of(data: Path, out: Path, *, train: int, val: int) -> Path:
     """Link some of the images of DIR/train/CLASS and DIR/val/CLASS, alike of each class.
@@ -26,14 +28,15 @@ def part_of(data: Path, out: Path, *, train: int, val: int) -> Path:
     for name, number in (("num_images", train), ("num_val_images", val)):
         if number < 0:
             raise ValueError(f"{name} {number}: a number of images is needed, or 0 for all")
-    splits = {"train": (train, 0), "val": (val, 1)}
-    opened = dict(zip(splits, open_splits(data), strict=True))
-    if all(number in (0, len(opened[split])) for split, (number, _) in splits.items()):
+    whole = dict(zip(SALTS, open_splits(data), strict=True))
+    numbers = {"train": train, "val": val}
+    parts = {split: drawn(whole[split], numbers[split], salt) for split, salt in SALTS.items()}
+    if all(len(part) == len(whole[split]) for split, part in parts.items()):
         return data
     wanted = {
-        out / split / name: (data / split / name).absolute()
-        for split, (number, salt) in splits.items()
-        for name in names_of(opened[split], number, salt)
+        out / split / part.name(index): (data / split / part.name(index)).absolute()
+        for split, part in parts.items()
+        for index in range(len(part))
     }
     for link in out.rglob("*"):
         if link.is_symlink() and link not in wanted:
@@ -46,14 +49,17 @@ def part_of(data: Path, out: Path, *, train: int, val: int) -> Path:
     return out
 
 
-def names_of(images: Labelled, number: int, salt: int) -> list[str]:
-    """The names of about `number` images, as many of each class, at least one; 0 for all."""
-    by_class: list[list[str]] = [[] for _ in images.classes]
+def drawn(images: Labelled, number: int, salt: int) -> Labelled:
+    """About `number` of the images, as many of each class, at least one; 0 for all."""
+    if not number:
+        return images
+    by_class: list[list[int]] = [[] for _ in images.classes]
     for index, label in enumerate(images.labels):
-        by_class[label].append(images.name(index))
-    each = max(number // len(by_class), 1) if number else len(images)
-    return [
-        names[index]
-        for label, names in enumerate(by_class)
-        for index in epoch_order(len(names), mix(salt, label), epoch=0)[:each].tolist()
+        by_class[label].append(index)
+    each = max(number // len(by_class), 1)
+    kept = [
+        indices[place]
+        for label, indices in enumerate(by_class)
+        for place in epoch_order(len(indices), mix(salt, label), epoch=0)[:each].tolist()
     ]
+    return Labelled(images, sorted(kept))

@@ -11,14 +11,28 @@ from fcmae.findings.figures import save
 from fcmae.findings.machine import describe_run
 from fcmae.findings.page import Finding, Page, Section, write_page
 from fcmae.findings.record import Record, Row, say_written
-from fcmae.images import open_splits
+from fcmae.images import Labelled, open_splits, share
+from fcmae.sizes import size_of, total_stride
 from fcmae.studies import runner
 from fcmae.studies.claims import RULE
 from fcmae.studies.rows import trained_in_words
 from fcmae.studies.runner import KEY, Setting
 from fcmae.studies.scale import Scale, scale_of
-from fcmae.studies.subset import part_of
+from fcmae.studies.subset import SALTS, drawn, part_of
+from fcmae.tasks.measuring import require_one_process
+from fcmae.tasks.schedule import default_batch_size
 from fcmae.tasks.settings import override
+
+# The parts of a scale, as its fields begin. Pre-training, of either kind, is on all images and has
+# no table by size that its numbers could be left to.
+PRETRAINING, CONTRASTIVE, FINETUNING, SUPERVISED = (
+    "pretraining",
+    "contrastive",
+    "finetuning",
+    "supervised",
+)
+NO_TABLE = (PRETRAINING, CONTRASTIVE)
+WHICH = {"seeds"}  # of a scale: which settings there are, not what they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +62,7 @@ class Work:
         folder = self.record.path.parent
 
         def show(rows: Sequence[Row]) -> None:
-            write(folder, finding(rows, self.record.run), self.record.run)
+            write(folder, finding(rows, self.record.run), rows, self.record.run)
 
         rows = runner.run(
             settings,
@@ -63,13 +77,13 @@ class Work:
         return rows
 
 
-def write(folder: Path, finding: Finding, run: Mapping[str, Any]) -> None:
+def write(folder: Path, finding: Finding, rows: Sequence[Row], run: Mapping[str, Any]) -> None:
     """Figure and page, at whose end stands how it was done."""
     drawn = save(finding.figure, folder)
     sections = (
         Section("Figure", finding.reading, drawn, finding.alternative),
         Section("Table", table=finding.table),
-        Section("How it was done", (trained_in_words(run), RULE)),
+        Section("How it was done", (trained_in_words(rows, run), RULE)),
     )
     page = Page(finding.kind, finding.title, finding.shows, sections)
     write_page(folder / "page.html", page, run)
@@ -81,6 +95,8 @@ def begin(
     data: Path,
     out: Path,
     scale: str,
+    long: bool = False,
+    trains: Sequence[str] = (PRETRAINING, FINETUNING),
     assignments: tuple[str, ...],
     seeds: tuple[int, ...],
     device: str,
@@ -88,11 +104,24 @@ def begin(
 ) -> Work:
     """Check the options that all studies have, and open what there is in `out`.
 
+    Args:
+        study: its name.
+        data: folder of train/CLASS and val/CLASS.
+        out: folder of its results.
+        scale: a name.
+        long: whether the paper's own is the longer pre-training.
+        trains: the parts of the scale that it trains by, the first words of their fields.
+        assignments: of the scale, as field=value.
+        seeds: none for the scale's.
+        device: as of `pretrain`.
+        workers: likewise.
+
     Raises:
         ValueError: for bad input, naming the field, the value and the remedy.
     """
-    chosen = override(scale_of(scale), assignments)
-    check_scale(chosen)
+    require_one_process(f"study {study}")
+    chosen = override(scale_of(scale, long=long), assignments)
+    check_scale(chosen, trains)
     seeds = each_once("seeds", seeds or tuple(range(chosen.seeds)))
     for seed in seeds:
         if seed < 0:
@@ -102,10 +131,19 @@ def begin(
     train, val = open_splits(data)
     if out.resolve().is_relative_to(data.resolve()):
         raise ValueError(f"out {out} lies inside data {data}: choose a folder outside")
+    train, val = (
+        drawn(images, number, salt)
+        for images, number, salt in zip(
+            (train, val), (chosen.num_images, chosen.num_val_images), SALTS.values(), strict=True
+        )
+    )
+    check_batches(chosen, trains, train)
+    values = {name: value for name, value in asdict(chosen).items() if name not in WHICH}
     settings = {
         "study": study,
         "scale": scale,
-        **asdict(chosen),
+        **values,
+        "data": str(data),
         "images": [len(train), len(val)],
         "classes": len(train.classes),
     }
@@ -134,12 +172,33 @@ def each_once(field: str, values: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(values)
 
 
-def check_scale(scale: Scale) -> None:
-    """Refuse numbers that no run could have; the commands that are run check the rest."""
+def check_scale(scale: Scale, trains: Sequence[str]) -> None:
+    """Refuse numbers that no run could have, before the first is trained."""
     for name, value in asdict(scale).items():
         if not isinstance(value, str) and value < 0:
             raise ValueError(f"{name} {value} is not usable: it must be 0 or more")
-    if scale.seeds < 1:
-        raise ValueError("seeds 0 is not usable: it must be 1 or more")
-    if scale.pretraining_epochs < 1:
-        raise ValueError("pretraining_epochs 0 is not usable: it must be 1 or more")
+    at_least_one = ["seeds", *(f"{part}_epochs" for part in trains if part in NO_TABLE)]
+    for name in at_least_one:
+        if getattr(scale, name) < 1:
+            raise ValueError(f"{name} 0 is not usable: it must be 1 or more")
+    size_of(f"convnextv2_{scale.size}")
+    stride = total_stride(scale.stem_stride)
+    if scale.image_size < stride or scale.image_size % stride:
+        raise ValueError(
+            f"image_size {scale.image_size} is not usable: a multiple of {stride} is needed, 8 "
+            "times the stem stride"
+        )
+
+
+def check_batches(scale: Scale, trains: Sequence[str], train: Labelled) -> None:
+    """Refuse batches that are larger than what there is to train on."""
+    labelled = share(train, scale.label_share, seed=0)
+    for part in trains:
+        images = train if part in NO_TABLE else labelled
+        batch = getattr(scale, f"{part}_batch_size")
+        if batch > len(images):
+            raise ValueError(
+                f"{part}_batch_size {batch} is more than the {len(images)} images to train on: "
+                f"--set {part}_batch_size={default_batch_size(len(images), batch)}, or more images "
+                "or labels (num_images, label_share)"
+            )

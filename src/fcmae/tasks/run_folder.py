@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from safetensors import safe_open
 
-from fcmae.checkpoint import write_text
+from fcmae.checkpoint import LAST, write_text
+from fcmae.weights import FILE
 
 CONFIG, LOCK = "config.json", ".lock"
 OURS = {LOCK, CONFIG + ".unfinished"}  # what a start that was killed at once may leave
@@ -133,3 +135,32 @@ def _difference(name: str, before: object, now: object) -> str:
         return "  the files in the data: some were added, removed, renamed or sorted otherwise"
     name = "the number of images" if name == "images" else name
     return f"  {name}: the run has {before!r}, now {now!r}"
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a run came to its end, the last step's or one of its own choice, weights and all."""
+    state, weights = folder / "checkpoints" / LAST / "state.json", folder / FILE
+    if not (state.exists() and weights.exists()):
+        return False
+    found = json.loads(state.read_text())
+    with safe_open(weights, "pt") as opened:  # written after the state
+        step = json.loads((opened.metadata() or {}).get("fcmae", "{}")).get("step")
+    ended = found["stopped"] or found["step"] >= read_config(folder)["steps"]
+    return bool(ended and step == found["step"])
+
+
+def require_finished(path: str) -> None:
+    """Refuse the folder of a run that has not come to its end; files are taken as they are.
+
+    Raises:
+        ValueError: with how to finish it.
+    """
+    folder = Path(path)
+    if not (folder / CONFIG).is_file() or is_finished(folder):
+        return
+    task = read_config(folder).get("task", "pretrain")
+    as_it_is = f", or give {folder / FILE} to take it as it is" if (folder / FILE).exists() else ""
+    raise ValueError(
+        f"weights {path}: the run is unfinished: finish it with fcmae {task} --resume --out "
+        f"{path}{as_it_is}"
+    )

@@ -180,9 +180,7 @@ def make_pace(
     )
 
 
-def check_statistics(
-    response: str, options: dict[str, Any], stored: dict[str, Any] | None
-) -> None:
+def check_statistics(response: str, options: dict[str, Any], stored: dict[str, Any] | None) -> None:
     """Refuse what would change what BatchNorm computes, and not only how sums are rounded.
 
     Args:
