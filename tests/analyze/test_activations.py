@@ -191,9 +191,9 @@ def test_values_that_are_no_numbers_are_refused(tmp_path: Path, data: Path) -> N
 # What is said, with made-up counts
 
 
-def shown(model: str, dead: int, saturated: int) -> Shown:
+def shown(model: str, dead: int, saturated: int, images: int = 2) -> Shown:
     row = {"model": model, "label": model, "channels": 640, "dead": dead, "saturated": saturated}
-    return Shown(model, Pictures([], []), torch.empty(0), row)
+    return Shown(model, Pictures([], []), torch.zeros(images, 4, 4, 1), row)
 
 
 @pytest.mark.parametrize(
@@ -211,3 +211,8 @@ def test_fewer_idle_channels_count_beyond_two_standard_errors(
     sentences = says([shown("convnextv2_atto", *v2), shown("convnext_atto", *v1)])
     assert f"channels than V1: {verdict}" in sentences[0]
     assert f"{v1[0]} of 640 channels are dead and {v1[1]} saturated" in sentences[1]
+
+
+def test_one_image_decides_nothing() -> None:
+    sentences = says([shown("convnextv2_atto", 0, 0, 1), shown("convnext_atto", 300, 0, 1)])
+    assert "not decidable" in sentences[0]

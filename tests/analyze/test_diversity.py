@@ -1,6 +1,7 @@
 """`analyze diversity`: distances against single images, resuming, verdicts, and bad input."""
 
 import json
+import shutil
 import statistics
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ def test_models_of_other_depths_share_a_figure(
     rows = rows_of(page.parent)
     assert [row["depth"] for row in rows if row["label"] == "nano.safetensors"][-1] == 1
     assert len(rows) == 12 + 14 + 12
-    assert "V2’s features are more diverse than V1’s in deep layers" in page.read_text()
+    assert "V1’s features collapse with depth, and V2’s stay more diverse" in page.read_text()
 
 
 def test_what_was_measured_is_not_measured_again(
@@ -130,6 +131,19 @@ def test_an_unfinished_run_without_weights_is_refused(tmp_path: Path, data: Path
         diversity(weights=(str(tmp_path / "run"),), data=str(data), out=tmp_path / "o", **ON_CPU)
 
 
+def test_an_unfinished_run_is_refused_and_its_file_is_taken(
+    tmp_path: Path, data: Path, v2: str
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.json").write_text('{"task": "pretrain", "options": {}, "plan": {}, "steps": 9}')
+    with pytest.raises(ValueError, match="unfinished: finish it with fcmae pretrain --resume"):
+        diversity(weights=(str(run),), data=str(data), out=tmp_path / "o", **ON_CPU)
+    shutil.copy(v2, run / "weights.safetensors")
+    with pytest.raises(ValueError, match=r"or give .*weights.safetensors to take it as it is"):
+        diversity(weights=(str(run),), data=str(data), out=tmp_path / "o", **ON_CPU)
+
+
 # What is said, with made-up distances
 
 
@@ -157,7 +171,14 @@ def curve(model: str, deep: float, deviation: float = 0.1, blocks: int = 6) -> C
 def test_a_difference_counts_beyond_two_standard_errors(v1: float, v2: float, verdict: str) -> None:
     # The standard error of either mean is 0.1 / 10, of the difference 0.0141.
     sentence = says([curve("convnextv2_atto", v2), curve("convnext_atto", v1, blocks=9)])[0]
-    assert f"in deep layers: {verdict} ({v2:.4f} against {v1:.4f}" in sentence
+    assert f"stay more diverse: {verdict} ({v2:.4f} against {v1:.4f}" in sentence
+
+
+def test_without_a_collapse_there_is_nothing_to_reproduce() -> None:
+    same = [curve("convnext_atto", 0.495, deviation=0), curve("convnextv2_atto", 0.9, deviation=0)]
+    assert "not decidable" in says(same)[0]  # V1's fall by 0.005
+    little = [curve(f"convnext{v}_atto", deep, 0) for v, deep in (("", 0.3), ("v2", 0.309))]
+    assert "not decidable" in says(little)[0]
 
 
 def test_two_of_a_kind_are_not_compared() -> None:

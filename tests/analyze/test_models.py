@@ -14,18 +14,14 @@ from fcmae.analyze.models import labels_of, read_models
     [
         (["runs/a"], ["a"]),
         (["runs/a/weights.safetensors", "runs/b"], ["a", "b"]),
-        (["one/run/best.safetensors", "two/run/best.safetensors"], None),
-        (
-            ["a/best.safetensors", "b/best.safetensors"],
-            ["a/best.safetensors", "b/best.safetensors"],
-        ),
+        (["one/run/best.safetensors", "two/run/best.safetensors"], ["one", "two"]),
+        (["x/a/seed-0/pretrain", "y/b/seed-0/pretrain"], ["a", "b"]),
+        (["x/a/pretrain", "y/a/pretrain"], ["x", "y"]),
+        (["x/a/one", "y/a/one", "y/a/two"], ["x/a/one", "y/a/one", "y/a/two"]),
     ],
 )
-def test_a_label_is_the_shortest_end_that_tells_apart(
-    paths: list[str], labels: list[str] | None
-) -> None:
-    expected = labels or [f"{name}/run/best.safetensors" for name in ("one", "two")]
-    assert labels_of(paths) == expected
+def test_a_label_is_the_shortest_end_that_tells_apart(paths: list[str], labels: list[str]) -> None:
+    assert labels_of(paths) == labels
 
 
 def test_a_run_and_its_weights_are_the_same() -> None:

@@ -3,12 +3,14 @@
 import csv
 import json
 import math
+import shutil
 import statistics
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
 from small_models import MEAN, ON_CPU, SIZE, STD, save_model, save_picture
@@ -122,7 +124,7 @@ def test_a_model_alone_is_measured_without_a_comparison(
 ) -> None:
     page = selectivity(weights=(v2,), data=str(data), out=tmp_path / "out", **ON_CPU)
     assert "reproduced" not in page.read_text()
-    assert "distance_from" not in rows_of(page.parent)[0]
+    assert rows_of(page.parent)[0]["distance_from"] is None
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -147,9 +149,25 @@ def test_what_was_measured_is_not_measured_again(
     selectivity(weights=(v1, v2), data=str(data), out=out, **ON_CPU)
     assert measured == ["interrupted", "two.safetensors"]
     assert rows_of(out) == rows_of(tmp_path / "whole")
+    selectivity(weights=(v2,), data=str(data), out=out, **ON_CPU)  # alone it is far from nothing
+    assert {row["distance"] for row in rows_of(out)} == {None}
     selectivity(weights=(v1,), data=str(data), out=out, **ON_CPU | {"activity": "absolute"})
     assert measured[2:] == ["one.safetensors"]  # another measure is another row
     assert len(rows_of(out)) == 36
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_other_images_of_the_same_names_are_measured_anew(
+    tmp_path: Path, data: Path, v2: str
+) -> None:
+    other = shutil.copytree(data, tmp_path / "other")
+    for path in other.rglob("*.png"):
+        Image.open(path).convert("L").convert("RGB").save(path)
+    for folder in (data, other):
+        selectivity(weights=(v2,), data=str(folder), out=tmp_path / "out", **ON_CPU)
+    means = [row["mean"] for row in rows_of(tmp_path / "out")]
+    assert len(means) == 24
+    assert means[:12] != means[12:]
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -1,5 +1,6 @@
 """Which blocks are drawn, and what the paper's statements come to, with made-up indices."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -59,6 +60,7 @@ def test_models_that_part_with_depth_are_as_in_the_paper() -> None:
         model_of("convnext_atto", 0.3, 0.3, 0.3), model_of("convnextv2_atto", 0.31, 0.3, 0.16)
     )
     assert "part with depth: reproduced (distance 0.010 in the first 1 blocks, 0.140" in text
+    assert "by chance 0.00" in text
     assert "generic channels in deep layers: reproduced (90% of V2’s" in text
     assert "Measured on 9,000 images of 10 classes (2 more could not be read)." in text
 
@@ -77,6 +79,31 @@ def test_models_that_differ_little_decide_nothing() -> None:
     )
     assert "part with depth: not decidable" in text
     assert "generic channels in deep layers: not decidable" in text
+
+
+def test_the_same_twice_decides_nothing() -> None:
+    v1, v2 = model_of("convnext_atto", 0.3, 0.3, 0.3), model_of("convnextv2_atto", 0.3, 0.3, 0.3)
+    assert "part with depth: not decidable" in said(v1, v2)
+
+
+def test_draws_of_one_distribution_hardly_ever_decide_anything() -> None:
+    generator = np.random.default_rng(3)
+    v1, v2 = model_of("convnext_atto", 0.3, 0.3, 0.3), model_of("convnextv2_atto", 0.3, 0.3, 0.3)
+    undecided = 0
+    for _ in range(20):
+        for model in (v1, v2):
+            for block, channels in zip(BLOCKS, (40, 160, 320), strict=True):
+                drawn = torch.from_numpy(generator.uniform(0.1, 0.5, channels))
+                model.indices[block] = drawn  # type: ignore[index]
+        undecided += "part with depth: not decidable" in said(v1, v2)
+    assert undecided >= 17
+
+
+def test_models_that_are_far_apart_from_the_first_do_not_match_early() -> None:
+    text = said(
+        model_of("convnext_atto", 0.6, 0.3, 0.8), model_of("convnextv2_atto", 0.2, 0.3, 0.15)
+    )
+    assert "part with depth: not decidable (distance 0.400" in text
 
 
 def test_so_few_images_that_chance_would_do_decide_nothing() -> None:

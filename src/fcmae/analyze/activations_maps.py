@@ -81,15 +81,16 @@ def maps_of(model: Model, pictures: Pictures, block: str, tensor: str, place: Pl
     for picture in pictures.images:  # one by one: maps of large images are large
         images = ((picture - mean) / std)[None].to(place.device)
         with torch.no_grad(), place.autocast():
-            maps.append(each_block(backbone, images, lambda x: x.float().cpu(), tensor)[block])
+            found = each_block(backbone, images, lambda x: x.float().cpu(), tensor, only=block)
+            maps.append(found[block])
     backbone.cpu()
-    found = torch.cat(maps)
-    if not found.isfinite().all():
+    whole = torch.cat(maps)
+    if not whole.isfinite().all():
         raise ValueError(
             f"weights: {block} of {model.label} has values that are not numbers; try --precision "
             "fp32, or check the weights with fcmae doctor"
         )
-    return found
+    return whole
 
 
 def counted(maps: Tensor) -> Row:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from fcmae.analyze.comparison import greater, pair_of
+from fcmae.analyze.comparison import NOT_DECIDABLE, greater, pair_of
 from fcmae.analyze.idle_channels import RULE
 from fcmae.analyze.pictures import Picture, colours, draw_grid, mosaic
 from fcmae.findings.page import Finding, Table, write_finding
@@ -17,6 +17,7 @@ from fcmae.report.units import percent
 from fcmae.tasks.looks import Pictures
 
 SHOWN = (0.01, 0.99)  # quantiles of a model's values that have the colours at the ends
+FEW = 16  # sites: too few to say that a channel never changes
 PAPER = (
     "In the main paper (figure 3, on feature collapse) many channels of a V1 that is pre-trained "
     "by masking are dead, saturated or alike, most of all where a block has widened its features."
@@ -30,7 +31,8 @@ READING = (
 COMPARED = (
     "The first V1 and the first V2 are compared: that V2 has fewer dead or saturated channels "
     "counts as reproduced where its share of them is smaller by more than two standard errors over "
-    "channels, as not reproduced where it is larger by as much, and as not decidable between."
+    "channels, as not reproduced where it is larger by as much, and as not decidable between, for "
+    f"one image, and for fewer than {FEW} sites in all."
 )
 
 
@@ -93,7 +95,8 @@ def says(shown: Sequence[Shown]) -> list[str]:
     sentences = []
     if pair := pair_of(shown, _model):
         (v1, error_1), (v2, error_2) = (model.idle for model in pair)
-        verdict = greater(v1, v2, math.hypot(error_1, error_2))
+        few = len(pair[0].maps) < 2 or pair[0].maps[..., 0].numel() < FEW
+        verdict = NOT_DECIDABLE if few else greater(v1, v2, math.hypot(error_1, error_2))
         sentences.append(
             f"V2 has fewer dead or saturated channels than V1: {verdict} ({percent(v2)} against "
             f"{percent(v1)})."

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from fcmae.analyze.diversity_page import Curve, write_page
-from fcmae.analyze.image_sets import Part, names_of, part_of
+from fcmae.analyze.image_sets import Part, names_of, part_of, place_of
 from fcmae.analyze.models import Model, read_models, titled
 from fcmae.devices import Place, choose_device, choose_precision, take_place
 from fcmae.findings.machine import describe_run
@@ -34,7 +34,12 @@ def run(options: dict[str, Any]) -> Path:
         check_tensor(model.backbone, tensor)
     about = {**describe_run(device), "analysis": "diversity"}
     record = Record(out, about, KEY, same=("analysis",))
-    settings = {"files": names_of(images), "tensor": tensor, "precision": precision}
+    settings = {
+        "data": place_of(data),
+        "files": names_of(images),
+        "tensor": tensor,
+        "precision": precision,
+    }
     curves = []
     with take_place(device, precision) as place:
         for model, title in titled(models):

@@ -65,6 +65,11 @@ def names_of(images: ImageSet) -> str:
     )
 
 
+def place_of(data: str) -> str:
+    """Where images are, in full: those of another folder may have the same names."""
+    return data if data == "sample" else str(Path(data).expanduser().resolve())
+
+
 def pictures_of(options: dict[str, Any], channels: int, size: tuple[int, int]) -> Pictures:
     """The images of `options["images"]`, or a few of `options["data"]`, cropped to `size`.
 

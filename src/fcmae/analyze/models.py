@@ -93,7 +93,7 @@ def read_models(options: dict[str, Any], device: torch.device) -> list[Model]:
 
 
 def labels_of(paths: Sequence[str]) -> list[str]:
-    """The shortest ends of these paths that tell all apart.
+    """The shortest ends that tell these paths apart, without what all of them end in.
 
     Raises:
         ValueError: if there are none, or one is there twice.
@@ -105,6 +105,8 @@ def labels_of(paths: Sequence[str]) -> list[str]:
     if len(set(parts)) < len(parts):
         twice = next(path for path, part in zip(paths, parts, strict=True) if parts.count(part) > 1)
         raise ValueError(f"weights {twice} are given twice: give each once")
+    while len({part[-1] for part in parts}) == 1 < len(parts):
+        parts = [part[:-1] for part in parts]  # "pretrain" says nothing where all are
     length = 1
     while len({part[-length:] for part in parts}) < len(parts):
         length += 1

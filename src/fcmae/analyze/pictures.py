@@ -14,8 +14,9 @@ from fcmae.findings.figures import INK, PAPER, WIDTH
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-LABEL, SPACE = 0.25, 0.06  # inches for a line of text, and between pictures
+LABEL, SPACE = 0.25, 0.12  # inches for a line of text, and between pictures
 LONG = 60  # letters of a name
+LETTER = 0.075  # inches, of a title
 NARROWEST = 1.4  # inches of a square picture: with many of them the figure is wider
 GAP = 1  # sites between two maps
 
@@ -74,9 +75,15 @@ def draw_grid(
             axes.imshow(picture.pixels, cmap="viridis", vmin=low, vmax=high, interpolation="none")
             axes.set_axis_off()
             if row == 0:
-                axes.set_title(columns[number], fontsize=8.5, color=INK, pad=4)
+                title = shortened(columns[number], int(wide / LETTER))
+                axes.set_title(title, fontsize=8.5, color=INK, pad=4)
             left += wide + SPACE
-        shown = name if len(name) <= LONG else f"…{name[-LONG:]}"
+        shown = shortened(name, LONG)
         below = (bottom - SPACE / 2) / whole
         figure.text(SPACE / width, below, shown, fontsize=7, color=INK, va="top")
     return figure
+
+
+def shortened(text: str, letters: int) -> str:
+    """The end of a text, where it is longer than so many letters."""
+    return text if len(text) <= letters else f"…{text[1 - letters :]}"

@@ -50,7 +50,8 @@ def run(options: dict[str, Any]) -> Path:
         for (patch, ratio), mask in masks.items():
             made = [reconstructed(model, images, mask, patch, place) for model in models]
             settings = {"patch_size": patch, "mask_ratio": ratio, "mask": kind}
-            settings |= {name: options[name] for name in ("seed", "boxes")}
+            name = "boxes" if kind == BOXES else "seed"
+            settings |= {name: options[name]}
             settings |= {"images": pictures.names, "image_size": size, "precision": precision}
             share = mask.float().mean().item()
             rows = [
@@ -144,5 +145,5 @@ def reconstructed(
         )
     pixels = found * model.std + model.mean
     hidden = enlarge(mask, patch_size).unsqueeze(1).expand_as(images)
-    error = (pixels - images)[hidden].square().mean().item()
+    error = (pixels.clamp(0, 1) - images)[hidden].square().mean().item()
     return pixels, {"loss": loss, "pixel_error": error}

@@ -16,10 +16,11 @@ from fcmae.tasks.looks import GREY, Pictures
 PAPER = (
     "The paper (appendix D, figure 4) shows such reconstructions of CIFAR-100 for masks of 4, 8 "
     "and 16 pixels: those of a ConvNeXt are smooth, where a Transformer’s show borders of blocks. "
-    "What small masks hide can be filled in from close by; large ones leave no such way out."
+    "Larger masks make the task harder for a ConvNeXt, it says, and lose information."
 )
 READING = (
-    "Visible patches are the image’s own pixels. What is predicted is each cell’s pixels relative "
+    "Visible patches are the image’s own pixels. A cell is what one site of the last feature map "
+    "stands for, the smallest patch there can be. What is predicted is each cell’s pixels relative "
     "to the cell’s own mean and deviation, where the model was trained so: these are then taken "
     "from the image, so that brightness and contrast of a masked cell are not the model’s merit.",
     "The loss is the training’s: the mean squared error over masked cells, of pixels normalised "
@@ -64,7 +65,10 @@ def write_page(
     labels = [str(row["label"]) for row in seen[0].rows]
     columns = ["image"]
     for one in seen[: len(seen) // len(patch_sizes)]:
-        columns += [about["mask"] if one.ratio is None else f"ratio {one.ratio:g}", *labels]
+        columns += [
+            about["mask"] if one.ratio is None else f"ratio {one.ratio:g}{_really(one)}",
+            *labels,
+        ]
     rows, names = [], []
     for place, (name, image) in enumerate(zip(pictures.names, pictures.images, strict=True)):
         for patch_size in patch_sizes:
@@ -137,5 +141,10 @@ def table(titles: Sequence[str], seen: Sequence[Seen]) -> Table:
 
 
 def _where(seen: Seen) -> str:
-    ratio = "" if seen.ratio is None else f" at ratio {seen.ratio:g}"
+    ratio = "" if seen.ratio is None else f" at ratio {seen.ratio:g}{_really(seen)}"
     return f"with patches of {seen.patch_size} pixels{ratio}"
+
+
+def _really(seen: Seen) -> str:
+    """The share that is masked, since patches are whole."""
+    return f" ({percent(seen.mask.float().mean().item())} masked)"

@@ -85,10 +85,11 @@ def says(found: Sequence[Measured]) -> list[str]:
 def panels(found: Sequence[Measured]) -> list[list[Panel]]:
     """A panel a block, all of them or three of each stage, four or three in a row."""
     blocks = chosen(list(found[0].indices))
+    columns = 4 if len(blocks) % 4 == 0 else 3
     drawn = [
         Panel(
             block,
-            "class selectivity index" if number >= len(blocks) - 4 else "",
+            "class selectivity index" if number >= len(blocks) - columns else "",
             tuple(PLACES.tolist()),
             tuple(
                 Series(model.title, model.title, tuple(density(index, PLACES).tolist()))
@@ -98,7 +99,6 @@ def panels(found: Sequence[Measured]) -> list[list[Panel]]:
         )
         for number, block in enumerate(blocks)
     ]
-    columns = 4 if len(drawn) % 4 == 0 else 3
     return [drawn[start : start + columns] for start in range(0, len(drawn), columns)]
 
 
@@ -130,7 +130,6 @@ def table(found: Sequence[Measured]) -> Table:
 
 def _row(model: Measured, number: int) -> list[str]:
     row = model.rows[number]
-    apart = list(row.get("distance_from", {}).values())
     shares = [_shown(row[name], "{:.0%}") for name in (f"below_{GENERIC}", f"above_{SELECTIVE}")]
     return [
         f"{row['block']} · {row['label']}",
@@ -140,7 +139,7 @@ def _row(model: Measured, number: int) -> list[str]:
         _shown(row["median"]),
         *shares,
         _shown(row["mean_by_chance"]),
-        _shown(apart[0], "{:.3f}") if apart else "",
+        _shown(row.get("distance"), "{:.3f}"),
     ]
 
 

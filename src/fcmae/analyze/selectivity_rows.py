@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from fcmae.analyze.image_sets import Part, names_of, part_of
+from fcmae.analyze.image_sets import Part, names_of, part_of, place_of
 from fcmae.analyze.models import Model, read_models, titled
 from fcmae.analyze.selectivity_measure import Measured, measure
 from fcmae.analyze.selectivity_page import write_page
@@ -37,9 +37,19 @@ def run(options: dict[str, Any]) -> Path:
     images = part_of(open_data(options["data"], options["split"]), options["num_images"])
     models = read_models(options, device)
     check_depths(models)
+    if options["num_images"] is not None and len(set(images.labels or ())) < 2:
+        raise ValueError(
+            f"num_images {options['num_images']}: all that are drawn are of one class, and "
+            "selectivity is of one class against the others: take more"
+        )
     about = {**describe_run(device), "analysis": "selectivity"}
     record = Record(out, about, KEY, same=("analysis",))
-    settings = {"files": names_of(images), "activity": activity, "precision": precision}
+    settings = {
+        "data": place_of(options["data"]),
+        "files": names_of(images),
+        "activity": activity,
+        "precision": precision,
+    }
     with take_place(device, precision) as place:
         found = [
             measured(model, images, record, settings | model.settings, place, title)
@@ -95,9 +105,10 @@ def measured(
 def add_distances(found: Sequence[Measured], record: Record) -> None:
     """Say in the rows how far each block's distribution is from that of the first model."""
     first = found[0]
-    for other in found[1:]:
-        for row in other.rows:
-            apart = first.active(row["block"]), other.active(row["block"])
-            if all(map(len, apart)):
-                row["distance_from"] = {first.title: distance(*apart)}
-                record.add(row)
+    for model in found:
+        for row in model.rows:
+            apart = first.active(row["block"]), model.active(row["block"])
+            compared = model is not first and all(map(len, apart))
+            row["distance"] = distance(*apart) if compared else None
+            row["distance_from"] = first.title if compared else None
+            record.add(row)

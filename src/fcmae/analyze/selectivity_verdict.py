@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,18 +17,35 @@ from fcmae.analyze.comparison import (
 from fcmae.analyze.selectivity_measure import GENERIC, Measured
 from fcmae.probes.selectivity import Values, distance
 
-FARTHER = 1.5  # times as far apart in the last third as in the first
+CLOSER = 0.5  # of what the deep blocks differ by beyond chance: so little counts as a match
+SHUFFLES = 200
 NOISE = 0.5  # of a mean index; where chance alone gives more, nothing is decided
 RULE = (
-    "The first V1 and the first V2 are compared. That they part with depth counts as reproduced "
-    f"where the distance of their distributions, averaged over the last third of the blocks, is at "
-    f"least {FARTHER} times that over the first third, and as not reproduced where it is not even "
-    f"larger. That V2 is more generic there counts as reproduced where its share of channels below "
-    f"{GENERIC} in the last third is larger than V1’s by more than two standard errors, and as not "
-    "reproduced where it is smaller by as much. Anything between is not decidable, and so is all "
-    "where shuffled classes give a mean index in the last third that is more than half of the true "
-    "one. Two models of two trainings are compared: others may differ."
+    "The first V1 and the first V2 are compared. Their distance in the first and in the last third "
+    "of the blocks is compared with that of channels which are dealt out to the two models by "
+    f"chance, {SHUFFLES} times. That they match early and part with depth counts as reproduced "
+    "where the distance in the last third is beyond 97.5 % of these, and the first third exceeds "
+    "the mean of its own by at most half as much; as not reproduced where the first third is beyond"
+    " its own, and exceeds it by more than the last third does. That V2 is more generic there "
+    f"counts as reproduced where its share of channels below {GENERIC} in the last third is larger "
+    "than V1’s by more than two standard errors, and as not reproduced where it is smaller by as "
+    "much. Anything else is not decidable, and so is all where shuffled classes give a mean index "
+    "in the last third that is more than half of the true one. Two models of two trainings are "
+    "compared: others may differ."
 )
+
+
+class Apart(NamedTuple):
+    """How far two models are apart, averaged over some blocks, and what chance alone gives."""
+
+    distance: float
+    mean: float  # by chance
+    limit: float  # which chance exceeds 1 time in 40
+
+    @property
+    def excess(self) -> float:
+        """Beyond the mean of chance."""
+        return self.distance - self.mean
 
 
 def verdicts(found: Sequence[Measured]) -> list[str]:
@@ -44,26 +62,38 @@ def verdicts(found: Sequence[Measured]) -> list[str]:
             f"The paper’s statements are {NOT_DECIDABLE} with so few images a class: shuffled "
             "classes make channels look more than half as selective."
         ]
-    near, far = (_apart(v1, v2, blocks) for blocks in (early, deep))
+    near, far = (apart(v1, v2, blocks) for blocks in (early, deep))
     shares, errors = zip(*(_generic(model.together(deep)) for model in pair), strict=True)
     more = greater(shares[1], shares[0], math.hypot(*errors))
     return [
-        f"V1 and V2 match early and part with depth: {_parting(near, far)} (distance {near:.3f} in "
-        f"the first {len(early)} blocks, {far:.3f} in the last {len(deep)}).",
+        f"V1 and V2 match early and part with depth: {parting(near, far)} (distance "
+        f"{near.distance:.3f} in the first {len(early)} blocks, {far.distance:.3f} in the last "
+        f"{len(deep)}; by chance {near.mean:.3f} and {far.mean:.3f}).",
         f"V2 has more class-generic channels in deep layers: {more} ({shares[1]:.0%} of V2’s "
         f"channels have an index below {GENERIC} in the last {len(deep)} blocks, {shares[0]:.0%} "
         "of V1’s).",
     ]
 
 
-def _parting(near: float, far: float) -> str:
-    if far >= FARTHER * near:
+def parting(near: Apart, far: Apart) -> str:
+    """Whether two models match early and part with depth."""
+    if far.distance > far.limit and near.excess <= CLOSER * far.excess:
         return REPRODUCED
-    return NOT_DECIDABLE if far > near else NOT_REPRODUCED
+    if near.distance > near.limit and near.excess > far.excess:
+        return NOT_REPRODUCED
+    return NOT_DECIDABLE
 
 
-def _apart(one: Measured, other: Measured, blocks: Sequence[str]) -> float:
-    return float(np.mean([distance(one.active(block), other.active(block)) for block in blocks]))
+def apart(one: Measured, other: Measured, blocks: Sequence[str]) -> Apart:
+    """Distances averaged over blocks: as they are, and of channels dealt out by chance."""
+    samples = [(one.active(block), other.active(block)) for block in blocks]
+    true = float(np.mean([distance(*pair) for pair in samples]))
+    generator = np.random.default_rng(0)
+    shuffled = []
+    for _ in range(SHUFFLES):
+        dealt = [(generator.permutation(np.concatenate(pair)), len(pair[0])) for pair in samples]
+        shuffled.append(np.mean([distance(all_[:n], all_[n:]) for all_, n in dealt]))
+    return Apart(true, float(np.mean(shuffled)), float(np.quantile(shuffled, 0.975)))
 
 
 def _generic(index: Values) -> tuple[float, float]:

@@ -15,7 +15,7 @@ WIDTH, HEIGHT = 9.0, 3.4  # inches, of a row of panels
 DOTS = 160  # an inch, in the PNG
 WIDE_RANGE = 20  # beyond this ratio of the largest to the smallest value, an axis is logarithmic
 FEW, TICKS = 30, 6  # places that get a marker and a tick each; about so many ticks for more
-ABREAST = 5  # names in a line of the legend
+ABREAST, LETTERS = 5, 120  # names in a line of the legend, and letters, at the most
 
 Look = tuple[str, str, str]  # colour, marker, line
 
@@ -81,12 +81,12 @@ def draw(
             (_bars if bars else _lines)(place, panel, looks)
             for shown, label in zip(*place.get_legend_handles_labels(), strict=True):
                 named.setdefault(label, shown)
-    if named:
+    if named:  # as many beside each other as there is room for
         figure.legend(
             list(named.values()),
             list(named),
             loc="outside lower center",
-            ncols=min(len(named), ABREAST),
+            ncols=max(1, min(len(named), ABREAST, LETTERS // (max(map(len, named)) + 6))),
             frameon=False,
             fontsize=8,
             labelcolor=INK,

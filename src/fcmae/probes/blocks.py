@@ -46,7 +46,11 @@ def blocks_of(backbone: Backbone, stage: int) -> Iterator[tuple[str, Block]]:
 
 
 def each_block(
-    backbone: Backbone, images: Tensor, measure: Measure, tensor: str = "block"
+    backbone: Backbone,
+    images: Tensor,
+    measure: Measure,
+    tensor: str = "block",
+    only: str | None = None,
 ) -> dict[str, Tensor]:
     """Measure a tensor of each block on whole images; nothing of it is kept but the measure.
 
@@ -55,6 +59,7 @@ def each_block(
         images: [B, in_channels, H, W], normalised.
         measure: of a tensor [B, H, W, C].
         tensor: one of `Measured`.
+        only: the name of a block; no other is measured.
 
     Returns:
         What `measure` gives, by the blocks' names, in order.
@@ -69,6 +74,9 @@ def each_block(
     for stage, downsample in enumerate(backbone.downsample_layers):
         x = downsample(x)
         for name, block in blocks_of(backbone, stage):
+            if only not in (None, name):
+                x = block(x)
+                continue
             with _heard(block, tensor, measure) as found:
                 x = block(x)
             measures[name] = found[0] if found else measure(x)
