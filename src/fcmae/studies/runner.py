@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fcmae.engine import NonFiniteError
 from fcmae.findings.record import Record, Row
@@ -20,6 +20,7 @@ from fcmae.tasks.pretrain import pretrain
 from fcmae.tasks.run_folder import CONFIG, is_finished, read_config
 from fcmae.tasks.screen import say
 
+S = TypeVar("S")
 KEY = ("name", "seed")
 PRETRAIN, FINETUNE = "pretrain", "finetune"  # a setting's runs
 # Options that may differ when a run goes on: they say where it computes and what lies where.
@@ -35,6 +36,9 @@ class Setting:
     pretraining: Mapping[str, Any] | None  # options of `pretrain`; None: from scratch
     finetuning: Mapping[str, Any] | None  # options of `finetune`; None: pre-training alone
     facts: Mapping[str, Any] = field(default_factory=dict)  # what else its row says
+
+    def __str__(self) -> str:
+        return f"{self.name}, seed {self.seed}"
 
 
 def run(
@@ -68,20 +72,42 @@ def run(
         Interrupted: after a signal, once the run's state is saved.
     """
     shared = {"data": str(data), "device": device, "workers": workers}
-    left = [setting for setting in settings if not is_done(setting, record)]
-    for done, setting in enumerate(left):
-        number = f"{settings.index(setting) + 1} of {len(settings)}"
-        spent = [row["seconds"] for row in record.rows]
-        title = f"{number}: {setting.name}, seed {setting.seed}"
-        remaining = estimate(spent, len(left) - done)
+
+    def trained(setting: Setting, title: str, remaining: str) -> Row:
         folder = record.path.parent / "runs" / setting.name / f"seed-{setting.seed}"
+        row = train(setting, folder, shared, title, remaining)
+        if measure is not None and "loss" in row:
+            row |= measure(folder / PRETRAIN)
+        return row
+
+    left = [setting for setting in settings if not is_done(setting, record)]
+    return one_by_one(settings, left, record, trained, show)
+
+
+def one_by_one(
+    settings: Sequence[S],
+    left: Sequence[S],
+    record: Record,
+    train: Callable[[S, str, str], Row],
+    show: Callable[[Sequence[Row]], object],
+) -> list[Row]:
+    """Train what is left, keep a row of each, and show them; of nothing left, what is there.
+
+    Args:
+        settings: all of the study.
+        left: those of them that have no row yet.
+        record: where rows are kept.
+        train: is given a setting, its number and name, and how long the rest will take.
+        show: is given all rows after each.
+    """
+    for done, setting in enumerate(left):
+        spent = [row["seconds"] for row in record.rows if "seconds" in row]
+        title = f"{settings.index(setting) + 1} of {len(settings)}: {setting}"
         try:
-            row = train(setting, folder, shared, title, remaining)
+            row = train(setting, title, estimate(spent, len(left) - done))
         except Interrupted:
             say("interrupted: the same command goes on from here")
             raise
-        if measure is not None and "loss" in row:
-            row |= measure(folder / PRETRAIN)
         record.add(row | {"machine": record.run["machine"]})
         show(record.rows)
     if not left:

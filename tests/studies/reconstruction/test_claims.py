@@ -109,6 +109,11 @@ def test_claims_wait_for_their_encoders_and_unstable_settings_do_not_count() -> 
     assert claims(rows(encoders=("transformer",), error=lambda _, size, __: size)) == []
     pair = rows(encoders=("convnext", "transformer"), error=lambda _, size, __: size)
     assert [claim.verdict for claim in claims(pair)] == [REPRODUCED, NOT_REPRODUCED]
-    broken = {"encoder": "convnext", "mask_size": 1, "seed": 9, "error": "unstable"}
+    broken = {
+        "encoder": "convnext",
+        "mask_size": 1,
+        "seed": 9,
+        "unstable": {"doing": "training", "step": 3},
+    }
     assert claims([*rows(), broken]) == claims(rows())
     assert by_setting([*rows(), broken], "mse")["convnext"][1] == [1.0, 1.001, 1.002]

@@ -38,7 +38,7 @@ def by_setting(rows: Sequence[Row], measure: str) -> dict[str, dict[int, list[fl
     """The values of the seeds, by encoder and mask size; both in the order of the study."""
     values: dict[str, dict[int, list[float]]] = {name: defaultdict(list) for name in ENCODERS}
     for row in sorted(rows, key=lambda row: (row["mask_size"], row["seed"])):
-        if "error" not in row:
+        if not row.get("unstable"):
             values[row["encoder"]][row["mask_size"]].append(row[measure])
     return {name: sizes for name, sizes in values.items() if sizes}
 
@@ -102,7 +102,7 @@ def _correlations(rows: Sequence[Row]) -> list[float]:
 
     points: dict[int, list[tuple[float, float]]] = defaultdict(list)
     for row in rows:
-        if "error" not in row:
+        if not row.get("unstable"):
             points[row["seed"]].append((row["mse"], row["top_5_error"]))
     columns = [np.array(seed) for seed in points.values() if len(seed) > 2]
     return [float(spearmanr(each).statistic) for each in columns if np.ptp(each, 0).all()]

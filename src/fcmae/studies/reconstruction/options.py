@@ -1,12 +1,12 @@
 """The options of the study, checked before any work is done."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from fcmae.errors import unknown
 from fcmae.masks import num_visible, patch_grid
 from fcmae.studies.reconstruction.recipe import ENCODERS, SCALES, Recipe
+from fcmae.studies.work import each_once, some_of
 
 LISTS = ("mask_sizes", "seeds")
 NUMBERS = ("epochs", "num_images", "batch_size", "image_size")
@@ -20,11 +20,9 @@ def settle(options: dict[str, Any]) -> tuple[Recipe, tuple[str, ...]]:
     """
     if options["scale"] not in SCALES:
         raise unknown("scale", options["scale"], SCALES)
-    for name in ("encoders", *LISTS):
-        _require_each_once(name, options[name])
-    for name in options["encoders"]:
-        if name not in ENCODERS:
-            raise unknown("encoders", name, ENCODERS)
+    for name in LISTS:
+        each_once(name, options[name])
+    encoders = some_of("encoder", options["encoders"], ENCODERS)
     for name in NUMBERS:
         if options[name] is not None and options[name] < 1:
             raise ValueError(f"{name} {options[name]}: at least 1 is needed")
@@ -33,12 +31,7 @@ def settle(options: dict[str, Any]) -> tuple[Recipe, tuple[str, ...]]:
     given = {name: options[name] for name in (*LISTS, *NUMBERS) if options[name]}
     recipe = replace(SCALES[options["scale"]], **given)
     _check_sizes(recipe)
-    return recipe, tuple(options["encoders"]) or tuple(ENCODERS)
-
-
-def _require_each_once(name: str, values: Sequence[object]) -> None:
-    if len(set(values)) != len(values):
-        raise ValueError(f"{name} {', '.join(map(str, values))}: give each once")
+    return recipe, encoders
 
 
 def _check_sizes(recipe: Recipe) -> None:

@@ -45,7 +45,7 @@ CHOSEN = (
 def write_findings(record: Record) -> Path:
     """Write the figures and the page of all rows so far; return the page's path."""
     folder, run, rows = record.path.parent, record.run, record.rows
-    good = [row for row in rows if "error" not in row]
+    good = [row for row in rows if not row.get("unstable")]
     found = claims(rows)
     sections = [_claims_section(found)]
     if good:
@@ -89,7 +89,12 @@ def table(rows: Sequence[Row]) -> Table:
         for name, sizes in measures["mse"].items()
         for size in sizes
     ]
-    unstable = [str(row["error"]) for row in rows if "error" in row]
+    unstable = [
+        f"{row['encoder']}, mask size {row['mask_size']}, seed {row['seed']}: the loss or the "
+        f"gradient stopped being a number at step {row['unstable']['step']}."
+        for row in rows
+        if row.get("unstable")
+    ]
     return Table(
         (
             "encoder, mask size",

@@ -1,7 +1,6 @@
 """What `study reconstruction` does: every setting that is not done yet, and the findings so far."""
 
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from fcmae.studies.reconstruction.options import settle
 from fcmae.studies.reconstruction.page import RECONSTRUCTIONS, SETTINGS, write_findings
 from fcmae.studies.reconstruction.recipe import Recipe
 from fcmae.studies.reconstruction.training import Setting, num_steps, train
+from fcmae.studies.runner import one_by_one
 from fcmae.tasks.interrupt import Interrupt, Interrupted
 from fcmae.tasks.measuring import require_one_process
 from fcmae.tasks.screen import progress_bar, say
@@ -51,64 +51,44 @@ def run(options: dict[str, Any]) -> list[Row]:
         for encoder in encoders
     ]
     record = Record(Path(options["out"]), described, KEY, same=("settings",))
+    left = [setting for setting in settings if record.row(asdict(setting)) is None]
     with take_place(device, precision) as place:
-        _run_all(settings, recipe, data, place, record)
-    say_written(write_findings(record))
-    return record.rows
 
+        def trained(setting: Setting, title: str, remaining: str) -> Row:
+            return _run_one(setting, recipe, data, place, f"{title}{remaining}", record.path.parent)
 
-def _run_all(
-    settings: Sequence[Setting], recipe: Recipe, data: Data, place: Place, record: Record
-) -> None:
-    """Train and measure what the record does not have yet."""
-    todo = [setting for setting in settings if record.row(asdict(setting)) is None]
-    done = len(settings) - len(todo)
-    if done:
-        say(f"{done} of {len(settings)} settings are done already")
-    steps, began = num_steps(len(data.train), recipe), time.monotonic()
-    with Interrupt() as interrupt, progress_bar() as bar:
-        task = bar.add_task("", total=steps * len(todo), figures="")
-        for number, setting in enumerate(todo):
-            name = f"{done + number + 1} of {len(settings)}: {setting}"
-            bar.update(task, description=name)
-
-            def show(step: Step, before: int = number * steps) -> None:
-                figures = f"loss {step.loss:.4f}  {recipe.batch_size / step.seconds:.0f} images/s"
-                bar.update(task, completed=before + step.number, figures=figures)
-
-            row = _run_one(setting, recipe, data, place, interrupt, show, record.path.parent)
-            if row is None:
-                say(
-                    f"interrupted: what is finished is kept in {record.path.parent}; the same "
-                    f"command goes on, with {setting} from its beginning"
-                )
-                raise Interrupted(interrupt.received)
-            record.add(row)
-            write_findings(record)
-            left = (time.monotonic() - began) / (number + 1) * (len(todo) - number - 1)
-            say(f"{name}: {_in_words(row)}; about {duration(left)} left")
+        rows = one_by_one(settings, left, record, trained, lambda _: write_findings(record))
+    say_written(record.path.parent / "page.html")
+    return rows
 
 
 def _run_one(
-    setting: Setting,
-    recipe: Recipe,
-    data: Data,
-    place: Place,
-    interrupt: Interrupt,
-    after_step: Callable[[Step], None],
-    out: Path,
-) -> Row | None:
-    """The row of a setting, whose weights and pictures are kept; None when interrupted."""
+    setting: Setting, recipe: Recipe, data: Data, place: Place, title: str, out: Path
+) -> Row:
+    """The row of a setting, whose weights and pictures are kept.
+
+    Raises:
+        Interrupted: after a signal; a setting begins anew then.
+    """
     began = time.monotonic()
-    try:
-        model = train(setting, recipe, data, place, interrupted=interrupt, after_step=after_step)
-    except NonFiniteError as error:
-        return {**asdict(setting), "error": f"unstable: {error}"}
+    with Interrupt() as interrupt, progress_bar() as bar:
+        task = bar.add_task(title, total=num_steps(len(data.train), recipe), figures="")
+
+        def show(step: Step) -> None:
+            figures = f"loss {step.loss:.4f}  {recipe.batch_size / step.seconds:.0f} images/s"
+            bar.update(task, completed=step.number, figures=figures)
+
+        try:
+            model = train(setting, recipe, data, place, interrupted=interrupt, after_step=show)
+        except NonFiniteError as error:
+            return {**asdict(setting), "unstable": {"doing": "training", "step": error.step}}
     if model is None:
-        return None
+        say(f"{setting} is not finished, and will begin anew")
+        raise Interrupted(interrupt.received)
     trained = time.monotonic() - began
     row = {
         **asdict(setting),
+        "unstable": None,
         **asdict(measure(model, setting.mask_size, recipe, data, place)),
         "parameters": sum(p.numel() for p in model.encoder.parameters()),
         "seconds": round(time.monotonic() - began, 1),
@@ -119,13 +99,8 @@ def _run_one(
     save_tensors(folder / "weights.safetensors", model.state_dict(), row)
     pictures = reconstruct(model, setting.mask_size, recipe, data, place)
     save_tensors(folder / RECONSTRUCTIONS, pictures)
-    return row
-
-
-def _in_words(row: Row) -> str:
-    if "error" in row:
-        return str(row["error"])
-    return (
-        f"MSE {row['mse']:.5f}, top-5 error {accuracy(row['top_5_error'])}, "
+    say(
+        f"{title}: MSE {row['mse']:.5f}, top-5 error {accuracy(row['top_5_error'])}, "
         f"{duration(row['seconds'])}"
     )
+    return row
