@@ -100,6 +100,8 @@ def one_by_one(
         train: is given a setting, its number and name, and how long the rest will take.
         show: is given all rows after each.
     """
+    if len(left) < len(settings):
+        say(f"{len(settings) - len(left)} of {len(settings)} settings are done already")
     for done, setting in enumerate(left):
         spent = [row["seconds"] for row in record.rows if "seconds" in row]
         title = f"{settings.index(setting) + 1} of {len(settings)}: {setting}"
