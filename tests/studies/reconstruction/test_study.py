@@ -74,9 +74,8 @@ def test_an_interrupted_study_goes_on_where_it_was(
     with pytest.raises(Interrupted) as raised:
         reconstruction(**options)
     assert raised.value.code == 130
-    assert "convnext, mask size 2, seed 1 is not finished, and will begin anew" in capsys.readouterr().err.replace(
-        "\n", " "
-    )
+    said = capsys.readouterr().err.replace("\n", " ")
+    assert "convnext, mask size 2, seed 1 is not finished, and will begin anew" in said
     kept = json.loads((tmp_path / "out" / "results.json").read_text())["rows"]
     assert len(kept) == 2
     rows = reconstruction(**options)
