@@ -105,7 +105,7 @@ def test_the_files_say_the_same(tmp_path: Path, data: Path, v1: str, v2: str) ->
     assert (page.parent / "figure.png").read_bytes()[:4] == b"\x89PNG"
     text = page.read_text()
     assert "stages.3.1 · two.safetensors" in text
-    assert "not decidable with so few images a class" in text
+    assert "not decidable at this scale, with so few images a class" in text
     assert text.count("data:image/svg+xml") == 1
 
 

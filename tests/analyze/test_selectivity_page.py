@@ -103,7 +103,7 @@ def test_models_that_are_far_apart_from_the_first_do_not_match_early() -> None:
     text = said(
         model_of("convnext_atto", 0.6, 0.3, 0.8), model_of("convnextv2_atto", 0.2, 0.3, 0.15)
     )
-    assert "part with depth: not decidable (distance 0.400" in text
+    assert "part with depth: not decidable at this scale (distance 0.400" in text
 
 
 def test_so_few_images_that_chance_would_do_decide_nothing() -> None:
@@ -111,7 +111,7 @@ def test_so_few_images_that_chance_would_do_decide_nothing() -> None:
         model_of("convnext_atto", 0.3, 0.3, 0.3),
         model_of("convnextv2_atto", 0.3, 0.3, 0.1, chance=0.06),
     )
-    assert "not decidable with so few images a class" in text
+    assert "not decidable at this scale, with so few images a class" in text
     assert "part with depth" not in text
 
 
@@ -120,7 +120,7 @@ def test_silent_blocks_decide_nothing_and_are_not_drawn() -> None:
     nothing = torch.full((7,), torch.nan, dtype=torch.float64)
     v2.indices[BLOCKS[2]] = nothing  # type: ignore[index]
     v2.rows[2] |= in_numbers(nothing) | {"mean_by_chance": None}
-    assert "not decidable: all channels of a block are silent" in said(v1, v2)
+    assert "not decidable at this scale: all channels of a block are silent" in said(v1, v2)
     assert [len(panel.series) for panel in panels([v1, v2])[0]] == [2, 2, 1]
     assert list(table([v1, v2]).rows[5])[1:] == ["7", "7", "", "", "", "", "", ""]
 

@@ -2,10 +2,8 @@ import math
 
 import pytest
 
+from fcmae.findings.verdict import NOT_REPRODUCED, REPRODUCED, UNDECIDED
 from fcmae.studies.claims import (
-    NOT_REPRODUCED,
-    REPRODUCED,
-    UNDECIDED,
     Claim,
     above,
     deviation,

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from fcmae.studies.claims import NOT_REPRODUCED, REPRODUCED, UNDECIDED, verdict
+from fcmae.findings.verdict import NOT_REPRODUCED, REPRODUCED, UNDECIDED
+from fcmae.studies.claims import verdict
 from fcmae.studies.grn import grn
 from fcmae.studies.grn_page import CASES, claims, finding, panels
 

@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from fcmae.analyze.comparison import NOT_DECIDABLE, greater, pair_of
+from fcmae.analyze.comparison import greater, pair_of
 from fcmae.analyze.idle_channels import RULE
 from fcmae.analyze.pictures import Picture, colours, draw_grid, mosaic
 from fcmae.findings.page import Finding, Table, write_finding
 from fcmae.findings.record import Row
+from fcmae.findings.verdict import UNDECIDED
 from fcmae.report.units import percent
 from fcmae.tasks.looks import Pictures
 
@@ -96,7 +97,7 @@ def says(shown: Sequence[Shown]) -> list[str]:
     if pair := pair_of(shown, _model):
         (v1, error_1), (v2, error_2) = (model.idle for model in pair)
         few = len(pair[0].maps) < 2 or pair[0].maps[..., 0].numel() < FEW
-        verdict = NOT_DECIDABLE if few else greater(v1, v2, math.hypot(error_1, error_2))
+        verdict = UNDECIDED if few else greater(v1, v2, math.hypot(error_1, error_2))
         sentences.append(
             f"V2 has fewer dead or saturated channels than V1: {verdict} ({percent(v2)} against "
             f"{percent(v1)})."

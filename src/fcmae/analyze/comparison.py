@@ -3,11 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from fcmae.findings.verdict import NOT_REPRODUCED, REPRODUCED, UNDECIDED
 from fcmae.sizes import is_v2
 
 T = TypeVar("T")
-
-REPRODUCED, NOT_REPRODUCED, NOT_DECIDABLE = "reproduced", "not reproduced", "not decidable"
 
 
 def v1_first(models: Sequence[T], name: Callable[[T], str]) -> list[T]:
@@ -30,5 +29,5 @@ def thirds(blocks: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
 def greater(larger: float, smaller: float, error: float) -> str:
     """Whether the one is found to be greater than the other: by more than two standard errors."""
     if abs(larger - smaller) <= 2 * error:
-        return NOT_DECIDABLE
+        return UNDECIDED
     return REPRODUCED if larger > smaller else NOT_REPRODUCED

@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fcmae.analyze.comparison import NOT_DECIDABLE, REPRODUCED, greater, pair_of, thirds
+from fcmae.analyze.comparison import greater, pair_of, thirds
 from fcmae.findings.figures import Panel, Series, draw
 from fcmae.findings.page import Finding, Table, write_finding
 from fcmae.findings.record import Row
+from fcmae.findings.verdict import REPRODUCED, UNDECIDED
 
 PAPER = (
     "In the paper (figure 4 of the main paper) the features of a V1 that is pre-trained by masking "
@@ -87,7 +88,7 @@ def says(curves: Sequence[Curve]) -> list[str]:
         (v1, error_1), (v2, error_2) = (curve.deep() for curve in pair)
         verdict = greater(v2, v1, max(math.hypot(error_1, error_2), LEAST / 2))
         if verdict == REPRODUCED and pair[0].fall <= LEAST:
-            verdict = NOT_DECIDABLE
+            verdict = UNDECIDED
         sentences.append(
             f"V1’s features collapse with depth, and V2’s stay more diverse: {verdict} ({v2:.4f} "
             f"against {v1:.4f} over the last third of the blocks; V1’s fall by {pair[0].fall:.4f} "

@@ -6,15 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fcmae.analyze.comparison import (
-    NOT_DECIDABLE,
-    NOT_REPRODUCED,
-    REPRODUCED,
-    greater,
-    pair_of,
-    thirds,
-)
+from fcmae.analyze.comparison import greater, pair_of, thirds
 from fcmae.analyze.selectivity_measure import GENERIC, Measured
+from fcmae.findings.verdict import NOT_REPRODUCED, REPRODUCED, UNDECIDED
 from fcmae.probes.selectivity import Values, distance
 
 CLOSER = 0.5  # of what the deep blocks differ by beyond chance: so little counts as a match
@@ -56,10 +50,10 @@ def verdicts(found: Sequence[Measured]) -> list[str]:
     v1, v2 = pair
     early, deep = thirds(list(v1.indices))
     if not all(len(model.active(block)) for model in pair for block in model.indices):
-        return [f"The paper’s statements are {NOT_DECIDABLE}: all channels of a block are silent."]
+        return [f"The paper’s statements are {UNDECIDED}: all channels of a block are silent."]
     if max(_by_chance(model, deep) for model in pair) > NOISE:
         return [
-            f"The paper’s statements are {NOT_DECIDABLE} with so few images a class: shuffled "
+            f"The paper’s statements are {UNDECIDED}, with so few images a class: shuffled "
             "classes make channels look more than half as selective."
         ]
     near, far = (apart(v1, v2, blocks) for blocks in (early, deep))
@@ -81,7 +75,7 @@ def parting(near: Apart, far: Apart) -> str:
         return REPRODUCED
     if near.distance > near.limit and near.excess > far.excess:
         return NOT_REPRODUCED
-    return NOT_DECIDABLE
+    return UNDECIDED
 
 
 def apart(one: Measured, other: Measured, blocks: Sequence[str]) -> Apart:

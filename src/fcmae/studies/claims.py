@@ -12,17 +12,14 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from fcmae.findings.verdict import NOT_REPRODUCED, REPRODUCED, UNDECIDED
+
 RULE = (
     "A difference is given ± its standard error, and counts where zero is outside its 95 % "
     "interval (Student’s t). The standard error comes from the spread over seeds within each "
     "setting, pooled over all of them. Reproduced: all that the paper says counts here too. Not "
     "reproduced: some of it counts the other way round. Otherwise, and with one seed, it is not "
     "decidable at this scale."
-)
-REPRODUCED, NOT_REPRODUCED, UNDECIDED = (
-    "reproduced",
-    "not reproduced",
-    "not decidable at this scale",
 )
 
 Values = Mapping[str, Sequence[float]]  # by name, one a seed

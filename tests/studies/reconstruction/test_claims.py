@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fcmae.studies.claims import NOT_REPRODUCED, REPRODUCED, UNDECIDED
+from fcmae.findings.verdict import NOT_REPRODUCED, REPRODUCED, UNDECIDED
 from fcmae.studies.reconstruction.claims import Claim, by_setting, claims
 
 SIZES = (1, 2, 4, 8, 16)

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from fcmae.studies.claims import NOT_REPRODUCED, REPRODUCED, UNDECIDED, above, is_clear
+from fcmae.findings.verdict import NOT_REPRODUCED, REPRODUCED, UNDECIDED
+from fcmae.studies.claims import above, is_clear
 from fcmae.studies.reconstruction.recipe import CONVNEXT, ENCODERS, GRN, TRANSFORMER
 
 RULE = (
