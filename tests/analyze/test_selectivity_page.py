@@ -6,6 +6,8 @@ import torch
 
 from fcmae.analyze.selectivity_measure import Measured, in_numbers
 from fcmae.analyze.selectivity_page import chosen, panels, says, table
+from fcmae.analyze.selectivity_verdict import Apart, parting
+from fcmae.findings.verdict import REPRODUCED, UNDECIDED
 from fcmae.sizes import size_of
 
 BLOCKS = ("stages.0.0", "stages.1.0", "stages.2.0")
@@ -79,6 +81,12 @@ def test_models_that_differ_little_decide_nothing() -> None:
     )
     assert "part with depth: not decidable" in text
     assert "generic channels in deep layers: not decidable" in text
+
+
+def test_a_distance_that_does_not_grow_decides_nothing() -> None:
+    """Few channels are far apart by chance in early blocks, many are not in deep ones."""
+    assert parting(Apart(0.019, 0.024, 0.03), Apart(0.016, 0.009, 0.012)) == UNDECIDED
+    assert parting(Apart(0.015, 0.024, 0.03), Apart(0.016, 0.009, 0.012)) == REPRODUCED
 
 
 def test_the_same_twice_decides_nothing() -> None:

@@ -18,9 +18,10 @@ RULE = (
     "The first V1 and the first V2 are compared. Their distance in the first and in the last third "
     "of the blocks is compared with that of channels which are dealt out to the two models by "
     f"chance, {SHUFFLES} times. That they match early and part with depth counts as reproduced "
-    "where the distance in the last third is beyond 97.5 % of these, and the first third exceeds "
-    "the mean of its own by at most half as much; as not reproduced where the first third is beyond"
-    " its own, and exceeds it by more than the last third does. That V2 is more generic there "
+    "where the distance in the last third is the larger one and beyond 97.5 % of these, and the "
+    "first third exceeds the mean of its own by at most half as much; as not reproduced where the "
+    "first third is beyond its own, and exceeds it by more than the last third does. That V2 is "
+    "more generic there "
     f"counts as reproduced where its share of channels below {GENERIC} in the last third is larger "
     "than V1’s by more than two standard errors, and as not reproduced where it is smaller by as "
     "much. Anything else is not decidable, and so is all where shuffled classes give a mean index "
@@ -71,7 +72,7 @@ def verdicts(found: Sequence[Measured]) -> list[str]:
 
 def parting(near: Apart, far: Apart) -> str:
     """Whether two models match early and part with depth."""
-    if far.distance > far.limit and near.excess <= CLOSER * far.excess:
+    if far.distance > max(far.limit, near.distance) and near.excess <= CLOSER * far.excess:
         return REPRODUCED
     if near.distance > near.limit and near.excess > far.excess:
         return NOT_REPRODUCED
