@@ -20,24 +20,24 @@ DISTANCES = {"none": 0.2, "layer": 0.3, "batch": 0.1, "local": 0.25, "grn": 0.4}
 
 
 def rows(values: dict[str, float], seeds: int = 2) -> list[dict[str, Any]]:
-    """Rows of four blocks, whose deeper two have these distances, up to 0.01 between seeds."""
+    """Rows of four blocks, whose deeper two have these distances, and seeds 0.01 apart."""
     return [
         {
             "name": name, "seed": seed, "unstable": None,
             "diversity": {
-                "block": [0.5, 0.5, value + seed / 100, value + seed / 100],
+                "block": [0.5, 0.5, *[value + (seed + place) % 2 / 100] * 2],
                 "widened": [0.4, 0.4, 0.4, value],
             },
         }
-        for name, value in values.items()
+        for place, (name, value) in enumerate(values.items())
         for seed in range(seeds)
     ]  # fmt: skip
 
 
 def test_the_deeper_half_is_what_is_compared() -> None:
     found = deep_half(rows({"grn": 0.4, "batch": 0.1}))
-    assert found["grn"] == pytest.approx([0.4, 0.41])
-    assert deep_half([{"name": "batch", "seed": 0, "unstable": {}}]) == {"batch": []}
+    assert found["grn"] == pytest.approx({0: 0.4, 1: 0.41})
+    assert deep_half([{"name": "batch", "seed": 0, "unstable": {}}]) == {"batch": {}}
 
 
 @pytest.mark.parametrize(

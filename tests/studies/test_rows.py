@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from fcmae.studies.rows import by_name, failures, in_words, mean, spread
+from fcmae.studies.rows import by_name, by_seed, failures, in_words, mean, spread
 
 
 def row(name: str, seed: int, accuracy: float | None, step: int | None = None) -> dict[str, Any]:
@@ -18,6 +18,7 @@ def test_values_are_gathered_over_seeds_in_per_cent() -> None:
     assert by_name(ROWS) == {"a": [50.0, 52.0], "b": [25.0]}
     assert by_name(ROWS[:2]) == {"a": [50.0], "b": []}
     assert by_name(ROWS, "seed", factor=1) == {"a": [0, 1], "b": [0, 1]}
+    assert by_seed(ROWS, "seed", factor=1)["b"] == {0: 0, 1: 1}
 
 
 def test_numbers_in_words() -> None:

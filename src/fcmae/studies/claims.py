@@ -1,28 +1,29 @@
 """Whether what the paper says is seen here too, by one rule for every study.
 
 A claim is that one thing has a higher value than another. It holds where zero is outside the 95 %
-interval of the difference of the means over seeds, by Student's t, and fails where it is so the
-other way round. The standard error comes from the spread over seeds within each setting, pooled
-over all of them, since two or three seeds of one setting say little of it. Without a second seed
-there is none.
+interval of the difference, by Student's t, and fails where it is so the other way round. A seed
+draws the same images and labels in every setting, and moves all of them: so settings are compared
+within seeds (a randomised block design), and the standard error comes from what is left when each
+setting and each seed has its own level, since two or three seeds of one pair say little of it.
 """
 
-import math
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from fcmae.findings.verdict import NOT_REPRODUCED, REPRODUCED, UNDECIDED
 
 RULE = (
     "A difference is given ± its standard error, and counts where zero is outside its 95 % "
-    "interval (Student’s t). The standard error comes from the spread over seeds within each "
-    "setting, pooled over all of them. Reproduced: all that the paper says counts here too. Not "
-    "reproduced: some of it counts the other way round. Otherwise, and with one seed, it is not "
-    "decidable at this scale."
+    "interval (Student’s t). Settings are compared within seeds, since a seed draws the same "
+    "images and labels in each: the error comes from what is left, in all settings together, when "
+    "each setting and each seed has its own level. Reproduced: all that the paper says counts here "
+    "too. Not reproduced: some of it counts the other way round. Otherwise, and with one seed, it "
+    "is not decidable at this scale."
 )
 
-Values = Mapping[str, Sequence[float]]  # by name, one a seed
+Values = Mapping[str, Mapping[int, float]]  # by name, then by seed
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +52,46 @@ def above(values: Values, higher: str, lower: str, *, unit: str = " points") -> 
     text = f"{higher} above {lower}"
     if not (values.get(higher) and values.get(lower)):
         return Claim(f"{text}, not measured", None)
-    difference = statistics.mean(values[higher]) - statistics.mean(values[lower])
-    spread, freedom = deviation(values)
-    if not freedom:
-        return Claim(f"{text} by {difference:.2g}{unit}, one seed", None)
-    error = spread * math.sqrt(sum(1 / len(values[name]) for name in (higher, lower)))
-    text = f"{text} by {difference:.2g} ± {error:.1g}{unit}"
-    return Claim(text, difference > 0 if is_clear(difference, error, freedom) else None)
+    found = difference(values, higher, lower)
+    if found is None:
+        return Claim(f"{text}, no seed in common", None)
+    text = f"{text} by {found.value:.2g}"
+    if not found.freedom:
+        return Claim(f"{text}{unit}, too few seeds", None)
+    text = f"{text} ± {found.error:.1g}{unit}"
+    clear = is_clear(found.value, found.error, found.freedom)
+    return Claim(text, found.value > 0 if clear else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Of two settings: least squares' estimate, its standard error, and degrees of freedom."""
+
+    value: float
+    error: float
+    freedom: int
+
+
+def difference(values: Values, higher: str, lower: str) -> Difference | None:
+    """By a level for each setting and one for each seed; None where nothing links the two."""
+    names = [name for name in values if values[name]]
+    seeds = sorted({seed for found in values.values() for seed in found})
+    cells = [(name, seed) for name in names for seed in values[name]]
+    levels = np.array(
+        [[name == one for one in names] + [seed == one for one in seeds] for name, seed in cells],
+        float,
+    )  # [values, settings + seeds]
+    measured = np.array([values[name][seed] for name, seed in cells])
+    contrast = np.array([(one == higher) - (one == lower) for one in names] + [0] * len(seeds))
+    inverse = np.linalg.pinv(levels)
+    if not np.allclose(contrast @ inverse @ levels, contrast):
+        return None
+    left = measured - levels @ (inverse @ measured)
+    freedom = len(cells) - int(np.linalg.matrix_rank(levels))
+    deviation = np.sqrt(left @ left / freedom) if freedom else np.nan
+    weights = contrast @ inverse
+    value, error = weights @ measured, deviation * np.linalg.norm(weights)
+    return Difference(float(value), float(error), freedom)
 
 
 def is_clear(difference: float, error: float, freedom: int) -> bool:
@@ -71,17 +105,6 @@ def is_clear(difference: float, error: float, freedom: int) -> bool:
     from scipy.stats import t  # takes half a second to import
 
     return abs(difference) > error * float(t.ppf(0.975, freedom))
-
-
-def deviation(values: Values) -> tuple[float, int]:
-    """The standard deviation over seeds, pooled over settings, and its degrees of freedom."""
-    freedom = sum(len(each) - 1 for each in values.values() if each)
-    if freedom == 0:
-        return math.nan, 0
-    squares = sum(
-        statistics.variance(each) * (len(each) - 1) for each in values.values() if each[1:]
-    )
-    return math.sqrt(squares / freedom), freedom
 
 
 def verdict(claims: Sequence[Claim]) -> str:

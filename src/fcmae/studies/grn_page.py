@@ -7,7 +7,7 @@ from fcmae.findings.figures import Panel, Series, draw
 from fcmae.findings.page import Finding, Table
 from fcmae.findings.record import Row
 from fcmae.studies.claims import Claim, above, sentence
-from fcmae.studies.rows import by_name, failures, in_words, mean, spread
+from fcmae.studies.rows import by_name, by_seed, failures, in_words, mean, spread
 
 # Names of the cases, and the paper's: "base" is V1.
 CASES = {
@@ -70,7 +70,7 @@ def claims(rows: Sequence[Row], run: Mapping[str, Any]) -> list[Claim]:
 
     That no run here became unstable says nothing against the paper unless it was as long.
     """
-    values = by_name(rows)
+    values = by_seed(rows)
     found = [above(values, "grn", case) for case in ("base", "scale", "aggregate")]
     tried = [row for row in rows if row["name"] == "normalise"]
     failed = sum(row["unstable"] is not None for row in tried)

@@ -7,7 +7,7 @@ from fcmae.findings.figures import Panel, Series, draw
 from fcmae.findings.page import Finding, Table
 from fcmae.findings.record import Row
 from fcmae.studies.claims import above, sentence
-from fcmae.studies.rows import by_name, failures, in_words, mean, spread
+from fcmae.studies.rows import by_name, by_seed, failures, in_words, mean, spread
 
 LABELS = {"none": "none", "layer": "LN", "batch": "BN", "local": "LRN", "grn": "GRN"}
 TENSORS = {
@@ -41,8 +41,9 @@ CLAIMS = (
 
 def finding(rows: Sequence[Row], run: Mapping[str, Any]) -> Finding:
     """The page: curves, and the table of their means."""
-    values = {LABELS[name]: found for name, found in deep_half(rows).items()}
-    claims = [above(values, *pair, unit="") for pair in CLAIMS]
+    deep = {LABELS[name]: found for name, found in deep_half(rows).items()}
+    values = {name: list(found.values()) for name, found in deep.items()}
+    claims = [above(deep, *pair, unit="") for pair in CLAIMS]
     accuracies = by_name(rows)
     present = [name for name in LABELS if name in accuracies]
     table = Table(
@@ -94,16 +95,16 @@ def panels(rows: Sequence[Row]) -> list[Panel]:
     return found
 
 
-def deep_half(rows: Sequence[Row]) -> dict[str, list[float]]:
-    """The mean distance over the deeper half of the blocks' outputs, by name, one a seed."""
+def deep_half(rows: Sequence[Row]) -> dict[str, dict[int, float]]:
+    """The mean distance over the deeper half of the blocks' outputs, by name and seed."""
     halves = [
         row | {"deep": sum(deep) / len(deep)}
         for row in rows
         if "diversity" in row
         for deep in [row["diversity"]["block"][len(row["diversity"]["block"]) // 2 :]]
     ]
-    nothing: dict[str, list[float]] = {str(row["name"]): [] for row in rows}
-    return nothing | by_name(halves, "deep", factor=1)
+    nothing: dict[str, dict[int, float]] = {str(row["name"]): {} for row in rows}
+    return nothing | by_seed(halves, "deep", factor=1)
 
 
 def of(row: Row, name: str) -> bool:

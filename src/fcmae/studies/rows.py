@@ -8,18 +8,25 @@ from fcmae.findings.record import Row
 from fcmae.report.units import percent
 
 
+def by_seed(
+    rows: Sequence[Row], field: str = "accuracy", factor: float = 100
+) -> dict[str, dict[int, float]]:
+    """The values of a field under each name, by seed; accuracies in per cent.
+
+    Names of which no seed has a value, as where all were unstable, have none.
+    """
+    found: dict[str, dict[int, float]] = {str(row["name"]): {} for row in rows}
+    for row in rows:
+        if row.get(field) is not None:
+            found[str(row["name"])][row["seed"]] = factor * row[field]
+    return found
+
+
 def by_name(
     rows: Sequence[Row], field: str = "accuracy", factor: float = 100
 ) -> dict[str, list[float]]:
-    """The values of a field under each name, one a seed; accuracies in per cent.
-
-    Names of which no seed has a value, as where all were unstable, have an empty list.
-    """
-    found: dict[str, list[float]] = {str(row["name"]): [] for row in rows}
-    for row in rows:
-        if row.get(field) is not None:
-            found[str(row["name"])].append(factor * row[field])
-    return found
+    """As `by_seed`, without the seeds."""
+    return {name: list(found.values()) for name, found in by_seed(rows, field, factor).items()}
 
 
 def mean(values: Sequence[float]) -> float | None:

@@ -8,7 +8,7 @@ from fcmae.findings.page import Finding, Table
 from fcmae.findings.record import Row
 from fcmae.recipes.accuracies import TABLE_7, TABLE_7_V1_FCMAE, TABLE_7_V2_SUPERVISED
 from fcmae.studies.claims import above, sentence
-from fcmae.studies.rows import by_name, failures, in_words, mean, spread
+from fcmae.studies.rows import by_name, by_seed, failures, in_words, mean, spread
 
 SUPERVISED, FCMAE = "supervised", "FCMAE"
 CASES = (
@@ -35,7 +35,7 @@ def finding(rows: Sequence[Row], run: Mapping[str, Any]) -> Finding:
     values, printed = accuracies(rows), paper()
     sizes = tuple(dict.fromkeys(row["model"].partition("_")[2] for row in rows))
     claims = [
-        above(values, name(size, "convnextv2", FCMAE), name(size, *other))
+        above(by_seed(named(rows)), name(size, "convnextv2", FCMAE), name(size, *other))
         for size in sizes
         for other in CASES[:3]
     ]
@@ -47,7 +47,7 @@ def finding(rows: Sequence[Row], run: Mapping[str, Any]) -> Finding:
             found, theirs = values.get(one, []), printed.get(one)
             gain = _above(mean(found), mean(values.get(first, [])))
             their_gain = _above(theirs, printed.get(first))
-            failed = failures([row | {"name": _name_of(row)} for row in rows], one)
+            failed = failures(named(rows), one)
             paper_cell = "–" if theirs is None else f"{theirs:.1f}{their_gain}"
             cells.append((one, f"{in_words(found)}{gain}", paper_cell, failed))
     return Finding(
@@ -90,7 +90,12 @@ def name(size: str, family: str, method: str) -> str:
 
 def accuracies(rows: Sequence[Row]) -> dict[str, list[float]]:
     """In per cent, by such a name, one a seed."""
-    return by_name([row | {"name": _name_of(row)} for row in rows])
+    return by_name(named(rows))
+
+
+def named(rows: Sequence[Row]) -> list[Row]:
+    """With such a name."""
+    return [row | {"name": _name_of(row)} for row in rows]
 
 
 def paper() -> dict[str, float]:

@@ -14,8 +14,9 @@ from fcmae.studies.claims import above, is_clear
 from fcmae.studies.reconstruction.recipe import CONVNEXT, ENCODERS, GRN, TRANSFORMER
 
 RULE = (
-    "A difference is clear if zero is outside its 95 % interval (Student’s t), from the spread "
-    "over the seeds of all encoders at the same mask size; with one seed nothing is. That "
+    "A difference is clear if zero is outside its 95 % interval (Student’s t). Encoders are "
+    "compared within seeds, and the error comes from what is left at the same mask size when each "
+    "encoder and each seed has its own level; with one seed nothing is clear. That "
     "something is generally smaller or larger is reproduced if it clearly is at more than half of "
     "the mask sizes, not reproduced if it clearly is the other way round at half of them or more, "
     "and else not decidable. The correlation is that of ranks, over both encoders of the paper and "
@@ -67,7 +68,7 @@ def _generally(
     sizes = values.get(higher, {}).keys() & values.get(lower, {}).keys()
     if not sizes:
         return None
-    at_sizes = [{name: found.get(size, []) for name, found in values.items()} for size in sizes]
+    at_sizes = [_by_seed(rows, measure, size) for size in sizes]
     holds = [above(at_size, higher, lower).holds for at_size in at_sizes]
     so, otherwise = holds.count(True), holds.count(False)
     here = (
@@ -77,6 +78,15 @@ def _generally(
     if 2 * so > len(sizes):
         return Claim(paper, here, REPRODUCED)
     return Claim(paper, here, NOT_REPRODUCED if 2 * otherwise >= len(sizes) else UNDECIDED)
+
+
+def _by_seed(rows: Sequence[Row], measure: str, size: int) -> dict[str, dict[int, float]]:
+    """The values of a measure at one mask size, by encoder and seed."""
+    values: dict[str, dict[int, float]] = {row["encoder"]: {} for row in rows}
+    for row in rows:
+        if row["mask_size"] == size and not row.get("unstable"):
+            values[row["encoder"]][row["seed"]] = row[measure]
+    return values
 
 
 def _correlated(rows: Sequence[Row]) -> Claim | None:
