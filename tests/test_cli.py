@@ -19,9 +19,9 @@ from fcmae.doctor import doctor
 from fcmae.sizes import SIZES
 from fcmae.studies.sparse_efficiency import sparse_efficiency
 from fcmae.tasks import pretrain as pretrain_module
-from fcmae.tasks.given import with_given
-from fcmae.tasks.interrupt import Interrupted
 from fcmae.tasks.probe import probe
+from fcmae.tasks.training.given import with_given
+from fcmae.tasks.training.interrupt import Interrupted
 
 
 def code_of(words: str) -> int:

@@ -16,8 +16,8 @@ from fcmae.autoencoder import create_autoencoder
 from fcmae.devices import Place
 from fcmae.layers import GRN
 from fcmae.masks import random_mask
-from fcmae.tasks.interrupt import Interrupted
 from fcmae.tasks.pretrain import pretrain
+from fcmae.tasks.training.interrupt import Interrupted
 
 pytestmark = pytest.mark.gpu
 

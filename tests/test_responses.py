@@ -18,7 +18,7 @@ from fcmae.layers import GRN, Block
 from fcmae.masks import enlarge
 from fcmae.optim import layer_scales, parameter_groups
 from fcmae.responses import OTHERS, RESPONSES, BatchResponse, LocalResponse
-from fcmae.tasks.trained import load_backbone, load_classifier
+from fcmae.tasks.measuring.trained import load_backbone, load_classifier
 from fcmae.tiles import Tiles
 from fcmae.weights import convert, load_weights, save_weights
 

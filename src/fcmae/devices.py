@@ -78,6 +78,11 @@ def choose_precision(name: str, device: torch.device) -> str:
     return name
 
 
+def is_first() -> bool:
+    """Whether this process writes the run's files; also before the processes have met."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
 def num_processes() -> int:
     """How many processes torchrun has started, or one."""
     return int(os.environ.get("WORLD_SIZE", "1"))

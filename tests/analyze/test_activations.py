@@ -14,8 +14,8 @@ from fcmae.analyze.idle_channels import idle_channels
 from fcmae.analyze.pictures import colours, draw_grid, mosaic
 from fcmae.checkpoint import save_tensors
 from fcmae.images import centre_crop, decode
-from fcmae.tasks.looks import Pictures
-from fcmae.tasks.trained import load_backbone
+from fcmae.tasks.measuring.trained import load_backbone
+from fcmae.tasks.training.looks import Pictures
 
 
 def noise(*shape: int) -> torch.Tensor:

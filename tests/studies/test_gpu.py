@@ -6,7 +6,7 @@ import torch
 
 from fcmae.studies import gpu
 from fcmae.studies.scale import SMALL
-from fcmae.tasks.settings import override
+from fcmae.tasks.training.settings import override
 
 
 def test_a_machine_without_cuda_is_told_so(

@@ -13,7 +13,7 @@ from fcmae.engine import NonFiniteError
 from fcmae.findings.record import Record, Row
 from fcmae.studies import runner
 from fcmae.studies.runner import KEY, Setting, estimate
-from fcmae.tasks.interrupt import Interrupted
+from fcmae.tasks.training.interrupt import Interrupted
 
 RUN = {"machine": "none", "versions": {}, "settings": {"epochs": 2}}
 

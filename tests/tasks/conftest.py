@@ -10,9 +10,9 @@ from PIL import Image
 
 PRELOAD = [
     "torch._dynamo",
-    "fcmae.tasks.pretraining",
-    "fcmae.tasks.contrastive_task",
-    "fcmae.tasks.finetuning",
+    "fcmae.tasks.pretraining.run",
+    "fcmae.tasks.pretraining.contrastive_task",
+    "fcmae.tasks.finetuning.run",
     "torch.utils.tensorboard",
 ]
 

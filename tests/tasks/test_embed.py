@@ -16,8 +16,8 @@ from fcmae.checkpoint import save_tensors
 from fcmae.classifier import Classifier
 from fcmae.encoder import Encoder
 from fcmae.images import decode, evaluation_crop
-from fcmae.tasks import embedding
 from fcmae.tasks.embed import embed
+from fcmae.tasks.measuring import embedding
 from fcmae.weights import read_weights
 
 ON_CPU: dict[str, Any] = {"device": "cpu", "workers": 0, "batch_size": 2}

@@ -18,7 +18,7 @@ from fcmae.checkpoint import save_tensors
 from fcmae.classifier import Classifier
 from fcmae.images import IMAGENET_MEAN, IMAGENET_STD, decode, evaluation_crop
 from fcmae.tasks.evaluate import Evaluation, evaluate
-from fcmae.tasks.trained import load_classifier
+from fcmae.tasks.measuring.trained import load_classifier
 
 ON_CPU: dict[str, Any] = {"device": "cpu", "workers": 0, "batch_size": 4}
 

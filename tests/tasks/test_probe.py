@@ -15,7 +15,7 @@ from fcmae.classifier import create_model
 from fcmae.encoder import Encoder
 from fcmae.images import open_labelled, share
 from fcmae.probes import nearest_neighbours
-from fcmae.tasks import probing, probing_rows
+from fcmae.tasks.measuring import probing, probing_rows
 from fcmae.tasks.probe import probe
 
 QUICK: dict[str, Any] = {"device": "cpu", "workers": 0, "batch_size": 7, "k": (3,), "seeds": 2}

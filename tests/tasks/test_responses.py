@@ -12,10 +12,10 @@ from safetensors.torch import load_file
 
 from fcmae.engine import optimise
 from fcmae.responses import BatchResponse, LayerResponse
-from fcmae.tasks import training
 from fcmae.tasks.finetune import finetune
+from fcmae.tasks.measuring.trained import load_classifier
 from fcmae.tasks.pretrain import pretrain
-from fcmae.tasks.trained import load_classifier
+from fcmae.tasks.training import process
 
 TINY: dict[str, Any] = {"image_size": 16, "stem_stride": 1, "workers": 0, "device": "cpu"}
 
@@ -123,7 +123,7 @@ def test_running_statistics_are_kept_and_resumed_to_the_byte(
                 return
 
     with monkeypatch.context() as patched:
-        patched.setattr(training, "optimise", stopped)
+        patched.setattr(process, "optimise", stopped)
         with pytest.raises(SystemExit):
             start(classes, tmp_path / "cut", "batch")
     assert len(calls) == 2

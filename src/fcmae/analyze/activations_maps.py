@@ -16,8 +16,8 @@ from fcmae.errors import unknown
 from fcmae.findings.machine import describe_run
 from fcmae.findings.record import Record, Row, say_written
 from fcmae.probes.blocks import check_tensor, each_block
-from fcmae.tasks.looks import Pictures
-from fcmae.tasks.measuring import require_one_process
+from fcmae.tasks.measuring.reading import require_one_process
+from fcmae.tasks.training.looks import Pictures
 
 
 def run(options: dict[str, Any]) -> Path:

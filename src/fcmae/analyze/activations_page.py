@@ -15,7 +15,7 @@ from fcmae.findings.page import Finding, Table, write_finding
 from fcmae.findings.record import Row
 from fcmae.findings.verdict import UNDECIDED
 from fcmae.report.units import percent
-from fcmae.tasks.looks import Pictures
+from fcmae.tasks.training.looks import Pictures
 
 SHOWN = (0.01, 0.99)  # quantiles of a model's values that have the colours at the ends
 FEW = 16  # sites: too few to say that a channel never changes

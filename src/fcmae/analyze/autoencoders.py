@@ -10,8 +10,8 @@ from fcmae import checkpoint
 from fcmae.analyze.models import labels_of
 from fcmae.autoencoder import Autoencoder, create_autoencoder
 from fcmae.responses import USUAL
-from fcmae.tasks.embedding import digest
-from fcmae.tasks.run_folder import CONFIG, read_config, require_finished
+from fcmae.tasks.measuring.embedding import digest
+from fcmae.tasks.training.run_folder import CONFIG, read_config, require_finished
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from fcmae.findings.record import Record, Row, say_written
 from fcmae.images import open_images
 from fcmae.probes.blocks import check_tensor, each_block
 from fcmae.probes.diversity import cosine_distances
-from fcmae.tasks.measuring import outputs, require_one_process
-from fcmae.tasks.screen import say
+from fcmae.tasks.measuring.reading import outputs, require_one_process
+from fcmae.tasks.training.screen import say
 
 KEY = ("digest", "settings", "block")
 

@@ -8,9 +8,9 @@ from typing import Any
 from torch import Tensor
 
 from fcmae.images import FolderSet, ImageSet, Unreadable, centre_crop, epoch_order, open_images
-from fcmae.tasks.embedding import digest
-from fcmae.tasks.looks import Pictures, choose
-from fcmae.tasks.predicting import find
+from fcmae.tasks.measuring.embedding import digest
+from fcmae.tasks.measuring.predicting import find
+from fcmae.tasks.training.looks import Pictures, choose
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,11 @@ import torch
 from fcmae.analyze.comparison import v1_first
 from fcmae.encoder import Backbone
 from fcmae.probes.blocks import blocks_of
-from fcmae.tasks.embedding import digest
-from fcmae.tasks.measuring import Reading, make_reading
-from fcmae.tasks.run_folder import require_finished
-from fcmae.tasks.screen import say
-from fcmae.tasks.trained import load_backbone
+from fcmae.tasks.measuring.embedding import digest
+from fcmae.tasks.measuring.reading import Reading, make_reading
+from fcmae.tasks.measuring.trained import load_backbone
+from fcmae.tasks.training.run_folder import require_finished
+from fcmae.tasks.training.screen import say
 from fcmae.weights import FILE
 
 

@@ -16,9 +16,9 @@ from fcmae.errors import unknown
 from fcmae.findings.machine import describe_run
 from fcmae.findings.record import Record, Row, say_written
 from fcmae.masks import check_patch_size, enlarge, patch_grid, random_mask
-from fcmae.tasks.looks import reconstruct
-from fcmae.tasks.measuring import require_one_process
-from fcmae.tasks.start import parse_image_size
+from fcmae.tasks.measuring.reading import require_one_process
+from fcmae.tasks.training.image_options import parse_image_size
+from fcmae.tasks.training.looks import reconstruct
 
 
 def run(options: dict[str, Any]) -> Path:

@@ -11,7 +11,7 @@ from fcmae.findings.page import Finding, Table, write_finding
 from fcmae.findings.record import Row
 from fcmae.masks import enlarge
 from fcmae.report.units import percent
-from fcmae.tasks.looks import GREY, Pictures
+from fcmae.tasks.training.looks import GREY, Pictures
 
 PAPER = (
     "The paper (appendix D, figure 4) shows such reconstructions of CIFAR-100 for masks of 4, 8 "

@@ -14,7 +14,7 @@ from fcmae.findings.record import Row
 from fcmae.images import epoch_order
 from fcmae.probes.blocks import each_block
 from fcmae.probes.selectivity import ClassMeans, Values, activities, selectivity_index
-from fcmae.tasks.measuring import outputs
+from fcmae.tasks.measuring.reading import outputs
 
 GENERIC, SELECTIVE = 0.2, 0.5  # channels with an index below the one and above the other
 

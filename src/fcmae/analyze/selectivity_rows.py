@@ -19,10 +19,10 @@ from fcmae.findings.machine import describe_run
 from fcmae.findings.record import Record, say_written
 from fcmae.probes.selectivity import activities, distance
 from fcmae.sizes import size_of
-from fcmae.tasks.embedding import digest
-from fcmae.tasks.evaluating import open_data
-from fcmae.tasks.measuring import require_one_process
-from fcmae.tasks.screen import say, shown
+from fcmae.tasks.measuring.embedding import digest
+from fcmae.tasks.measuring.evaluating import open_data
+from fcmae.tasks.measuring.reading import require_one_process
+from fcmae.tasks.training.screen import say, shown
 
 KEY = ("digest", "settings", "block")
 

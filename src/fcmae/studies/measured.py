@@ -11,8 +11,8 @@ from fcmae.findings.record import Row
 from fcmae.images import Labelled, epoch_order, open_splits
 from fcmae.probes.blocks import each_block
 from fcmae.probes.diversity import cosine_distances
-from fcmae.tasks.measuring import make_reading, outputs
-from fcmae.tasks.trained import load_backbone
+from fcmae.tasks.measuring.reading import make_reading, outputs
+from fcmae.tasks.measuring.trained import load_backbone
 
 IMAGES, AT_A_TIME = 1000, 50
 

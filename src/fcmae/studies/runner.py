@@ -15,10 +15,10 @@ from fcmae.findings.record import Record, Row
 from fcmae.journal import METRICS, TIMING, last_seconds
 from fcmae.report.units import duration
 from fcmae.tasks.finetune import finetune
-from fcmae.tasks.interrupt import Interrupted
 from fcmae.tasks.pretrain import pretrain
-from fcmae.tasks.run_folder import CONFIG, is_finished, read_config
-from fcmae.tasks.screen import say
+from fcmae.tasks.training.interrupt import Interrupted
+from fcmae.tasks.training.run_folder import CONFIG, is_finished, read_config
+from fcmae.tasks.training.screen import say
 
 S = TypeVar("S")
 KEY = ("name", "seed")

@@ -19,9 +19,9 @@ from fcmae.studies.rows import trained_in_words
 from fcmae.studies.runner import KEY, Setting
 from fcmae.studies.scale import Scale, scale_of
 from fcmae.studies.subset import SALTS, drawn, part_of
-from fcmae.tasks.measuring import require_one_process
-from fcmae.tasks.schedule import default_batch_size
-from fcmae.tasks.settings import override
+from fcmae.tasks.measuring.reading import require_one_process
+from fcmae.tasks.training.schedule import default_batch_size
+from fcmae.tasks.training.settings import override
 
 # The parts of a scale, as its fields begin. Pre-training, of either kind, is on all images and has
 # no table by size that its numbers could be left to.

@@ -52,6 +52,6 @@ def embed(
         ValueError: for bad input, naming the field, the value and the remedy.
     """
     options = dict(locals())
-    from fcmae.tasks.embedding import run  # torch takes seconds to import: not for --help
+    from fcmae.tasks.measuring.embedding import run  # torch takes seconds to import: not for --help
 
     return run(options)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fcmae.tasks.given import with_given
+from fcmae.tasks.training.given import with_given
 
 
 @with_given
@@ -100,6 +100,6 @@ def finetune(
     """
     options = dict(locals())
     options.pop("given")
-    from fcmae.tasks.finetuning import start  # torch takes seconds to import: not for --help
+    from fcmae.tasks.finetuning.run import start  # torch takes seconds to import: not for --help
 
     return start(options, given)

@@ -47,6 +47,8 @@ def predict(
         ValueError: for bad input, naming the field, the value and the remedy.
     """
     options = dict(locals())
-    from fcmae.tasks.predicting import run  # torch takes seconds to import: not for --help
+    from fcmae.tasks.measuring.predicting import (
+        run,  # torch takes seconds to import: not for --help
+    )
 
     return run(options)

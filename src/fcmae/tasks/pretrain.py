@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fcmae.tasks.given import with_given
+from fcmae.tasks.training.given import with_given
 
 
 @with_given
@@ -106,6 +106,6 @@ def pretrain(
     """
     options = dict(locals())
     options.pop("given")
-    from fcmae.tasks.pretraining import start  # torch takes seconds to import: not for --help
+    from fcmae.tasks.pretraining.run import start  # torch takes seconds to import: not for --help
 
     return start(options, given)

@@ -51,6 +51,6 @@ def probe(
         ValueError: for bad input, naming the field, the value and the remedy.
     """
     options = dict(locals())
-    from fcmae.tasks.probing import run  # torch takes seconds to import: not for --help
+    from fcmae.tasks.measuring.probing import run  # torch takes seconds to import: not for --help
 
     return run(options)

@@ -15,7 +15,7 @@ from fcmae.engine import NonFiniteError
 from fcmae.studies.reconstruction import reconstruction, study
 from fcmae.studies.reconstruction.model import Toy
 from fcmae.studies.reconstruction.recipe import ENCODERS
-from fcmae.tasks.interrupt import Interrupted
+from fcmae.tasks.training.interrupt import Interrupted
 
 
 @pytest.fixture

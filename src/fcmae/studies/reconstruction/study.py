@@ -18,9 +18,9 @@ from fcmae.studies.reconstruction.page import RECONSTRUCTIONS, SETTINGS, write_f
 from fcmae.studies.reconstruction.recipe import Recipe
 from fcmae.studies.reconstruction.training import Setting, num_steps, train
 from fcmae.studies.runner import one_by_one
-from fcmae.tasks.interrupt import Interrupt, Interrupted
-from fcmae.tasks.measuring import require_one_process
-from fcmae.tasks.screen import progress_bar, say
+from fcmae.tasks.measuring.reading import require_one_process
+from fcmae.tasks.training.interrupt import Interrupt, Interrupted
+from fcmae.tasks.training.screen import progress_bar, say
 
 KEY = ("encoder", "mask_size", "seed")
 WHICH = {"mask_sizes", "seeds"}  # of the recipe: which settings there are, not what they are

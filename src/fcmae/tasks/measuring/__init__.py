@@ -1,0 +1,1 @@
+"""Trained networks over a whole image set: evaluation, prediction, features, probes."""
