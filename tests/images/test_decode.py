@@ -136,6 +136,18 @@ def test_orientation_is_applied_as_pillow_does(tmp_path: Path, orientation: int,
     assert torch.equal(decode(path, 3), expected)
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(("rows", "columns"), [(1, 7), (11, 1), (1, 1)])
+def test_a_line_of_one_pixel_is_turned_too(
+    tmp_path: Path, orientation: int, rows: int, columns: int
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = save(tmp_path / "a.png", Image.fromarray(PHOTO[:rows, :columns]), exif=exif)
+    expected = chw(np.array(ImageOps.exif_transpose(Image.open(path))))
+    assert torch.equal(decode(path, 3), expected)
+
+
 def test_corrupt_exif_is_ignored(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path = save(
         tmp_path / "a.jpg", Image.fromarray(PHOTO), exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12"

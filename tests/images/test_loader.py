@@ -2,6 +2,8 @@ import multiprocessing
 import os
 import pickle
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from fcmae.images.jpeg import import_simplejpeg
 from fcmae.images.loader import Batch, BatchReader, MicroBatch, load, load_in_order
 from fcmae.images.order import Order
 from fcmae.images.pixels import Shrinkage, Shrunk
@@ -319,6 +322,61 @@ def test_a_damaged_file_has_the_same_reason_however_it_is_read(
     assert isinstance(batch, Batch)
     assert batch.indices == [4]
     assert [(name, "truncated" in why) for name, why in batch.unreadable] == [("3.jpg", True)]
+
+
+UNIMPORTABLE = """
+import multiprocessing, sys
+from pathlib import Path
+from fcmae.images import EvaluationView, Order, RandomView, load, load_in_order, open_images
+
+if __name__ == "__main__":
+    folder, workers, way = sys.argv[1:]
+    multiprocessing.set_start_method(way)
+    images = open_images(Path(folder))
+    options = {"channels": 3, "workers": int(workers)}
+    steps = {"seed": 0, "start_step": 0, "stop_step": 1, "micro_batch_size": 2}
+    view = RandomView((8, 8), decoding="fast")
+    batches = list(load(images, Order(len(images), 5, seed=0), view=view, **steps, **options))
+    if way == "fork":
+        batches += load_in_order(images, view=EvaluationView((8, 8)), batch_size=2, **options)
+    print({len(batch.images) - len(batch.unreadable) for batch in batches})
+"""
+
+
+@pytest.mark.parametrize(("workers", "way"), [(0, "fork"), (2, "fork"), (2, "spawn")])
+def test_a_missing_simplejpeg_is_said_once_whatever_the_workers(
+    photographs: FolderSet, tmp_path_factory: pytest.TempPathFactory, workers: int, way: str
+) -> None:
+    folder = tmp_path_factory.mktemp("packages")  # not among the photographs
+    (folder / "simplejpeg.py").write_text("raise ImportError('not here')")
+    script = folder / "script.py"
+    script.write_text(UNIMPORTABLE)
+    (photographs.root / "3.jpg").unlink()  # the damaged one
+    done = subprocess.run(
+        [sys.executable, script, photographs.root, str(workers), way],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), *sys.path])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "{1, 2}\n"
+    assert done.stderr.count("simplejpeg") == 2, done.stderr  # its name, and what to install
+    assert "simplejpeg cannot be imported (not here), so Pillow reads JPEGs" in done.stderr
+
+
+def test_where_there_are_no_jpegs_simplejpeg_is_not_missed(
+    images: FolderSet, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "simplejpeg", None)
+    import_simplejpeg.cache_clear()
+    try:
+        next(batches(FolderSet([images.root / "01.npy"] * 12, images.root)))
+        assert not caplog.records
+        FolderSet([images.root / "a.JPEG"], images.root)
+        assert len(caplog.records) == 1
+    finally:
+        import_simplejpeg.cache_clear()
 
 
 # In order, for evaluation

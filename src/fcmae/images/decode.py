@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 from torch import Tensor
 
 from fcmae.images.channels import match_channels
@@ -19,7 +20,6 @@ from fcmae.images.unreadable import Unreadable
 
 # Only these: whatever a file's name, Pillow goes by its content, and runs a program for some (EPS).
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "TIFF")
-JPEG = ("JPEG", "MPO")  # the latter has more than one image, and begins as the former
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 # Pillow's modes, to those whose samples are intensities.
@@ -74,7 +74,11 @@ def decode_shrunk(
             warnings.simplefilter("ignore")  # corrupt EXIF, or more than 89 megapixels: no matter
             values, alpha, orientation, shrunk = _read(path, channels, shrinkage)
             values = _scale(_upright(values, orientation))
-            image = torch.from_numpy(np.require(values, requirements=["C", "W"])).permute(2, 0, 1)
+            # A copy where need be. That of a line of one pixel, flipped, numpy calls needless: its
+            # step is negative, and torch takes none that is.
+            ordered = values.copy() if min(values.strides) < 0 else values
+            ordered = np.require(ordered, requirements=["C", "W"])
+            image = torch.from_numpy(ordered).permute(2, 0, 1)
             return match_channels(image, channels, alpha=alpha), shrunk
     except Exception as error:  # decoders raise whatever they like on corrupt files
         raise Unreadable(path, _reason(error)) from error
@@ -99,7 +103,7 @@ def _read(path: Path, channels: int, shrinkage: Shrinkage) -> Pixels:
 
 def _read_pillow(path: Path, shrinkage: Shrinkage) -> Pixels:
     with Image.open(path, formats=FORMATS) as image:
-        if image.format in JPEG:
+        if isinstance(image, JpegImageFile):  # MPO too, which has more than one
             pixels = read_jpeg(path, image, _orientation(image), shrinkage)
             if pixels is not None:
                 return pixels

@@ -9,6 +9,7 @@ from torch import Tensor
 from fcmae.errors import unknown
 from fcmae.images.decode import decode, decode_shrunk
 from fcmae.images.files import list_images
+from fcmae.images.jpeg import SUFFIXES, import_simplejpeg
 from fcmae.images.pixels import Shrinkage, Shrunk
 
 SPLITS = ("train", "val")
@@ -67,6 +68,8 @@ class FolderSet:
             (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
             for path in paths
         ]
+        if any(name.lower().endswith(SUFFIXES) for name in self._names):
+            import_simplejpeg()  # where it is missing, this says so; the loader's workers do not
 
     def __len__(self) -> int:
         return len(self._names)

@@ -1,5 +1,6 @@
 import json
 import statistics
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from fcmae.benchmarks.images import benchmark_images
 from fcmae.benchmarks.images.photographs import make_photographs
 from fcmae.benchmarks.images.reading import Readers
 from fcmae.images import transforms
+from fcmae.images.jpeg import import_simplejpeg
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +48,7 @@ def test_rows_are_shown_returned_and_written(
         assert row["images_per_second"]["exact"] == 2 / statistics.median(seconds["exact"])
         assert row["pixel_error"]["exact"] == {"mean": 0, "max": 0}
         assert row["bits_per_pixel"] > 1
+        assert row["decoder"] == "simplejpeg"
     assert rows[1]["pixel_error"]["fast"]["mean"] > 0  # shrunk
     written = json.loads(file.read_text())
     assert written["rows"] == rows
@@ -61,6 +64,22 @@ def test_own_photographs_upright_or_not(photographs: Path) -> None:
     assert row["photographs"] == str(photographs)
     assert 0 < row["pixel_error"]["fast"]["mean"] < 1
     assert row["pixel_error"]["pillow"]["mean"] < 0.2
+
+
+def test_without_simplejpeg_it_says_so_and_times_pillow(
+    photographs: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "simplejpeg", None)
+    import_simplejpeg.cache_clear()
+    try:
+        (row,) = benchmark_images(data=photographs, image_size=32, repeats=1)
+    finally:
+        import_simplejpeg.cache_clear()
+    assert row["decoder"] == "Pillow"
+    assert row["pixel_error"]["exact"] == {"mean": 0, "max": 0}
+    assert 0 < row["pixel_error"]["fast"]["mean"] < 1
+    (record,) = caplog.records
+    assert "simplejpeg cannot be imported" in record.getMessage()
 
 
 def test_wrong_windows_are_not_timed(photographs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

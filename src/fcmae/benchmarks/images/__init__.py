@@ -28,8 +28,9 @@ def benchmark_images(
     """Time decoding and random crops of JPEGs on one core, as pre-training asks for them.
 
     Compared are Pillow's usual pipeline (decode, RandomResizedCrop of bicubic interpolation, flip)
-    and the loader's two ways, exact and fast. They take turns on the same files and the same crops,
-    so that a busy machine disturbs them alike; ratios are medians of the ratios within a round.
+    and the loader's two ways, exact and fast, which are slower where simplejpeg is missing: rows
+    name their decoder. They take turns on the same files and the same crops, so that a busy machine
+    disturbs them alike; ratios are medians of the ratios within a round.
     Nothing is timed before its crops were found to be those of a full decoding that is resized by
     antialiased bicubic interpolation: exact to the bit, the others up to a level of 255 on average.
 
@@ -99,6 +100,7 @@ def _choose(data: Path, number: int) -> list[Path]:
 
 def _row(source: str, readers: "Readers", repeats: int) -> dict[str, Any]:
     from fcmae.benchmarks.timing import ratios
+    from fcmae.images.jpeg import import_simplejpeg
 
     errors = readers.require_agreement()
     seconds: dict[str, list[float]] = {name: [] for name in readers.pipelines}
@@ -118,6 +120,7 @@ def _row(source: str, readers: "Readers", repeats: int) -> dict[str, Any]:
         "images": number,
         **readers.describe(),
         "image_size": readers.size[0],
+        "decoder": "simplejpeg" if import_simplejpeg() else "Pillow",  # of exact and fast
         "images_per_second": {
             name: number / statistics.median(values) for name, values in seconds.items()
         },
