@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PACKAGES := --constraint constraints.txt --editable '.[dev]'
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test test-all check format gpu clean docs
+.PHONY: demo test test-all check format gpu gpu-kernels clean docs
 
 demo: $(VENV)/.installed  ## pre-train on photographs that come along, to a report, in under five minutes
 	$(BIN)/fcmae pretrain --data sample --out runs/demo --overwrite --epochs 8 --image-size 128 \
@@ -29,13 +29,18 @@ format: $(VENV)/.installed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: $(VENV)/.installed  ## write docs/recipes.md anew
+docs: $(VENV)/.installed  ## write anew what is generated: docs/recipes.md, a part of docs/reproduce.md
 	$(BIN)/python -m fcmae.recipes.page docs/recipes.md
+	$(BIN)/python -m fcmae.gpu.reproduce benchmarks/results docs/reproduce.md
 
-# With DATA=DIR, of train/CLASS and val/CLASS, two studies too, which go on where they were cut off.
-gpu:  ## tests and benchmarks on this machine's CUDA device, with the Python that has torch; one JSON
-	PYTHONPATH=src $(PYTHON) -m fcmae.benchmarks.gpu --out $(or $(OUT),benchmarks/results) --minutes $(or $(MINUTES),9)
-	$(if $(DATA),PYTHONPATH=src $(PYTHON) -m fcmae.studies.gpu --out $(or $(OUT),benchmarks/results) --data $(DATA))
+# What only a GPU can show, with the Python that has torch; one JSON file and a page, whole at any
+# moment. DATA=DIR, of train/CLASS and val/CLASS: the toy study too. CACHE=DIR: of compiled kernels.
+gpu:
+	PYTHONPATH=src $(PYTHON) -m fcmae.gpu --out $(or $(OUT),benchmarks/results) --minutes $(or $(MINUTES),9) \
+	  $(if $(DATA),--data $(DATA)) $(if $(CACHE),--cache $(CACHE)) $(ARGUMENTS)
+
+gpu-kernels:  ## compile Triton's kernels for an H100 without having one, into CACHE=DIR
+	PYTHONPATH=src $(PYTHON) -m fcmae.gpu.precompile --cache $(or $(CACHE),.triton)
 
 # uv installs in half a minute what takes pip several; it comes from pip itself. It trusts the
 # system's certificates here, as pip does; where it still cannot reach an index, pip is tried.

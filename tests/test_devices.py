@@ -189,6 +189,19 @@ def test_processes_of_torchrun_meet_and_part() -> None:
     assert sorted(told.get() for _ in processes) == [(0, 2, 11, False), (1, 2, 11, False)]
 
 
+def test_exact_sums_on_a_gpu_do_not_fill_fresh_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "set_device", lambda _: None)
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # put back after
+    filled = torch.utils.deterministic.fill_uninitialized_memory
+    try:
+        take_place(CUDA, "fp32")
+        assert torch.are_deterministic_algorithms_enabled()
+        assert not torch.utils.deterministic.fill_uninitialized_memory
+    finally:
+        torch.use_deterministic_algorithms(False)
+        torch.utils.deterministic.fill_uninitialized_memory = filled
+
+
 @pytest.mark.gpu
 def test_on_a_gpu_the_place_measures_its_memory() -> None:
     device = choose_device("auto")

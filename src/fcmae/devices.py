@@ -116,6 +116,8 @@ def take_place(device: torch.device, precision: str) -> Place:
         if precision == "fp32":  # exact resume: the same bits every time; bf16 prefers speed
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.use_deterministic_algorithms(True, warn_only=True)
+            # Else fresh memory is filled with NaN each time, a pass that nothing here needs.
+            torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     if num_processes() == 1:
         return Place(device, precision)
     if not dist.is_initialized():

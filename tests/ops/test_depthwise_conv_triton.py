@@ -1,5 +1,7 @@
 """The kernels for CUDA against the definition; without a GPU, in Triton's interpreter."""
 
+from typing import Any
+
 import interpreted
 import pytest
 import torch
@@ -25,8 +27,8 @@ ROUNDING = {torch.float32: 2e-6, torch.bfloat16: 2e-2, torch.float16: 3e-3}
 def _few_programs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """The interpreter runs one program after another: let each be wide."""
     if DEVICE == "cpu" and not request.node.name.endswith("as_on_a_gpu"):
-        monkeypatch.setattr(kernels, "COLUMNS", 64)
-        monkeypatch.setattr(kernels, "_block", lambda channels: 64)
+        wide = kernels.Layout(columns=64, block=64)
+        monkeypatch.setattr(kernels, "layouts_of", lambda *_: kernels.Layouts(wide, wide))
 
 
 def parameters(channels: int, kernel: int) -> list[Tensor]:
@@ -35,7 +37,12 @@ def parameters(channels: int, kernel: int) -> list[Tensor]:
 
 
 def assert_agree(
-    x: Tensor, weight: Tensor, bias: Tensor, mask: Tensor | None, within: float
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    mask: Tensor | None,
+    within: float,
+    layouts: Any = None,
 ) -> None:
     """Output and all gradients, for a dense map x [B, H, W, C] and a mask of its cells."""
     tiles = masked = None
@@ -45,7 +52,7 @@ def assert_agree(
         masked = enlarge(mask.to(DEVICE), x.shape[1] // mask.shape[1]).unsqueeze(-1)
         packed = tiles.pack(packed)
     packed.requires_grad_()
-    actual = kernels.depthwise_conv(packed, weight, bias, tiles)
+    actual = kernels.depthwise_conv(packed, weight, bias, tiles, layouts)
     assert actual.dtype == x.dtype
     exact = [value.detach().double().requires_grad_() for value in (x, weight, bias)]
     expected = reference.depthwise_conv(*exact, masked)
@@ -100,6 +107,50 @@ def test_tiles_agree_in_programs_as_on_a_gpu() -> None:
 def test_dense_maps_agree_in_programs_as_on_a_gpu() -> None:
     x = torch.randn(1, 3, 11, 3, device=DEVICE)
     assert_agree(x, *parameters(3, 3), None, 2e-6)
+
+
+@pytest.mark.parametrize(
+    ("side", "kernel", "channels", "layout"),
+    [
+        (8, 3, 1, {"columns": 16, "span": 3}),
+        (8, 3, 3, {"columns": 32, "span": 1, "stages": 2}),
+        (4, 3, 17, {"columns": 16, "span": 1, "summing_warps": 1}),
+        (4, 3, 13, {"columns": 4, "block": 32, "stages": 3}),
+        (2, 5, 13, {"columns": 32, "span": 3, "warps": 1}),
+        (2, 3, 40, {"columns": 16, "span": 7, "block": 128}),
+        (1, 7, 13, {"columns": 32, "span": 7}),
+        (1, 3, 17, {"columns": 16, "span": 2, "block": 16, "warps": 2, "summing_warps": 5}),
+        (1, 3, 5, {"columns": 1, "span": 3}),
+    ],
+)
+def test_tiles_agree_in_other_layouts(
+    side: int, kernel: int, channels: int, layout: dict[str, int]
+) -> None:
+    layouts = kernels.Layouts(kernels.Layout(**layout), kernels.Layout(**layout))
+    mask = torch.tensor(MASKS["ragged"]) > 0
+    x = torch.randn(2, 2 * side, 3 * side, channels, device=DEVICE)
+    assert_agree(x, *parameters(channels, kernel), mask, 2e-6, layouts)
+
+
+def test_dense_maps_agree_in_other_layouts() -> None:
+    layouts = kernels.Layouts(
+        kernels.Layout(columns=16, rows=2), kernels.Layout(columns=32, rows=5, span=1)
+    )
+    x = torch.randn(2, 7, 17, 3, device=DEVICE)
+    assert_agree(x, *parameters(3, 3), None, 2e-6, layouts)
+
+
+@pytest.mark.parametrize(
+    ("channels", "block", "warps"), [(40, 16, 1), (96, 32, 2), (160, 32, 2), (512, 64, 4)]
+)
+def test_what_a_layout_leaves_open_suits_the_channels(
+    channels: int, block: int, warps: int
+) -> None:
+    filled = kernels.Layout().filled(channels)
+    assert (filled.block, filled.warps) == (block, warps)
+    assert kernels.Layout(columns=16).filled(channels).warps == 2 * warps
+    given = kernels.Layout(block=128, warps=8)
+    assert given.filled(channels) == given
 
 
 def test_a_batch_of_no_images_has_no_gradient() -> None:

@@ -1,5 +1,8 @@
 """The passes for CUDA against their formulas; without a GPU, in Triton's interpreter."""
 
+from functools import partial
+from types import SimpleNamespace
+
 import interpreted
 import pytest
 import torch
@@ -62,6 +65,31 @@ def test_squares_beyond_the_range_of_half_precision() -> None:
     h = torch.full((40, 3), 3e4, dtype=torch.float16, device=DEVICE)
     sums = kernels.squares(h, images_of(([10], 4), DEVICE))
     torch.testing.assert_close(sums, torch.full((1, 3), 40 * float(h[0, 0]) ** 2, device=DEVICE))
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [{"rows": 4}, {"rows": 8, "stages": 2}, {"rows": 1, "columns": 16, "part": 3}, {"part": 1000}],
+)
+@pytest.mark.parametrize("grn", [True, False])
+def test_activations_agree_in_other_layouts(layout: dict[str, int], grn: bool) -> None:
+    names = ("activate", "products", "squares", "activation_backward")
+    images = images_of(([3, 0, 2, 1], 4), DEVICE)
+    check_activations(laid_out(names, layout), images, 45, torch.float32, grn=grn)
+
+
+@pytest.mark.parametrize("layout", [{"held": 1}, {"held": 256}, {"held": 512, "narrow_warps": 1}])
+def test_normalisation_agrees_in_other_layouts(layout: dict[str, int]) -> None:
+    names = ("normalise", "normalise_backward")
+    check_normalisation(laid_out(names, layout), DEVICE, 13, 45, torch.float32)
+
+
+def laid_out(names: tuple[str, ...], layout: dict[str, int]) -> SimpleNamespace:
+    """The kernels of these names, always asked for this layout."""
+    given = kernels.Layout(**layout)
+    return SimpleNamespace(
+        **{name: partial(getattr(kernels, name), layout=given) for name in names}
+    )
 
 
 @pytest.mark.gpu

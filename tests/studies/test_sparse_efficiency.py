@@ -7,6 +7,7 @@ from interrupted import calls_of, cut_off
 
 from fcmae.benchmarks import rates
 from fcmae.benchmarks.pretraining import measurement, sweeps
+from fcmae.benchmarks.pretraining.workload import Workload
 from fcmae.studies.sparse_efficiency import panels, says, sparse_efficiency, total
 
 
@@ -28,6 +29,15 @@ def test_averages_are_over_what_fits_and_all_that_is_held() -> None:
     assert "atto, base" in here
     assert large == "Not measured, for lack of memory: huge."
     assert total(ROWS[0], "tiled") == 200
+
+
+WRONG = {"agrees": False, "difference": {"loss": 0.001, "gradient": 0.0123}}
+WORDS = "tiled and masked differ by 0.012, more than 0.0001: not right"
+
+
+def test_a_size_that_is_not_right_is_said_to_be() -> None:
+    _, wrong, _ = says([ROWS[0], ROWS[1] | WRONG, ROWS[2]])
+    assert wrong == f"base: {WORDS}."
 
 
 def test_masked_stands_beside_tiled() -> None:
@@ -63,6 +73,16 @@ def test_the_study_is_measured_and_drawn(
     assert (out / "figure.png").stat().st_size > 10_000
     assert (out / "results.csv").read_text().count("\n") == 3
     assert capsys.readouterr().out.endswith(f"Wrote {out / 'page.html'}\n")
+
+
+def test_what_is_not_right_is_written_and_an_error(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Workload, "agreement", lambda _: WRONG)
+    for _ in range(2):  # and when it goes on, too
+        with pytest.raises(RuntimeError, match=f"convnextv2_atto: {WORDS}; convnextv2_femto"):
+            sparse_efficiency(**options)
+    assert f"atto: {WORDS}." in (options["out"] / "page.html").read_text()
 
 
 def test_a_study_that_was_cut_off_goes_on(

@@ -58,16 +58,15 @@ def doctor(
     console.print(f"\n{encoder.model}, {source}", markup=False, highlight=False, soft_wrap=True)
 
     failed, number = [], 0
-    with _repeatable():
-        for check in _checks(encoder, image_size, where, seed, trained=weights is not None):
-            number += 1
-            word = "ok    " if check.passed else "FAILED"
-            line = f"{word}  {check.name:<40}{check.figure} ({check.tolerance})"
-            console.print(
-                line, markup=False, style=None if check.passed else "bold red", soft_wrap=True
-            )
-            if not check.passed:
-                failed.append(check.name)
+    for check in examine(encoder, image_size, where, seed, trained=weights is not None):
+        number += 1
+        word = "ok    " if check.passed else "FAILED"
+        line = f"{word}  {check.name:<40}{check.figure} ({check.tolerance})"
+        console.print(
+            line, markup=False, style=None if check.passed else "bold red", soft_wrap=True
+        )
+        if not check.passed:
+            failed.append(check.name)
     if failed:
         console.print(
             f"\n{len(failed)} of {number} checks FAILED: {'; '.join(failed)}.", markup=False
@@ -77,10 +76,25 @@ def doctor(
     return 0
 
 
+def examine(
+    encoder: "Encoder", image_size: int, device: "torch.device", seed: int, *, trained: bool
+) -> "Iterator[Check]":
+    """All checks, each made when it is asked for.
+
+    Args:
+        encoder: what is examined; it is left as it is.
+        image_size: pixels a side of the images, two or more times the total stride.
+        device: where, beside the processor.
+        seed: draws images, masks and what training has not yet moved from zero.
+        trained: whether the weights must look like trained ones.
+    """
+    with _repeatable():
+        yield from _checks(encoder, image_size, device, seed, trained=trained)
+
+
 def _checks(
     encoder: "Encoder", image_size: int, device: "torch.device", seed: int, *, trained: bool
 ) -> "Iterator[Check]":
-    """All checks, each made when it is asked for."""
     import torch
 
     from fcmae.doctor import checks

@@ -44,7 +44,8 @@ def sparse_efficiency(
     """Throughput and memory of pre-training steps by size, drawn as the paper's figure 1.
 
     Masked, dense and tiled steps take turns. A size that does not fit in memory is a row that says
-    so. What was measured is kept, and a second call goes on.
+    so, and one whose tiled and masked steps do not agree is shown and said to be not right. What
+    was measured is kept, and a second call goes on.
 
     Args:
         models: names of `fcmae.list_models()`. None given: every size of V2.
@@ -61,7 +62,7 @@ def sparse_efficiency(
 
     Raises:
         ValueError: if an argument cannot be used.
-        RuntimeError: if tiled and masked steps do not agree: wrong results are not timed.
+        RuntimeError: if tiled and masked steps of a size do not agree; all were shown and written.
     """
     check_counts("steps", steps)
     check_counts("batch_size", batch_size)
@@ -69,6 +70,7 @@ def sparse_efficiency(
 
     from rich.console import Console
 
+    from fcmae.benchmarks.pretraining.agreement import require_agreement
     from fcmae.benchmarks.pretraining.measurement import Settings
     from fcmae.benchmarks.pretraining.screen import table_of
     from fcmae.benchmarks.pretraining.sweeps import run_cases
@@ -90,6 +92,7 @@ def sparse_efficiency(
     screen.print(run["machine"])
     screen.print(table_of(rows))
     say_written(write_figure(out, rows, run))
+    require_agreement(rows)
     return rows
 
 
@@ -133,7 +136,9 @@ def panels(rows: Sequence[dict[str, Any]]) -> "list[Panel]":
 
 
 def says(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Averages over the sizes, as the paper gives them, and which sizes are not among them."""
+    """Averages over the sizes, as the paper gives them; which are not right, or not among them."""
+    from fcmae.benchmarks.pretraining.agreement import objection
+
     good = [row for row in rows if "error" not in row]
     sentences = []
     if good:
@@ -147,6 +152,9 @@ def says(rows: Sequence[dict[str, Any]]) -> list[str]:
             f"{sentence}, averaged over {names}; batch {good[0]['batch_size']}, "
             f"{good[0]['precision']}."
         )
+    for row in rows:
+        if wrong := objection(row):
+            sentences.append(f"{row['model'].partition('_')[2]}: {wrong}.")
     if large := [row["model"].partition("_")[2] for row in rows if "error" in row]:
         sentences.append(f"Not measured, for lack of memory: {', '.join(large)}.")
     return sentences

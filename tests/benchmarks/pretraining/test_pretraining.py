@@ -8,6 +8,7 @@ from torch import Tensor
 
 from fcmae.benchmarks.pretraining import benchmark_pretraining, measurement, sweeps
 from fcmae.benchmarks.pretraining.workload import Workload
+from fcmae.cli import main
 
 
 def test_rows_are_shown_returned_and_written(
@@ -34,6 +35,8 @@ def test_rows_are_shown_returned_and_written(
         assert row["speedup"]["tiled / masked"] == statistics.median(pairs)
         median = statistics.median(seconds["dense"])
         assert row["images_per_second"]["dense"] == row["batch_size"] / median
+        assert row["agrees"] is True
+        assert max(row["difference"].values()) < 1e-4
         assert list(row["of_matrix_products"]) == ["dense", "masked", "tiled", "timm"]
         assert row["speedup"].keys() == {"tiled / dense", "tiled / masked", "tiled / timm"}
         if row["memory"] is not None:
@@ -49,18 +52,33 @@ def test_rows_are_shown_returned_and_written(
     assert "Wrote" in screen
 
 
-def test_wrong_results_are_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = Workload._loss
+def test_wrong_results_are_shown_and_end_with_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = Workload.loss
 
     def wrong(workload: Workload, mask: Tensor, mode: str) -> Tensor:
         return right(workload, mask, mode) * (1.01 if mode == "tiled" else 1)
 
-    monkeypatch.setattr(Workload, "_loss", wrong)
+    monkeypatch.setattr(Workload, "loss", wrong)
     monkeypatch.setattr(measurement, "measure_memory", lambda *_, **__: None)
-    with pytest.raises(RuntimeError, match="tiled and masked loss"):
-        benchmark_pretraining(
-            models=("convnextv2_atto",), batch_sizes=(1,), image_sizes=(64,), device="cpu"
-        )
+    monkeypatch.setenv("COLUMNS", "80")
+    file = tmp_path / "benchmark.json"
+    command = (
+        "benchmark pretraining --models convnextv2_atto --batch-sizes 1 --image-sizes 64 "
+        f"--precisions fp32 --device cpu --repeats 1 --json {file}"
+    )
+    assert main(command.split()) == 1
+    (row,) = json.loads(file.read_text())["rows"]
+    assert row["difference"] == {
+        name: pytest.approx(0.01, rel=0.01) for name in ("loss", "gradient")
+    }
+    assert row["agrees"] is False
+    assert row["images_per_second"]["tiled"] > 0
+    said = capsys.readouterr()
+    shown = " ".join(line[:18].strip() for line in said.out.splitlines())
+    assert "tiled and masked differ by 0.01, more than 0.0001: not right" in shown
+    assert "convnextv2_atto: tiled and masked differ by 0.01, more than 0.0001: not" in said.err
 
 
 @pytest.mark.parametrize(

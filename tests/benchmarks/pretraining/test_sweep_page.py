@@ -68,6 +68,16 @@ def test_the_page_is_one_file_with_figure_and_table(tmp_path: Path) -> None:
     assert "http://" not in page.replace("http://www.w3.org", "")
 
 
+def test_a_row_that_is_not_right_is_said_to_be(tmp_path: Path) -> None:
+    wrong = ROWS[1] | {"agrees": False, "difference": {"loss": 1e-4, "gradient": 0.0123}}
+    words = "tiled and masked differ by 0.012, more than 0.0001: not right"
+    said = says("atto", [wrong, ROWS[2] | {"agrees": True}], "mask-ratio")
+    assert said[1:] == [f"atto, mask ratio 0.6: {words}."]
+    page = write_sweep(tmp_path, "mask-ratio", [wrong, ROWS[2]], RUN).read_text()
+    assert page.count(words) == 2  # in the text and in the table
+    assert "20.0" in page  # shown all the same
+
+
 def test_where_nothing_fits_there_is_a_page_too(tmp_path: Path) -> None:
     page = write_sweep(tmp_path, "mask-ratio", [TOO_LARGE], RUN).read_text()
     assert "for lack of memory" in page

@@ -5,10 +5,12 @@ from fcmae.benchmarks.pretraining.workload import MODES, Case, Workload
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_modes_agree_before_they_are_timed(precision: str) -> None:
-    Workload(
-        Case("convnextv2_atto", 96, 2, 0.6, precision), torch.device("cpu")
-    ).require_agreement()
+def test_modes_agree(precision: str) -> None:
+    workload = Workload(Case("convnextv2_atto", 96, 2, 0.6, precision), torch.device("cpu"))
+    agreement = workload.agreement()
+    assert agreement["difference"].keys() == {"loss", "gradient"}
+    assert agreement["agrees"] is True
+    assert all(value.grad is None for value in workload.autoencoder.parameters())
 
 
 SMALL = Case("convnextv2_atto", 64, 2, 0.5, "fp32")
@@ -61,6 +63,19 @@ def test_a_step_moves_every_parameter(mode: str) -> None:
         if torch.equal(value, before[name])
     ]
     assert still == []
+
+
+def test_a_twin_has_the_same_weights_and_trains_its_own() -> None:
+    workload = Workload(SMALL, torch.device("cpu"))
+    mask, twin = workload.fresh_mask(), workload.twin()
+    for one, other in zip(
+        workload.gradient(mask, "tiled"), twin.gradient(mask, "tiled"), strict=True
+    ):
+        assert torch.equal(one, other)
+    before = [value.clone() for value in workload.autoencoder.parameters()]
+    twin.step(mask, "tiled")
+    assert all(map(torch.equal, before, workload.autoencoder.parameters()))
+    assert not any(map(torch.equal, before, twin.autoencoder.parameters()))
 
 
 def test_each_mask_is_fresh_and_has_the_ratio() -> None:

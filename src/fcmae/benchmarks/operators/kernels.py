@@ -1,15 +1,16 @@
 """Each kernel for CUDA against the operators that it replaces, at the shapes of pre-training."""
 
 import functools
+import math
 import statistics
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fcmae.benchmarks.arithmetic import KERNEL, TILE
 from fcmae.benchmarks.timing import seconds_of
 from fcmae.devices import Place
 from fcmae.masks import random_mask
@@ -19,11 +20,11 @@ from fcmae.ops.response_norm.reference import sum_of_squares
 from fcmae.sizes import size_of
 from fcmae.tiles import Tiles, spread
 
-MODELS = ("convnextv2_atto", "convnextv2_tiny", "convnextv2_base", "convnextv2_huge")
 MASK_RATIO = 0.6
 DTYPE = torch.bfloat16
-TOLERANCE = 2e-2  # relative, of norms: both round to 8 bits, in different places
+TOLERANCE = 2e-2  # relative: both round to 8 bits, in different places, some more than once
 EPSILON = 1e-6
+REASON = 400  # characters of an error that a row keeps
 
 Call = Callable[[], Sequence[Tensor]]
 
@@ -31,170 +32,321 @@ Call = Callable[[], Sequence[Tensor]]
 class Contest(NamedTuple):
     """Two ways to compute the same."""
 
-    kernel: str
     ours: Call
     theirs: Call
     traffic: int  # bytes that must at least pass through memory, by what the kernels do
+    # The kernels by themselves, in a `Layout` of their module or, given None, in that of default.
+    alone: Callable[[Any], Sequence[Tensor]] | None = None
+    # To be called before results are compared again, where kernels write over what they read.
+    renew: Callable[[], object] = lambda: None
+
+
+class Shape(NamedTuple):
+    """Of the sites of one stage."""
+
+    tiles: Tiles
+    side: int  # of a tile, in sites
+    channels: int
+
+    @staticmethod
+    def of(
+        device: torch.device, model: str, stage: int, batch_size: int, image_size: int
+    ) -> "Shape":
+        """Of square images of so many pixels, at a stage of 1 to 4."""
+        cells = image_size // 32
+        generator = torch.Generator().manual_seed(0)
+        mask = random_mask(batch_size, (cells, cells), MASK_RATIO, generator)
+        tiles = Tiles.visible(mask.to(device))
+        return Shape(tiles, TILE >> (stage - 1), size_of(model).widths[stage - 1])
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tiles are."""
+        return self.tiles.index.device
+
+    def sites(self, channels: int) -> Tensor:
+        """Random numbers at all sites: [M, t, t, channels]."""
+        return self.random(len(self.tiles.index), self.side, self.side, channels)
+
+    def random(self, *shape: int) -> Tensor:
+        """Random numbers in half precision."""
+        return torch.randn(shape, device=self.device).to(DTYPE)
 
 
 def time_kernels(
     device: torch.device,
-    sizes: Sequence[str] = MODELS,
+    model: str,
+    stage: int,
     *,
     batch_size: int = 64,
     image_size: int = 224,
     repeats: int = 9,
     calls: int = 10,
-    seconds: float = 90,
-) -> list[dict[str, Any]]:
-    """Forward and backward passes of every stage, in bfloat16, with 0.6 of the patches masked.
+) -> Iterator[dict[str, Any]]:
+    """A row for each kernel at one stage, in bfloat16, with 0.6 of the patches masked.
 
     Ours and theirs take turns. A turn is `calls` calls one after another, so that where starting a
     kernel takes longer than running it, that is what is timed.
 
-    `device` is CUDA, or the processor with Triton's interpreter. No stage starts after `seconds`.
-    Rows have model, stage, kernel, seconds of a call, their ratio and gigabytes a second reached.
+    Args:
+        device: CUDA, or the processor with Triton's interpreter.
+        model: a name of `fcmae.list_models()`, which decides the channels.
+        stage: 1 to 4.
+        batch_size: images.
+        image_size: pixels a side, a multiple of 32.
+        repeats: turns, whose median is taken.
+        calls: of a turn.
+
+    Yields:
+        Rows, each as soon as it is measured: model, stage, channels, side, kernel, the difference
+        of the results, seconds of a call, their ratio and the gigabytes a second reached. A kernel
+        that fails, or differs from what it replaces, is not timed: its row has `error`.
 
     Raises:
-        RuntimeError: if a kernel and what it replaces do not agree.
+        ImportError: if there is no Triton.
     """
     place = Place(device, "bf16")
-    began = time.monotonic()
-    cells = image_size // 32
-    generator = torch.Generator().manual_seed(0)
-    mask = random_mask(batch_size, (cells, cells), MASK_RATIO, generator)
-    tiles = Tiles.visible(mask.to(device))
-    rows: list[dict[str, Any]] = []
-    for model in sizes:
-        for stage, width in enumerate(size_of(model).widths):
-            if time.monotonic() - began > seconds:
-                return rows
-            name = {"model": model, "stage": stage + 1, "channels": width}
-            contests = _convolution(tiles, 8 >> stage, width)
-            contests += _normalisation(tiles, 8 >> stage, width)
-            contests += _activation(tiles, 8 >> stage, 4 * width)
-            for contest in contests:
-                _require_agreement(contest, name)
-                rows.append({**name, **_timed(contest, place, repeats, calls)})
-    return rows
+    shape = Shape.of(device, model, stage, batch_size, image_size)
+    name = {"model": model, "stage": stage, "channels": shape.channels, "side": shape.side}
+    for kernel, contest in CONTESTS.items():
+        measure = functools.partial(_measured, contest, shape, place, repeats, calls)
+        yield {**name, "kernel": kernel, **attempt(measure)}
 
 
-def _convolution(tiles: Tiles, side: int, channels: int) -> list[Contest]:
+def attempt(measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What was measured, or why it could not be: Triton's errors are of many kinds.
+
+    Raises:
+        ImportError: if there is no Triton, which is no fault of a kernel.
+    """
+    try:
+        return measure()
+    except ImportError:
+        raise
+    except Exception as error:
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        if len(text) > REASON:  # what matters is at one end or the other
+            text = f"{text[: REASON // 2]} ... {text[-REASON // 2 :]}"
+        return {"error": text}
+
+
+def compared(actual: Sequence[Tensor], expected: Sequence[Tensor]) -> dict[str, Any]:
+    """The largest relative `difference`; with an `error` if it is too large.
+
+    Of norms, and of the largest values: one says what all are like, the other sees a few wrong ones
+    among millions. It is None if it is not finite, for which JSON has no number.
+    """
+    differences: list[float] = []
+    for one, other in zip(actual, expected, strict=True):
+        exact = other.flatten().double()
+        difference = one.flatten().double() - exact
+        for size in (torch.linalg.vector_norm, lambda values: values.abs().max()):
+            differences.append((size(difference) / size(exact)).item())
+    if not all(map(math.isfinite, differences)):
+        return {"difference": None, "error": "the results differ by what is not a finite number"}
+    worst = max(differences)
+    row: dict[str, Any] = {"difference": worst}
+    if worst > TOLERANCE:
+        row["error"] = f"the results differ by {worst:.1e}, more than {TOLERANCE:.0e}; not timed"
+    return row
+
+
+def _measured(
+    build: Callable[[Shape], Contest], shape: Shape, place: Place, repeats: int, calls: int
+) -> dict[str, Any]:
+    contest = build(shape)
+    row = compared(contest.ours(), contest.theirs())
+    if "error" in row:
+        return row
+    turns: dict[str, list[float]] = {"ours": [], "theirs": []}
+    for _ in range(repeats):
+        for who, call in (("ours", contest.ours), ("theirs", contest.theirs)):
+            turns[who].append(seconds_of(lambda: [call() for _ in range(calls)], place) / calls)  # noqa: B023
+    ours, theirs = (statistics.median(turns[who]) for who in ("ours", "theirs"))
+    return row | {
+        "seconds": ours,
+        "eager_seconds": theirs,
+        "ratio": theirs / ours,
+        "gigabytes_per_second": contest.traffic / ours / 1e9,
+    }
+
+
+def _convolution(shape: Shape) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
+    """What enters the convolution, and a gradient of what leaves it."""
+    channels = shape.channels
+    x, outer = (shape.sites(channels) for _ in range(2))
+    weight = 0.1 * shape.random(channels, 1, KERNEL, KERNEL)
+    inputs = x, weight, shape.random(channels)
+    for value in inputs:
+        value.requires_grad_()
+    return inputs, outer
+
+
+def _convolution_forward(shape: Shape) -> Contest:
     from fcmae.ops.depthwise_conv import triton
 
-    x, outer = (_random(tiles, (len(tiles.index), side, side, channels)) for _ in range(2))
+    inputs, _ = _convolution(shape)
+    x, weight, bias = (value.detach() for value in inputs)
+    taps = triton.taps_of(weight)
+
+    def alone(layout: Any) -> list[Tensor]:
+        layout = layout or triton.layouts_of(shape.side, shape.channels).sites
+        plan = triton.plan_of(x, shape.tiles, KERNEL, layout)
+        return [triton.convolve(x, taps, bias, plan)]
+
+    return Contest(
+        torch.no_grad()(lambda: [triton.depthwise_conv(*inputs, shape.tiles)]),
+        torch.no_grad()(lambda: [tiled.depthwise_conv(*inputs, shape.tiles)]),
+        _bytes(x, 2),
+        alone,
+    )
+
+
+def _convolution_backward(shape: Shape) -> Contest:
+    from fcmae.ops.depthwise_conv import triton
+
+    inputs, outer = _convolution(shape)
+    return Contest(
+        _gradient(lambda: [triton.depthwise_conv(*inputs, shape.tiles)], inputs, [outer]),
+        _gradient(lambda: [tiled.depthwise_conv(*inputs, shape.tiles)], inputs, [outer]),
+        _bytes(outer, 3),
+    )
+
+
+def _weight_gradient(shape: Shape) -> Contest:
+    """With the gradient of the bias, which comes along."""
+    from fcmae.ops.depthwise_conv import triton
+
+    (x, weight, bias), outer = _convolution(shape)
+    x = x.detach()
+
+    def alone(layout: Any) -> list[Tensor]:
+        layout = layout or triton.layouts_of(shape.side, shape.channels).taps
+        sums = triton.correlate(x, outer, KERNEL, triton.plan_of(x, shape.tiles, KERNEL, layout))
+        return [sums[:-1].t(), sums[-1]]
+
+    theirs = _gradient(
+        lambda: [tiled.depthwise_conv(x, weight, bias, shape.tiles)], (weight, bias), [outer]
+    )
+    return Contest(lambda: alone(None), theirs, _bytes(x, 2), alone)
+
+
+def _normalisation_forward(shape: Shape) -> Contest:
+    from fcmae.ops.feed_forward import triton
+
+    x = shape.sites(shape.channels).flatten(0, 2)
+
+    def alone(layout: Any) -> Sequence[Tensor]:
+        return triton.normalise(x, EPSILON, layout)[:1]
+
+    return Contest(
+        lambda: alone(None),
+        lambda: [F.layer_norm(x, (shape.channels,), eps=EPSILON)],
+        _bytes(x, 2),
+        alone,
+    )
+
+
+def _normalisation_backward(shape: Shape) -> Contest:
+    from fcmae.ops.feed_forward import triton
+
+    x, outer = (shape.sites(shape.channels).flatten(0, 2) for _ in range(2))
+    weight, bias = (shape.random(shape.channels).float().requires_grad_() for _ in range(2))
+    variance, mean = torch.var_mean(x.float(), dim=1, correction=0, keepdim=True)
+    reciprocal = (variance + EPSILON).rsqrt()
+    normalised, reciprocal = ((x - mean) * reciprocal).to(DTYPE), reciprocal.squeeze(1)
     x.requires_grad_()
-    weight = (0.1 * _random(tiles, (channels, 1, 7, 7))).requires_grad_()
-    bias = _random(tiles, (channels,)).requires_grad_()
-    inputs = (x, weight, bias)
 
-    def forward(module: Any) -> list[Tensor]:
-        with torch.no_grad():
-            return [module.depthwise_conv(*inputs, tiles)]
+    def alone(layout: Any) -> Sequence[Tensor]:
+        given = outer, normalised, reciprocal, weight.detach()
+        return triton.normalise_backward(*given, layout)
 
-    def backward(module: Any) -> Call:
-        return _gradient([module.depthwise_conv(*inputs, tiles)], inputs, [outer])
+    def forward() -> list[Tensor]:
+        normed = F.layer_norm(x.float(), (shape.channels,), weight, bias, EPSILON)
+        return [normed.to(DTYPE)]
 
-    ours, theirs = (functools.partial(forward, module) for module in (triton, tiled))
-    return [
-        Contest("convolution, forward", ours, theirs, _bytes(x, 2)),
-        Contest("convolution, backward", backward(triton), backward(tiled), _bytes(x, 3)),
-    ]
+    theirs = _gradient(forward, (x, weight, bias), [outer])
+    return Contest(lambda: alone(None), theirs, _bytes(x, 3), alone)
 
 
-def _normalisation(tiles: Tiles, side: int, channels: int) -> list[Contest]:
+class _Wide(NamedTuple):
+    """Random wide activations, and what belongs to GRN."""
+
+    h: Tensor  # [M, t, t, D]
+    outer: Tensor
+    factor: Tensor  # [B, D] float32
+    slope: Tensor
+    images: Images
+
+    @staticmethod
+    def of(shape: Shape) -> "_Wide":
+        width = 4 * shape.channels
+        h, outer = (shape.sites(width) for _ in range(2))
+        # Below one, since the backward pass is applied to its own result.
+        factor, slope = (shape.random(shape.tiles.grid[0], width).float() / 5 for _ in range(2))
+        return _Wide(h, outer, factor, slope, Images.of(h, shape.tiles))
+
+
+def _eager_activation(h: Tensor, factor: Tensor, tiles: Tiles) -> list[Tensor]:
+    """GELU, scaled, and the sums of its squares, as GRN needs them."""
+    active = F.gelu(h)
+    tile = sum_of_squares(active)
+    energy = tile.new_zeros(factor.shape).index_add(0, tiles.image, tile)
+    return [(active * spread(factor, tiles)).to(h.dtype), energy]
+
+
+def _activation_forward(shape: Shape) -> Contest:
     from fcmae.ops.feed_forward import triton
 
-    rows = len(tiles.index) * side * side
-    x, outer = (_random(tiles, (rows, channels)) for _ in range(2))
-    normalised, reciprocal = triton.normalise(x, EPSILON)
-    leaf = x.clone().requires_grad_()
-    weight, bias = (_random(tiles, (channels,)).float().requires_grad_() for _ in range(2))
-    theirs = F.layer_norm(leaf.float(), (channels,), weight, bias, EPSILON).to(DTYPE)
-    return [
-        Contest(
-            "LayerNorm, forward",
-            lambda: triton.normalise(x, EPSILON)[:1],
-            lambda: [F.layer_norm(x, (channels,), eps=EPSILON)],
-            _bytes(x, 2),
-        ),
-        Contest(
-            "LayerNorm, backward",
-            lambda: list(triton.normalise_backward(outer, normalised, reciprocal, weight.detach())),
-            _gradient([theirs], [leaf, weight, bias], [outer]),
-            _bytes(x, 3),
-        ),
-    ]
+    h, _, factor, _, images = _Wide.of(shape)
+    flat = h.flatten(0, 2)
+
+    def alone(layout: Any) -> list[Tensor]:
+        active = triton.activate(flat, factor, None, images, layout)
+        return [active, triton.squares(flat, images, layout)]
+
+    return Contest(
+        lambda: alone(None),
+        lambda: _eager_activation(h, factor, shape.tiles),
+        _bytes(h, 3),
+        alone,
+    )
 
 
-def _activation(tiles: Tiles, side: int, width: int) -> list[Contest]:
-    """GELU, the sums of its squares and its scaling, as GRN needs them."""
+def _activation_backward(shape: Shape) -> Contest:
     from fcmae.ops.feed_forward import triton
 
-    h, outer = (_random(tiles, (len(tiles.index), side, side, width)) for _ in range(2))
-    # Below one, since the backward pass below is applied to its own result.
-    factor, slope = (_random(tiles, (tiles.grid[0], width)).float() / 5 for _ in range(2))
-    images = Images.of(h, tiles)
+    h, outer, factor, slope, images = _Wide.of(shape)
     flat, scratch = h.flatten(0, 2), outer.flatten(0, 2).clone()
-    h, leaf = h.clone().requires_grad_(), factor.clone().requires_grad_()
 
-    def ours_forward() -> list[Tensor]:
-        return [triton.activate(flat, factor, None, images), triton.squares(flat, images)]
-
-    def ours_backward() -> list[Tensor]:
-        _, sums, _ = triton.products(flat, scratch, factor, None, images)
+    def alone(layout: Any) -> list[Tensor]:
+        _, sums, _ = triton.products(flat, scratch, factor, None, images, layout)
         assert sums is not None
-        inner, _ = triton.activation_backward(flat, scratch, factor, slope, images)
+        inner, _ = triton.activation_backward(flat, scratch, factor, slope, images, layout)
         return [inner, sums]
 
-    def theirs_forward() -> list[Tensor]:
-        active = F.gelu(h)
-        tile = sum_of_squares(active)
-        energy = tile.new_zeros(factor.shape).index_add(0, tiles.image, tile)
-        return [(active * spread(leaf, tiles)).to(h.dtype), energy]
-
-    theirs_backward = _gradient(theirs_forward(), (h, leaf), (outer, slope / 2))
-    return [
-        Contest(
-            "GELU and GRN, forward", ours_forward, torch.no_grad()(theirs_forward), _bytes(h, 3)
-        ),
-        Contest("GELU and GRN, backward", ours_backward, theirs_backward, _bytes(h, 6)),
-    ]
+    leaves = h.clone().requires_grad_(), factor.clone().requires_grad_()
+    theirs = _gradient(lambda: _eager_activation(*leaves, shape.tiles), leaves, (outer, slope / 2))
+    renew = functools.partial(scratch.copy_, outer.flatten(0, 2))
+    return Contest(lambda: alone(None), theirs, _bytes(h, 6), alone, renew)
 
 
-def _random(tiles: Tiles, shape: tuple[int, ...]) -> Tensor:
-    return torch.randn(shape, device=tiles.index.device).to(DTYPE)
+CONTESTS: dict[str, Callable[[Shape], Contest]] = {
+    "convolution, forward": _convolution_forward,
+    "convolution, backward": _convolution_backward,
+    "convolution, weight gradient": _weight_gradient,
+    "LayerNorm, forward": _normalisation_forward,
+    "LayerNorm, backward": _normalisation_backward,
+    "GELU and GRN, forward": _activation_forward,
+    "GELU and GRN, backward": _activation_backward,
+}
 
 
 def _bytes(x: Tensor, passes: int) -> int:
     return x.numel() * x.element_size() * passes
 
 
-def _gradient(outs: Sequence[Tensor], inputs: Sequence[Tensor], outer: Sequence[Tensor]) -> Call:
-    return functools.partial(torch.autograd.grad, outs, inputs, outer, retain_graph=True)
-
-
-def _require_agreement(contest: Contest, name: dict[str, Any]) -> None:
-    for one, other in zip(contest.ours(), contest.theirs(), strict=True):
-        exact = other.flatten().double()
-        difference = (one.flatten().double() - exact).norm() / exact.norm()
-        if not difference <= TOLERANCE:  # NaN too
-            raise RuntimeError(
-                f"{contest.kernel} of {name['model']}, stage {name['stage']}: the kernel differs "
-                f"from what it replaces by {difference:.1e}, more than {TOLERANCE:.0e}; not timed"
-            )
-
-
-def _timed(contest: Contest, place: Place, repeats: int, calls: int) -> dict[str, Any]:
-    turns: dict[str, list[float]] = {"ours": [], "theirs": []}
-    for _ in range(repeats):
-        for who, call in (("ours", contest.ours), ("theirs", contest.theirs)):
-            turns[who].append(seconds_of(lambda: [call() for _ in range(calls)], place) / calls)  # noqa: B023
-    ours, theirs = (statistics.median(turns[who]) for who in ("ours", "theirs"))
-    return {
-        "kernel": contest.kernel,
-        "seconds": ours,
-        "eager_seconds": theirs,
-        "ratio": theirs / ours,
-        "gigabytes_per_second": contest.traffic / ours / 1e9,
-    }
+def _gradient(forward: Call, inputs: Sequence[Tensor], outer: Sequence[Tensor]) -> Call:
+    """The gradients alone: the forward pass is computed once, when they are first asked for."""
+    once = functools.cache(forward)
+    return lambda: torch.autograd.grad(once(), inputs, outer, retain_graph=True)

@@ -30,9 +30,11 @@ def benchmark_pretraining(
     Each step is forward, backward and AdamW on fixed random images with a fresh mask. The modes
     take turns, so that a busy machine disturbs them alike; ratios are medians of the ratios within
     a round. Dense hides nothing from its encoder, at the same decoder and loss; timm trains its own
-    model of the same name on labels of the same images. A combination is timed only after its tiled
-    and masked steps were found to agree; one that does not fit in memory is a row that says so.
-    Plain matrix products take a turn too: they tell which share of the device's rate is used.
+    model of the same name on labels of the same images. Beside each
+    combination stands how far its tiled and masked steps are apart; where that is more than
+    rounding, the row says that it is not right, and the command ends with an error once all rows
+    are shown and written. A combination that does not fit in memory is a row that says so. Plain
+    matrix products take a turn too: they tell which share of the device's rate is used.
 
     Args:
         models: names of `fcmae.list_models()`; every combination with what follows is run. None
@@ -60,7 +62,7 @@ def benchmark_pretraining(
 
     Raises:
         ValueError: if an argument cannot be used.
-        RuntimeError: if tiled and masked steps do not agree: wrong results are not timed.
+        RuntimeError: if tiled and masked steps of a row do not agree; all were shown and written.
     """
     check_run(models, precisions, repeats=repeats, threads=threads)
     check_counts("batch_sizes", *batch_sizes)
@@ -71,6 +73,7 @@ def benchmark_pretraining(
     import torch
     from rich.console import Console
 
+    from fcmae.benchmarks.pretraining.agreement import require_agreement
     from fcmae.benchmarks.pretraining.measurement import Settings
     from fcmae.benchmarks.pretraining.screen import table_of
     from fcmae.benchmarks.pretraining.sweeps import Wanted, choose_cases, run_cases
@@ -97,6 +100,7 @@ def benchmark_pretraining(
         say_written(write_sweep(folder, sweep, rows, run))
     if json is not None:
         write_rows(json, run, rows)
+    require_agreement(rows)
     return rows
 
 

@@ -26,8 +26,11 @@ class Competitor:
 
     def step(self, *, update: bool) -> None:
         """Forward, backward and, where wanted, the update; gradients must be None before."""
-        with self.place.autocast():
-            loss = torch.nn.functional.cross_entropy(self.model(self.images), self.labels)
-        loss.backward()  # type: ignore[no-untyped-call]
+        self.loss().backward()  # type: ignore[no-untyped-call]
         if update:
             self.optimizer.step()
+
+    def loss(self) -> Tensor:
+        """The forward pass."""
+        with self.place.autocast():
+            return torch.nn.functional.cross_entropy(self.model(self.images), self.labels)

@@ -34,8 +34,8 @@ class Settings:
 def measure(case: Case, device: torch.device, settings: Settings) -> dict[str, Any]:
     """A row of the benchmark; where a case does not fit in memory, one with `error` alone.
 
-    Raises:
-        RuntimeError: if tiled and masked steps do not agree.
+    How far tiled and masked steps are apart stands in `difference`; `agrees` is False where that is
+    more than rounding, and what was timed is then not right.
     """
     refused: dict[str, Any] = {**asdict(case), "error": TOO_LARGE}
     if not _may_fit(case, device):
@@ -76,7 +76,7 @@ class _Rounds:
 
     def __init__(self, case: Case, device: torch.device, settings: Settings) -> None:
         workload = Workload(case, device)
-        workload.require_agreement()
+        self.agreement = workload.agreement()
         self.held = workload.held(update=settings.update)
         self.seconds: dict[str, list[float]] = {mode: [] for mode in settings.modes}
         products = matrix_products(workload.place)
@@ -110,6 +110,7 @@ def _row(case: Case, rounds: _Rounds, memory: Memory | None) -> dict[str, Any]:
         "images_per_second": {mode: case.batch_size / value for mode, value in median.items()},
         "speedup": {name: statistics.median(values) for name, values in speedup.items()},
         "speedup_range": {name: [values[0], values[-1]] for name, values in speedup.items()},
+        **rounds.agreement,
         "arithmetic_limit": arithmetic.limit(case.model, case.image_size, case.mask_ratio),
         "of_matrix_products": {
             mode: statistics.median(products.shares(2 * step_arithmetic(case, mode), values))

@@ -1,10 +1,15 @@
 """The benchmark's rows on the screen."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
 from rich import box
 from rich.table import Table
+
+from fcmae.benchmarks.pretraining.agreement import objection
+
+WIDTH = 16  # of what is said of a row that is not right: as wide as its column is anyway
 
 
 def table_of(rows: Sequence[dict[str, Any]]) -> Table:
@@ -41,6 +46,7 @@ def _columns(row: dict[str, Any]) -> list[list[str]]:
     ]
     if "error" in row:
         return [[*case, row["error"]]]
+    case += textwrap.wrap(objection(row) or "", WIDTH)
     modes = list(row["images_per_second"])
     memory = row["memory"] or {}
     return [

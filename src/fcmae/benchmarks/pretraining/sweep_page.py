@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fcmae.benchmarks.pretraining.agreement import objection
 from fcmae.benchmarks.pretraining.sweeps import FIELDS, Sweep
 from fcmae.benchmarks.pretraining.workload import CASE
 from fcmae.findings.figures import Panel, Series, draw
@@ -77,11 +78,11 @@ def panels(rows: Sequence[Row], sweep: Sweep) -> list[Panel]:
 
 
 def says(name: str, rows: Sequence[Row], sweep: Sweep) -> list[str]:
-    """What the rows show, in one or two sentences; `name` is what they share."""
+    """What the rows show, in a few sentences; `name` is what they share."""
+    field = FIELDS[sweep][0]
     good = [row for row in rows if "error" not in row]
     sentences = []
     if good:
-        field = FIELDS[sweep][0]
         first, last = (_words(field, row[field]) for row in (good[0], good[-1]))
         over = f"from {first} to {last}" if len(good) > 1 else f"at {first}"
         sentences.append(
@@ -89,7 +90,10 @@ def says(name: str, rows: Sequence[Row], sweep: Sweep) -> list[str]:
             f"allows {_span([row['arithmetic_limit'] for row in good])}; {_range(good, 'masked')} "
             f"as fast as masked, at {_memory_span(good)}."
         )
-    large = [_words(FIELDS[sweep][0], row[FIELDS[sweep][0]]) for row in rows if "error" in row]
+    for row in good:
+        if wrong := objection(row):
+            sentences.append(f"{name}, {_words(field, row[field])}: {wrong}.")
+    large = [_words(field, row[field]) for row in rows if "error" in row]
     if large:
         sentences.append(f"{name}: not measured, for lack of memory: {', '.join(large)}.")
     return sentences
@@ -116,7 +120,7 @@ def _cells(row: Row) -> list[str]:
     memory = row["memory"] or {}
     modes = list(row["images_per_second"])
     return [
-        name,
+        "; ".join(filter(None, (name, objection(row)))),
         *(f"{row['images_per_second'][mode]:.1f}" for mode in modes),
         *(_faster(row, mode) for mode in modes if mode != "tiled"),
         f"{row['arithmetic_limit']:.2f}",

@@ -1,7 +1,7 @@
 """On packed tiles or dense maps, compiled for CUDA by Triton: packed tiles need no dense map.
 
-A program computes rows of sites by a block of channels, eight sites a row: those of one tile of 8,
-of two tiles of 4 and so on. Neighbouring tiles are found in a table of the grid's cells.
+A program computes rows of sites by a block of channels, by default eight sites a row: those of one
+tile of 8, of two tiles of 4 and so on. Neighbouring tiles are found in a table of the grid's cells.
 """
 
 import functools
@@ -18,12 +18,52 @@ from fcmae.tiles import Tiles
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
-COLUMNS = 8  # sites in a program's row: a tile of 8, and a power of two
-SPAN = 2  # columns of taps whose gradients one program sums: all of them would need 200 registers
-SUMMING_WARPS = 1584  # 12 for each processor of an H100; a constant, for the same bits anywhere
+
+class Layout(NamedTuple):
+    """How a kernel's work is divided among programs.
+
+    These numbers decide how fast it is, and in which order the weights' gradient is summed.
+    """
+
+    columns: int = 8  # sites in a program's row: a multiple of the tile's side, and a power of two
+    block: int | None = None  # channels of a program, a power of two; None: see `_block`
+    warps: int | None = None  # None: as many as leave a thread four channels of a site
+    rows: int | None = None  # below each other, of dense maps; None: as leave fewest lines over
+    # Columns of taps whose gradients one program sums: all of them would need 200 registers.
+    span: int = 2
+    # Of the weights' gradient, 12 for each processor of an H100; a constant, for the same bits
+    # anywhere.
+    summing_warps: int = 1584
+    stages: int | None = None  # turns of the loop whose loads are under way at once; None: one
+
+    def filled(self, channels: int) -> "Layout":
+        """With what is left open chosen for so many channels; `rows` depends on the map."""
+        block = self.block or _block(channels)
+        # In half precision, four channels are one access of 8 bytes.
+        return self._replace(block=block, warps=self.warps or max(1, block * self.columns // 128))
 
 
-def depthwise_conv(x: Tensor, weight: Tensor, bias: Tensor, sites: Tiles | None) -> Tensor:
+class Layouts(NamedTuple):
+    """Of an operator's two kernels."""
+
+    sites: Layout  # of the forward pass and of the gradient of x
+    taps: Layout  # of the weights' gradient
+
+
+# By the side of a tile, 0 for dense maps. All alike: on CUDA nothing has been measured yet.
+LAYOUTS = {side: Layouts(Layout(), Layout()) for side in (0, 1, 2, 4, 8)}
+
+
+@functools.cache
+def layouts_of(side: int, channels: int) -> Layouts:
+    """What is used where no other layouts are asked for: side of a tile, 0 for dense maps."""
+    sites, taps = LAYOUTS[side]
+    return Layouts(sites.filled(channels), taps.filled(channels))
+
+
+def depthwise_conv(
+    x: Tensor, weight: Tensor, bias: Tensor, sites: Tiles | None, layouts: Layouts | None = None
+) -> Tensor:
     """Depthwise convolution of visible sites alone, summed in float32.
 
     Under autocast x is cast to half precision, but the weights, which are few, stay as they are.
@@ -33,40 +73,51 @@ def depthwise_conv(x: Tensor, weight: Tensor, bias: Tensor, sites: Tiles | None)
         weight: [C, 1, k, k] with k odd.
         bias: [C].
         sites: where the tiles lie; None for dense maps.
+        layouts: other than those of `layouts_of`.
 
     Returns:
         The same shape and dtype as x, after autocast.
     """
     if torch.is_autocast_enabled(x.device.type):  # a custom Function is not cast by itself
         x = x.to(torch.get_autocast_dtype(x.device.type))
-    result: Tensor = _DepthwiseConv.apply(x, weight, bias, sites)
+    result: Tensor = _DepthwiseConv.apply(x, weight, bias, sites, layouts)
     return result
 
 
 class _DepthwiseConv(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, sites: Tiles | None) -> Tensor:
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        sites: Tiles | None,
+        layouts: Layouts | None,
+    ) -> Tensor:
         ctx.save_for_backward(x, weight)
-        ctx.plan = _plan(x, sites, weight.shape[2])
-        return _convolve(x, _taps(weight), bias, ctx.plan, flip=False)
+        if layouts is None:
+            layouts = layouts_of(0 if sites is None else x.shape[2], x.shape[3])
+        ctx.plans = [plan_of(x, sites, weight.shape[2], layout) for layout in layouts]
+        return convolve(x, taps_of(weight), bias, ctx.plans[0])
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         outer = gradients[0]
+        over_sites, over_taps = ctx.plans
         grad_x = grad_weight = grad_bias = None
         if ctx.needs_input_grad[0]:
             # The transpose of a stride-1 convolution is the convolution with the flipped kernel.
-            grad_x = _convolve(outer, _taps(weight), None, ctx.plan, flip=True)
+            grad_x = convolve(outer, taps_of(weight), None, over_sites, flip=True)
         if ctx.needs_input_grad[1] or ctx.needs_input_grad[2]:
-            sums = _correlate(x, outer, weight.shape[2], ctx.plan)  # [k * k + 1, C]
+            sums = correlate(x, outer, weight.shape[2], over_taps)  # [k * k + 1, C]
             grad_weight = sums[:-1].t().contiguous().view(weight.shape).to(weight.dtype)
             grad_bias = sums[-1].to(weight.dtype)
-        return grad_x, grad_weight, grad_bias, None
+        return grad_x, grad_weight, grad_bias, None, None
 
 
-class _Plan(NamedTuple):
+class Plan(NamedTuple):
     """How sites are found and divided among programs."""
 
     slots: Tensor | None  # [B, h + 2 halo, w + 2 halo] int32, the tile at each cell or -1
@@ -75,27 +126,31 @@ class _Plan(NamedTuple):
     width: int
     side: int  # t; 0 for dense maps
     rows: int  # of sites, of one program
-    groups: int  # of rows x COLUMNS sites
+    groups: int  # of rows x columns sites
+    layout: Layout  # filled
 
     def addressing(self, images: int) -> tuple[Any, ...]:
         """The kernels' first arguments but the data."""
         return self.slots, self.corners, images, self.height, self.width, self.groups
 
 
-def _plan(x: Tensor, sites: Tiles | None, kernel: int) -> _Plan:
+def plan_of(x: Tensor, sites: Tiles | None, kernel: int, layout: Layout) -> Plan:
+    """For x [M, t, t, C] or [B, H, W, C], and a kernel of so many sites a side."""
     assert x.dtype in DTYPES, x.dtype
     assert kernel % 2 == 1, kernel
-    number, height, width, _ = x.shape
+    number, height, width, channels = x.shape
+    layout = layout.filled(channels)
+    columns = layout.columns
     if sites is None:
         # Few lines to spare below the map: 56, 28, 14 and 7 need none with 7 rows.
-        rows = min((8, 7, 6), key=lambda rows: _ceil_div(height, rows) * rows)
-        groups = number * _ceil_div(height, rows) * _ceil_div(width, COLUMNS)
-        return _Plan(None, None, height, width, 0, rows, groups)
+        rows = layout.rows or min((8, 7, 6), key=lambda rows: _ceil_div(height, rows) * rows)
+        groups = number * _ceil_div(height, rows) * _ceil_div(width, columns)
+        return Plan(None, None, height, width, 0, rows, groups, layout)
     assert height == width, x.shape
-    assert COLUMNS % width == 0, x.shape
+    assert columns % width == 0, (x.shape, columns)
     slots, corners = _table(sites, kernel // 2)
-    groups = _ceil_div(number * width, COLUMNS)
-    return _Plan(slots, corners, slots.shape[1], slots.shape[2], width, width, groups)
+    groups = _ceil_div(number * width, columns)
+    return Plan(slots, corners, slots.shape[1], slots.shape[2], width, width, groups, layout)
 
 
 _tables: Any = WeakTensorKeyDictionary()  # by `Tiles.index`: all blocks of an encoder share one
@@ -121,59 +176,57 @@ def _table(tiles: Tiles, halo: int) -> tuple[Tensor, Tensor]:
     return table
 
 
-def _taps(weight: Tensor) -> Tensor:
+def taps_of(weight: Tensor) -> Tensor:
     """[C, 1, k, k] -> [k, k, C], contiguous."""
     return weight.detach()[:, 0].permute(1, 2, 0).contiguous()
 
 
-def _convolve(x: Tensor, taps: Tensor, bias: Tensor | None, plan: _Plan, *, flip: bool) -> Tensor:
+def convolve(
+    x: Tensor, taps: Tensor, bias: Tensor | None, plan: Plan, *, flip: bool = False
+) -> Tensor:
+    """The sums over taps [k, k, C], the last first with `flip`: x keeps its shape."""
     x = x.contiguous()
     # Numbers rather than variants of the kernel, of which each takes seconds to compile.
     start, step = (taps.shape[0] ** 2 - 1, -1) if flip else (0, 1)
     shift, biased = (taps, 0) if bias is None else (bias.contiguous(), len(bias))
     out = torch.empty_like(x)
-    channels = x.shape[3]
-    block = _block(channels)
-    programs = plan.groups * _ceil_div(channels, block)
+    channels, layout = x.shape[3], plan.layout
+    assert layout.block is not None
+    programs = plan.groups * _ceil_div(channels, layout.block)
     if programs:
         with torch.cuda.device_of(x):  # type: ignore[no-untyped-call]
             _convolve_sites[programs,](
                 *plan.addressing(x.shape[0]), x, taps, start, step, shift, biased, out,
                 CHANNELS=channels, KERNEL=taps.shape[0], SIDE=plan.side, ROWS=plan.rows,
-                COLUMNS=COLUMNS, BLOCK=block,
-                num_warps=_warps(block), enable_fp_fusion=True,
+                COLUMNS=layout.columns, BLOCK=layout.block, STAGES=layout.stages,
+                num_warps=layout.warps, enable_fp_fusion=True,
             )  # fmt: skip
     return out
 
 
-def _correlate(x: Tensor, outer: Tensor, kernel: int, plan: _Plan) -> Tensor:
+def correlate(x: Tensor, outer: Tensor, kernel: int, plan: Plan) -> Tensor:
     """Gradients of the taps, then of the bias: [k * k + 1, C] float32."""
     x, outer = x.contiguous(), outer.contiguous()
-    channels = x.shape[3]
-    block = _block(channels)
-    blocks = _ceil_div(channels, block) * _ceil_div(kernel, SPAN)
-    warps = _warps(block)
-    parts = min(plan.groups, _ceil_div(SUMMING_WARPS, blocks * warps))
+    channels, layout = x.shape[3], plan.layout
+    assert layout.block is not None
+    assert layout.warps is not None
+    blocks = _ceil_div(channels, layout.block) * _ceil_div(kernel, layout.span)
+    parts = min(plan.groups, _ceil_div(layout.summing_warps, blocks * layout.warps))
     sums = x.new_empty(parts, kernel * kernel + 1, channels, dtype=torch.float32)
     if parts:
         with torch.cuda.device_of(x):  # type: ignore[no-untyped-call]
             _correlate_sites[parts * blocks,](
                 *plan.addressing(x.shape[0]), x, outer, sums, parts,
                 CHANNELS=channels, KERNEL=kernel, SIDE=plan.side, ROWS=plan.rows,
-                COLUMNS=COLUMNS, BLOCK=block, SPAN=SPAN, num_warps=warps, enable_fp_fusion=True,
+                COLUMNS=layout.columns, BLOCK=layout.block, SPAN=layout.span, STAGES=layout.stages,
+                num_warps=layout.warps, enable_fp_fusion=True,
             )  # fmt: skip
     return sums.sum(0)
 
 
-@functools.cache
 def _block(channels: int) -> int:
     """Channels of a program: the fewest idle, else the most."""
     return min((64, 32, 16), key=lambda block: _ceil_div(channels, block) * block)
-
-
-def _warps(block: int) -> int:
-    """As many as leave a thread four channels: one access of 8 bytes in half precision."""
-    return block * COLUMNS // 128
 
 
 def _ceil_div(number: int, divisor: int) -> int:
@@ -190,7 +243,7 @@ def _convolve_sites(  # type: ignore[no-untyped-def]
     slots, corners, images, height, width, groups,
     x, taps, start, step, bias, biased, out,
     CHANNELS: tl.constexpr, KERNEL: tl.constexpr, SIDE: tl.constexpr, ROWS: tl.constexpr,
-    COLUMNS: tl.constexpr, BLOCK: tl.constexpr,
+    COLUMNS: tl.constexpr, BLOCK: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
     """Each value that is read enters the sums of all the rows that it reaches.
 
@@ -205,7 +258,7 @@ def _convolve_sites(  # type: ignore[no-untyped-def]
     sums = ()
     for _ in tl.static_range(ROWS):
         sums += (begin,)  # type: ignore[assignment]
-    for j in range(KERNEL):
+    for j in tl.range(0, KERNEL, num_stages=STAGES):
         for i in tl.static_range(ROWS + KERNEL - 1):
             site, there = _neighbour(
                 slots, corners, images, height, width, group,
@@ -230,6 +283,7 @@ def _correlate_sites(  # type: ignore[no-untyped-def]
     x, outer, sums, parts,
     CHANNELS: tl.constexpr, KERNEL: tl.constexpr, SIDE: tl.constexpr, ROWS: tl.constexpr,
     COLUMNS: tl.constexpr, BLOCK: tl.constexpr, SPAN: tl.constexpr,
+    STAGES: tl.constexpr,
 ):  # fmt: skip
     """Every `parts`-th group's sums for `SPAN` columns of taps, and for the bias."""
     blocks: tl.constexpr = (CHANNELS + BLOCK - 1) // BLOCK
@@ -243,7 +297,7 @@ def _correlate_sites(  # type: ignore[no-untyped-def]
     held = ()
     for _ in tl.static_range(SPAN * KERNEL):
         held += (tl.full((COLUMNS, BLOCK), 0, tl.float32),)  # type: ignore[assignment]
-    for group in range(part, groups, parts):
+    for group in tl.range(part, groups, parts, num_stages=STAGES):
         outers = ()
         for row in tl.static_range(ROWS):
             site, there = _own(images, height, width, group, row, SIDE, ROWS, COLUMNS)

@@ -5,7 +5,7 @@ columns, so that it reads what belongs to the image once. Sums go through parts 
 on shapes alone, so that their bits are always the same.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import triton  # type: ignore[import-untyped]
@@ -16,25 +16,47 @@ from fcmae.ops.feed_forward.images import Images
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
-PART = 64  # rows of one part, if all images have equally many
-ROWS, COLUMNS = 16, 128  # of the wide activations, that a program holds at a time
-HELD = 4096  # values of the narrow ones
+
+class Layout(NamedTuple):
+    """How a pass is divided among programs: decides how fast it is, and the order of its sums."""
+
+    rows: int = 16  # of the wide activations, that a program holds at a time: a power of two
+    columns: int = 128  # of them, at most: a power of two
+    part: int = 64  # rows of one part, if all images have equally many
+    held: int = 4096  # values of the narrow ones that a program holds: a power of two
+    narrow_warps: int = 4
+    wide_warps: int = 4
+    stages: int | None = None  # blocks of wide rows whose loads are under way at once; None: one
 
 
-def normalise(x: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:
+def layout_of(width: int, rows: int | None = None) -> Layout:
+    """What is used where no other is asked for; on CUDA nothing has been measured yet.
+
+    Args:
+        width: channels, of narrow or wide activations.
+        rows: of an image on average; None for narrow activations, where images do not matter.
+    """
+    return Layout()
+
+
+def normalise(x: Tensor, epsilon: float, layout: Layout | None = None) -> tuple[Tensor, Tensor]:
     """Rows less their mean over their deviation: x [R, C] -> [R, C], one over deviation [R]."""
     out, reciprocal = torch.empty_like(x), x.new_empty(len(x), dtype=torch.float32)
-    programs, options = _by_row(x)
+    programs, options = _by_row(x, layout)
     _run(_normalise, programs, options, x, out, reciprocal, len(x), epsilon)
     return out, reciprocal
 
 
 def normalise_backward(
-    gradient: Tensor, normalised: Tensor, reciprocal: Tensor, weight: Tensor
+    gradient: Tensor,
+    normalised: Tensor,
+    reciprocal: Tensor,
+    weight: Tensor,
+    layout: Layout | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The gradients for what was normalised [R, C], and for weight and bias [C] in float32."""
     out = torch.empty_like(gradient)
-    programs, options = _by_row(gradient)
+    programs, options = _by_row(gradient, layout)
     sums = gradient.new_empty(2, programs, gradient.shape[1], dtype=torch.float32)
     given = normalised, reciprocal, weight.float().contiguous()
     _run(_normalise_backward, programs, options, gradient, *given, out, sums, len(out))
@@ -42,31 +64,42 @@ def normalise_backward(
     return out, grad_weight, grad_bias
 
 
-def squares(h: Tensor, images: Images) -> Tensor:
+def squares(h: Tensor, images: Images, layout: Layout | None = None) -> Tensor:
     """The sum over each image's rows of gelu(h)²: h [R, D] -> [B, D] float32."""
-    parts, programs, options = _by_image(h, images)
+    parts, programs, options = _by_image(h, images, layout)
     sums = _empty_sums(h, images, parts)
     _run(_squares, programs, options, images.starts, parts, h, sums)
     return sums.sum(0)
 
 
-def activate(h: Tensor, factor: Tensor | None, shift: Tensor | None, images: Images) -> Tensor:
+def activate(
+    h: Tensor,
+    factor: Tensor | None,
+    shift: Tensor | None,
+    images: Images,
+    layout: Layout | None = None,
+) -> Tensor:
     """gelu(h) times the factor [B, D] of each row's image, plus shift [D]: [R, D]."""
     out = torch.empty_like(h)
-    parts, programs, options = _by_image(h, images)
+    parts, programs, options = _by_image(h, images, layout)
     affine = _float(factor), _float(shift)
     _run(_activate, programs, options, images.starts, parts, h, None, *affine, out, None, None)
     return out
 
 
 def products(
-    h: Tensor, gradient: Tensor, factor: Tensor | None, shift: Tensor | None, images: Images
+    h: Tensor,
+    gradient: Tensor,
+    factor: Tensor | None,
+    shift: Tensor | None,
+    images: Images,
+    layout: Layout | None = None,
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """`activate` again, each image's sum of gradient times gelu(h) [B, D], and gradient's [D]."""
     if factor is None:
-        return activate(h, None, None, images), None, None
+        return activate(h, None, None, images, layout), None, None
     out = torch.empty_like(h)
-    parts, programs, options = _by_image(h, images)
+    parts, programs, options = _by_image(h, images, layout)
     sums, totals = _empty_sums(h, images, parts), _empty_sums(h, images, parts)
     given = h, gradient, _float(factor), _float(shift)
     _run(_activate, programs, options, images.starts, parts, *given, out, sums, totals)
@@ -74,41 +107,49 @@ def products(
 
 
 def activation_backward(
-    h: Tensor, gradient: Tensor, factor: Tensor | None, slope: Tensor | None, images: Images
+    h: Tensor,
+    gradient: Tensor,
+    factor: Tensor | None,
+    slope: Tensor | None,
+    images: Images,
+    layout: Layout | None = None,
 ) -> tuple[Tensor, Tensor]:
     """(gradient * factor + gelu(h) * slope) * gelu'(h), and its sums [D] over rows in float32.
 
     The first is written over `gradient`.
     """
-    parts, programs, options = _by_image(h, images)
+    parts, programs, options = _by_image(h, images, layout)
     sums = _empty_sums(h, images, parts)
     given = _float(factor), _float(slope)
     _run(_activation_backward, programs, options, images.starts, parts, h, gradient, *given, sums)
     return gradient, sums.flatten(0, 1).sum(0)
 
 
-def _by_row(x: Tensor) -> tuple[int, dict[str, Any]]:
+def _by_row(x: Tensor, layout: Layout | None) -> tuple[int, dict[str, Any]]:
     """The number of programs, and how wide and high each is."""
     assert x.dtype in DTYPES, x.dtype
     assert x.is_contiguous()
     channels = x.shape[1]
+    layout = layout or layout_of(channels)
     block = max(16, triton.next_power_of_2(channels))
-    rows = max(1, min(64, HELD // block))
+    rows = max(1, min(64, layout.held // block))
     options = {"CHANNELS": channels, "BLOCK": block, "ROWS": rows}
-    return -(-len(x) // rows), options | {"num_warps": 4, "enable_fp_fusion": True}
+    options |= {"num_warps": layout.narrow_warps, "enable_fp_fusion": True}
+    return -(-len(x) // rows), options
 
 
-def _by_image(h: Tensor, images: Images) -> tuple[int, int, dict[str, Any]]:
+def _by_image(h: Tensor, images: Images, layout: Layout | None) -> tuple[int, int, dict[str, Any]]:
     """Parts of each image, the number of programs, and how wide and high each is."""
     assert h.dtype in DTYPES, h.dtype
     assert h.is_contiguous()
     rows, width = h.shape
     number = len(images.starts) - 1
-    block = max(16, min(COLUMNS, triton.next_power_of_2(width)))
-    parts = -(-rows // (number * PART)) if number else 0
-    options = {"WIDTH": width, "BLOCK": block, "ROWS": ROWS}
-    programs = parts * number * -(-width // block)
-    return parts, programs, options | {"num_warps": 4, "enable_fp_fusion": True}
+    layout = layout or layout_of(width, rows // max(number, 1))
+    block = max(16, min(layout.columns, triton.next_power_of_2(width)))
+    parts = -(-rows // (number * layout.part)) if number else 0
+    options = {"WIDTH": width, "BLOCK": block, "ROWS": layout.rows, "STAGES": layout.stages}
+    options |= {"num_warps": layout.wide_warps, "enable_fp_fusion": True}
+    return parts, parts * number * -(-width // block), options
 
 
 def _run(kernel: Any, programs: int, options: dict[str, Any], data: Tensor, *rest: Any) -> None:
@@ -180,11 +221,11 @@ def _whole_rows(  # type: ignore[no-untyped-def]
 @triton.jit(do_not_specialize=["parts"])  # type: ignore[untyped-decorator]
 def _squares(  # type: ignore[no-untyped-def]
     starts, parts, h, sums,
-    WIDTH: tl.constexpr, BLOCK: tl.constexpr, ROWS: tl.constexpr,
+    WIDTH: tl.constexpr, BLOCK: tl.constexpr, ROWS: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
     image, part, column, begin, end = _part(starts, parts, WIDTH, BLOCK)
     held = tl.full((ROWS, BLOCK), 0, tl.float32)
-    for first in range(begin, end, ROWS):
+    for first in tl.range(begin, end, ROWS, num_stages=STAGES):
         place, there = _rows(first, end, column, WIDTH, ROWS)
         values = tl.load(h + place, mask=there, other=0).to(tl.float32)
         active = values * _below(values)
@@ -195,7 +236,7 @@ def _squares(  # type: ignore[no-untyped-def]
 @triton.jit(do_not_specialize=["parts"])  # type: ignore[untyped-decorator]
 def _activate(  # type: ignore[no-untyped-def]
     starts, parts, h, gradient, factor, shift, out, sums, totals,
-    WIDTH: tl.constexpr, BLOCK: tl.constexpr, ROWS: tl.constexpr,
+    WIDTH: tl.constexpr, BLOCK: tl.constexpr, ROWS: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
     """With `sums`, of gradient times gelu(h), and `totals`, of gradient."""
     image, part, column, begin, end = _part(starts, parts, WIDTH, BLOCK)
@@ -203,7 +244,7 @@ def _activate(  # type: ignore[no-untyped-def]
     total = tl.full((ROWS, BLOCK), 0, tl.float32)
     scale = _of_image(factor, image, column, 1, WIDTH, BLOCK)
     added = _of_image(shift, 0, column, 0, WIDTH, BLOCK)
-    for first in range(begin, end, ROWS):
+    for first in tl.range(begin, end, ROWS, num_stages=STAGES):
         place, there = _rows(first, end, column, WIDTH, ROWS)
         values = tl.load(h + place, mask=there, other=0).to(tl.float32)
         active = values * _below(values)
@@ -221,13 +262,13 @@ def _activate(  # type: ignore[no-untyped-def]
 @triton.jit(do_not_specialize=["parts"])  # type: ignore[untyped-decorator]
 def _activation_backward(  # type: ignore[no-untyped-def]
     starts, parts, h, gradient, factor, slope, sums,
-    WIDTH: tl.constexpr, BLOCK: tl.constexpr, ROWS: tl.constexpr,
+    WIDTH: tl.constexpr, BLOCK: tl.constexpr, ROWS: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
     image, part, column, begin, end = _part(starts, parts, WIDTH, BLOCK)
     held = tl.full((ROWS, BLOCK), 0, tl.float32)
     scale = _of_image(factor, image, column, 1, WIDTH, BLOCK)
     slant = _of_image(slope, image, column, 0, WIDTH, BLOCK)
-    for first in range(begin, end, ROWS):
+    for first in tl.range(begin, end, ROWS, num_stages=STAGES):
         place, there = _rows(first, end, column, WIDTH, ROWS)
         values = tl.load(h + place, mask=there, other=0).to(tl.float32)
         outer = tl.load(gradient + place, mask=there, other=0).to(tl.float32)

@@ -1,0 +1,296 @@
+"""Other ways to run the same pre-training step, each timed in turns with our tiled one.
+
+| opponent                      | what it is                                                    |
+| ----------------------------- | ------------------------------------------------------------- |
+| timm, channels last, compiled | timm's classifier, which hides nothing, by PyTorch's compiler |
+| masked, compiled              | dense maps with masks around convolutions, blocks compiled    |
+| tiled, compiled               | tiles by plain operators, blocks compiled                     |
+| SparK's masking               | dense maps, multiplied by what is active (Tian et al., 2023)  |
+| gathered tokens               | tiles by plain operators: convolutions through a dense map    |
+"""
+
+import contextlib
+import functools
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fcmae import ops
+from fcmae.benchmarks.memory import peak_memory
+from fcmae.benchmarks.pretraining.agreement import difference, verdict
+from fcmae.benchmarks.pretraining.competitor import Competitor
+from fcmae.benchmarks.pretraining.workload import Case, Workload, gradient_of
+from fcmae.benchmarks.timing import ratios, seconds_of
+from fcmae.encoder import TILE, Encoder, compile_blocks
+from fcmae.errors import unknown
+from fcmae.layers import Block
+from fcmae.masks import enlarge
+
+OURS, THEIRS = "tiled", "opponent"
+
+Step = Callable[[Tensor], None]  # of a mask: bool [B, h, w], True where masked
+
+
+def time_opponent(
+    opponent: str,
+    case: Case,
+    device: torch.device,
+    *,
+    repeats: int = 5,
+    calls: int = 4,
+) -> Iterator[dict[str, Any]]:
+    """Time whole steps, of an opponent and of ours in turns: forward, backward and AdamW.
+
+    Args:
+        opponent: one of `OPPONENTS`.
+        case: model, image size, batch, mask ratio and precision.
+        device: where; CUDA where memory is to be counted.
+        repeats: rounds; medians are taken over them.
+        calls: steps of a turn, each with a fresh mask, the same for both. Where starting a kernel
+            takes longer than running it, a single step would not show it.
+
+    Yields:
+        A row: the case and its opponent; images a second, peak bytes of a step above what was held
+        before (None but on CUDA) and seconds a step of each; how many times faster tiled is;
+        seconds of the opponent's first forward and backward pass; and how far its loss and gradient
+        are from those of the masked mode, which defines the step. One that is further than rounding
+        does not agree, and has its row all the same. timm's computes something else: None.
+
+    Raises:
+        ValueError: if there is no such opponent.
+    """
+    if opponent not in _BUILDERS:
+        raise unknown("opponent", opponent, OPPONENTS)
+    return _rows(opponent, case, device, repeats, calls)
+
+
+def _rows(
+    name: str, case: Case, device: torch.device, repeats: int, calls: int
+) -> Iterator[dict[str, Any]]:
+    workload = Workload(case, device)
+    torch.compiler.reset()  # what others compiled: each has its first step
+    try:
+        opponent = _BUILDERS[name](workload)
+        first, agreement = _compared(opponent, workload)
+        ways: dict[str, Step] = {
+            OURS: functools.partial(_ours, workload),
+            THEIRS: opponent.step,
+        }
+        seconds = take_turns(ways, workload, repeats, calls)
+        memory = None
+        if device.type == "cuda":  # elsewhere pages are counted, in a process of their own
+            mask = workload.fresh_mask()
+            memory = {
+                way: peak_memory(functools.partial(step, mask), device)
+                for way, step in ways.items()
+            }
+    finally:
+        torch.compiler.reset()
+    speedup = ratios(seconds[THEIRS], seconds[OURS])
+    yield {
+        **asdict(case),
+        "opponent": name,
+        "images_per_second": {
+            way: case.batch_size / statistics.median(values) for way, values in seconds.items()
+        },
+        "speedup": {f"{OURS} / {THEIRS}": statistics.median(speedup)},
+        "speedup_range": {f"{OURS} / {THEIRS}": [speedup[0], speedup[-1]]},
+        **agreement,
+        "first_step": first,
+        "memory": memory,
+        "calls": calls,
+        "seconds": seconds,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Opponent:
+    loss: Callable[[Tensor], Tensor]  # of a mask: bool [B, h, w], True where masked
+    optimizer: torch.optim.Optimizer
+    same: bool = True  # whether it computes what the masked mode does
+
+    def step(self, mask: Tensor) -> None:
+        self.loss(mask).backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+
+
+def _ours(workload: Workload, mask: Tensor) -> None:
+    workload.step(mask, OURS)
+    workload.forget_gradients()
+
+
+def _compared(opponent: _Opponent, workload: Workload) -> tuple[float, dict[str, Any]]:
+    """Seconds of an opponent's first passes, and the fields of its row about its agreement."""
+    mask = workload.fresh_mask()
+    masked = workload.gradient(mask, "masked")  # first: what libraries set up is not the opponent's
+    workload.gradient(mask, OURS)
+    found = []
+    seconds = seconds_of(
+        lambda: found.append(gradient_of(opponent.loss(mask), opponent.optimizer)), workload.place
+    )
+    if not opponent.same:
+        return seconds, {"difference": None, "agrees": None}
+    return seconds, verdict(difference(found[0], masked), workload.case.precision)
+
+
+def take_turns(
+    ways: Mapping[str, Step], workload: Workload, repeats: int, calls: int
+) -> dict[str, list[float]]:
+    """Seconds of a step of each way, round by round; a turn is `calls` steps with fresh masks."""
+    seconds: dict[str, list[float]] = {way: [] for way in ways}
+    for turn in range(repeats + 1):
+        masks = [workload.fresh_mask() for _ in range(calls)]
+        for way, step in ways.items():
+            taken = seconds_of(functools.partial(all_of, step, masks), workload.place)
+            if turn > 0:  # the first round warms up
+                seconds[way].append(taken / calls)
+    return seconds
+
+
+def all_of(step: Step, masks: Sequence[Tensor]) -> None:
+    """A step with each mask, one after another."""
+    for mask in masks:
+        step(mask)
+
+
+def _timm(workload: Workload) -> _Opponent:
+    images = workload.images.contiguous(memory_format=torch.channels_last)
+    rival = Competitor(workload.case.model, images, workload.place)
+    model = rival.model.to(memory_format=torch.channels_last)
+    rival.model = cast(nn.Module, torch.compile(model))  # declared as a function
+    return _Opponent(lambda _: rival.loss(), rival.optimizer, same=False)
+
+
+def _compiled(workload: Workload, mode: str) -> _Opponent:
+    rival = workload.twin()  # compiling changes a model
+    compile_blocks(rival.autoencoder)
+    rival.autoencoder.decoder.blocks.register_forward_pre_hook(_fix_sizes)
+    return _Opponent(lambda mask: rival.loss(mask, mode), rival.optimizer)
+
+
+def _fix_sizes(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    # The encoder says of its own maps that one size of them alone varies. After those, PyTorch
+    # takes all sizes of the decoder's for variable, which 2.11 then fails to compile.
+    torch._dynamo.mark_static(inputs[0])
+
+
+def _spark(workload: Workload) -> _Opponent:
+    encoder = workload.autoencoder.encoder
+    return _Opponent(
+        lambda mask: workload.loss_by(
+            mask, lambda images, cells: visible_by_multiplying(encoder, images, cells)
+        ),
+        workload.optimizer,
+    )
+
+
+def _gathered(workload: Workload) -> _Opponent:
+    def loss(mask: Tensor) -> Tensor:
+        with plain_operators(workload.place.device):
+            return workload.loss(mask, OURS)
+
+    return _Opponent(loss, workload.optimizer)
+
+
+_BUILDERS: dict[str, Callable[[Workload], _Opponent]] = {
+    "timm, channels last, compiled": _timm,
+    "masked, compiled": lambda workload: _compiled(workload, "masked"),
+    "tiled, compiled": lambda workload: _compiled(workload, "tiled"),
+    "SparK's masking": _spark,
+    "gathered tokens": _gathered,
+}
+OPPONENTS = tuple(_BUILDERS)
+
+
+@contextlib.contextmanager
+def plain_operators(device: torch.device) -> Iterator[None]:
+    """Have forward passes on a device choose PyTorch's operators, as if no kernels suited it.
+
+    Backward passes follow what was chosen. Only a benchmark wants this, so that there is no switch
+    for it: the table of what kernels suit is without the device for the time.
+    """
+    suited = ops.SUITED.pop(device.type, None)
+    try:
+        yield
+    finally:
+        if suited is not None:
+            ops.SUITED[device.type] = suited
+
+
+class _Active(NamedTuple):
+    """The active sites of a stage."""
+
+    map: Tensor  # bool [B, H, W, 1], True where active
+    places: tuple[Tensor, ...]  # image, row and column of each
+
+    @staticmethod
+    def of(cells: Tensor, stage: int) -> "_Active":
+        active = ~enlarge(cells, TILE >> stage)
+        return _Active(active.unsqueeze(-1), active.nonzero(as_tuple=True))
+
+
+def visible_by_multiplying(encoder: Encoder, images: Tensor, cells: Tensor) -> Tensor:
+    """The encoder as SparK runs a dense network; it gives what `Encoder.visible` gives.
+
+    The output of every convolution is multiplied by what is active, LayerNorm is given active sites
+    alone and its output is put back among zeros, and all else runs on dense maps. To the method's
+    GRN active sites alone count. What is active is looked up once a stage, rather than each time.
+
+    Args:
+        encoder: ours; its parameters are used.
+        images: [B, in_channels, H, W].
+        cells: bool [B, h, w], True where masked.
+
+    Returns:
+        [M, C_4], in the order of `~cells`.
+    """
+    x = images.permute(0, 2, 3, 1)  # [B, H, W, in_channels]
+    stages = zip(encoder.downsample_layers, encoder.stages, strict=True)
+    for stage, (downsample, blocks) in enumerate(stages):
+        for layer in cast(nn.Sequential, downsample):
+            if isinstance(layer, nn.Conv2d):  # after LayerNorm on the sites of the stage before
+                active = _Active.of(cells, stage)
+                x = _convolve(x, layer, active)
+            else:
+                x = _normalise(x, layer, active)
+        for block in cast(nn.Sequential, blocks):
+            x = _run(cast(Block, block), x, active)
+    return x[~cells]
+
+
+def _run(block: Block, x: Tensor, active: _Active) -> Tensor:
+    shortcut, masked = x, ~active.map
+    x = _normalise(_convolve(x, block.dwconv, active), block.norm, active)
+    x = F.gelu(block.pwconv1(x))
+    if block.grn is not None:
+        x = block.grn(x, masked)
+    x = block.pwconv2(x)
+    if block.gamma is not None:
+        x = block.gamma * x
+    out: Tensor = shortcut + block.drop_path(x * active.map, masked)
+    return out
+
+
+def _convolve(x: Tensor, layer: nn.Conv2d, active: _Active) -> Tensor:
+    x = F.conv2d(
+        x.permute(0, 3, 1, 2),
+        layer.weight,
+        layer.bias,
+        layer.stride,
+        layer.padding,
+        groups=layer.groups,
+    )
+    return x.permute(0, 2, 3, 1) * active.map
+
+
+def _normalise(x: Tensor, layer: nn.Module, active: _Active) -> Tensor:
+    values: Tensor = layer(x[active.places])  # [sites, C]
+    out = values.new_zeros(x.shape)
+    out[active.places] = values
+    return out

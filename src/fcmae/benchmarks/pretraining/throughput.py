@@ -1,0 +1,119 @@
+"""Figure 1's protocol (appendix C), row by row: what fits is known even where the other does not.
+
+`fcmae study sparse-efficiency` measures whole cases and draws them; here each mode stands for
+itself, since a mode that fits is worth knowing where the other does not.
+"""
+
+import functools
+import statistics
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fcmae.benchmarks.memory import TOO_LARGE, is_lack_of_memory, peak_memory
+from fcmae.benchmarks.pretraining.workload import Case, Workload
+from fcmae.benchmarks.timing import ratios, seconds_of
+
+MODES = ("tiled", "masked")
+STEPS = 20
+TURNS = 4  # that divide them
+
+
+def figure_1(
+    device: torch.device,
+    *,
+    model: str,
+    precision: str = "bf16",
+    batch_size: int = 64,
+    image_size: int = 224,
+    steps: int = STEPS,
+) -> Iterator[dict[str, Any]]:
+    """Forward and backward passes without an update: images a second, and the peak of memory.
+
+    The modes take turns of a quarter of the steps; a ratio is the median over turns.
+
+    Args:
+        device: where.
+        model: a name of `fcmae.list_models()`.
+        precision: fp32 or bf16.
+        batch_size: images a step.
+        image_size: pixels a side.
+        steps: of each mode.
+
+    Yields:
+        A row for each mode, times in seconds and memory in bytes; `error` where it does not fit.
+        The second one has `speedup`, tiled over masked, where both do; before them, in a row of
+        its own, how far their losses and gradients are apart.
+    """
+    case = Case(model, image_size, batch_size, 0.6, precision)
+    workload = Workload(case, device)
+    masks = [workload.fresh_mask() for _ in range(steps)]
+    memory: dict[str, int] = {}
+    for mode in MODES:
+        try:
+            memory[mode] = _memory(workload, masks, mode)
+        except (RuntimeError, MemoryError) as error:
+            if not is_lack_of_memory(error):
+                raise
+            workload.forget_gradients()
+            torch.cuda.empty_cache()
+            yield {**asdict(case), "mode": mode, "error": TOO_LARGE}
+            continue
+        if mode == "tiled":  # before the other, which may not fit or take long
+            seconds = [_seconds(workload, masks, "tiled") / steps]
+            yield _row("tiled", case, seconds, memory["tiled"], workload)
+    if len(memory) == len(MODES):
+        turns: dict[str, list[float]] = {mode: [] for mode in MODES}
+        for turn in range(TURNS):
+            part = masks[turn::TURNS]
+            for mode in MODES:
+                turns[mode].append(_seconds(workload, part, mode) / len(part))
+        faster = ratios(turns["masked"], turns["tiled"])
+        yield {
+            **_row("masked", case, turns["masked"], memory["masked"], workload),
+            "tiled_seconds": turns["tiled"],
+            "speedup": statistics.median(faster),
+            "speedup_range": [faster[0], faster[-1]],
+            "memory_ratio": (workload.held(update=False) + memory["tiled"])
+            / (workload.held(update=False) + memory["masked"]),
+        }
+        yield {**asdict(case), "mode": "tiled and masked", **workload.agreement()}
+
+
+def _memory(workload: Workload, masks: list[Tensor], mode: str) -> int:
+    """Bytes at the peak of a step, above what is held; of the second, when all is compiled."""
+    peak = 0
+    for mask in masks[:2]:
+        step = functools.partial(workload.step, mask, mode, update=False)
+        peak = peak_memory(step, workload.place.device)
+        workload.forget_gradients()
+    return peak
+
+
+def _seconds(workload: Workload, masks: list[Tensor], mode: str) -> float:
+    """Of all steps one after another: the host may run ahead, as in training."""
+
+    def steps() -> None:
+        for mask in masks:
+            workload.step(mask, mode, update=False)
+            workload.forget_gradients()
+
+    return seconds_of(steps, workload.place)
+
+
+def _row(
+    mode: str, case: Case, seconds: list[float], memory: int, workload: Workload
+) -> dict[str, Any]:
+    step = statistics.median(seconds)
+    return {
+        **asdict(case),
+        "mode": mode,
+        "images_per_second": case.batch_size / step,
+        "step_seconds": step,
+        "turns": seconds,
+        "memory": memory,
+        "held": workload.held(update=False),
+    }

@@ -1,0 +1,130 @@
+"""Whether the kernels are right on this device at real sizes: the definition in float64 says."""
+
+import copy
+import os
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from fcmae.devices import Place
+from fcmae.doctor import examine
+from fcmae.doctor.encoders import fresh_encoder
+from fcmae.gpu.isolation import Row
+from fcmae.layers import GRN, Block
+from fcmae.masks import enlarge, random_mask
+from fcmae.tiles import Sites, Tiles, hide
+
+# Relative differences that rounding makes, with a margin; bf16 keeps 8 bits.
+TOLERANCES = {"fp32": 1e-4, "bf16": 3e-2}
+
+
+def check_block(
+    device: torch.device,
+    *,
+    channels: int,
+    side: int,
+    precision: str,
+    images: int = 8,
+    cells: int = 7,
+) -> Iterator[Row]:
+    """A block on visible tiles, with every kernel that it has, against masked maps in float64.
+
+    Args:
+        device: where.
+        channels: of the block.
+        side: sites of a tile.
+        precision: fp32 or bf16.
+        images: of the batch.
+        cells: a side of an image.
+
+    Yields:
+        A row for the result and for each gradient: `difference`, relative, and whether it `agrees`.
+    """
+    generator = torch.Generator().manual_seed(side)
+    block = Block(channels)
+    for module in block.modules():
+        if isinstance(module, GRN):  # at zero its statistic would not show
+            nn.init.normal_(module.gamma, std=0.5, generator=generator)
+            nn.init.normal_(module.beta, std=0.5, generator=generator)
+    block.to(device)
+    mask = random_mask(images, (cells, cells), 0.6, generator, device)
+    tiles = Tiles.visible(mask)
+    shape = (images, cells * side, cells * side, channels)
+    x, outer = (torch.randn(shape, generator=generator).to(device) for _ in range(2))
+    masked = enlarge(mask, side).unsqueeze(-1)
+    exact = _values(copy.deepcopy(block).double(), x.double(), outer.double(), masked)
+    exact = {name: _packed(value, tiles) for name, value in exact.items()}
+    with Place(device, precision).autocast():
+        ours = _values(block, tiles.pack(x), tiles.pack(outer), tiles)
+    for name, value in exact.items():
+        difference = ((ours[name].double() - value).norm() / value.norm()).item()
+        yield {
+            "value": name,
+            "difference": difference,
+            "tolerance": TOLERANCES[precision],
+            "agrees": difference <= TOLERANCES[precision],  # NaN does not
+        }
+
+
+def _values(block: Block, x: Tensor, outer: Tensor, sites: Sites) -> dict[str, Tensor]:
+    """The result and all gradients, of a dense map or of tiles."""
+    x.requires_grad_()
+    out = hide(block(x, sites), sites)
+    names, parameters = zip(*block.named_parameters(), strict=True)
+    gradients = torch.autograd.grad((out * outer).sum(), (x, *parameters))
+    return {
+        "result": out.detach(),
+        "gradient of x": gradients[0],
+        **{f"gradient of {name}": one for name, one in zip(names, gradients[1:], strict=True)},
+    }
+
+
+def _packed(value: Tensor, tiles: Tiles) -> Tensor:
+    """A dense map at visible sites; weights are left as they are."""
+    is_map = value.ndim == 4 and value.shape[0] == tiles.grid[0]
+    return tiles.pack(value) if is_map else value
+
+
+def compiled_kernels(device: torch.device, *, channels: int, side: int) -> Iterator[Row]:
+    """Registers and spills of every kernel that a block's two passes launch in bf16.
+
+    Yields:
+        A row for each: `registers` of a thread, `spills` to memory in bytes, `shared` bytes, warps.
+    """
+    from fcmae.ops.depthwise_conv import triton as convolution
+    from fcmae.ops.feed_forward import triton as passes
+
+    for _ in check_block(device, channels=channels, side=side, precision="bf16"):
+        pass
+    for module in (convolution, passes):
+        for name, function in vars(module).items():
+            # Triton has no public way to what it has compiled.
+            for caches in getattr(function, "device_caches", {}).values():
+                for kernel in caches[0].values():
+                    yield {
+                        "kernel": name.strip("_"),
+                        "registers": kernel.n_regs,
+                        "spills": kernel.n_spills,
+                        "shared": kernel.metadata.shared,
+                        "warps": kernel.metadata.num_warps,
+                    }
+
+
+def examine_encoder(
+    device: torch.device, *, model: str = "convnextv2_atto", image_size: int = 160, seed: int = 0
+) -> Iterator[Row]:
+    """The checks of `fcmae doctor`, on fresh weights.
+
+    Yields:
+        A row for each check: its name, what it found, what that may be at most, whether it passed.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # the same bits every time
+    encoder = fresh_encoder(model, seed)
+    for check in examine(encoder, image_size, device, seed, trained=False):
+        yield {
+            "check": check.name,
+            "found": check.figure,
+            "allowed": check.tolerance,
+            "agrees": check.passed,
+        }

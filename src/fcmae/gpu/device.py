@@ -1,0 +1,80 @@
+"""What this machine is, and what it can do at best."""
+
+import hashlib
+import importlib.metadata
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+import fcmae
+from fcmae.benchmarks.rates import matrix_products, memory_traffic
+from fcmae.devices import Place
+from fcmae.findings.machine import describe_run
+from fcmae.gpu.isolation import Row
+
+LIBRARIES = ("torch", "triton", "torchvision", "timm", "numba", "jax", "numpy", "simplejpeg")
+
+
+def describe(device: torch.device) -> Iterator[Row]:
+    """One row: the machine, the versions of what is installed, the commit, the date.
+
+    Raises:
+        ValueError: if the device is CUDA and there is none.
+    """
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"no CUDA device: torch {torch.__version__} sees none on this machine")
+    run = describe_run(device)
+    versions = dict(run["versions"])  # type: ignore[call-overload]
+    versions |= {name: version for name in LIBRARIES if (version := _version(name))}
+    if device.type == "cuda":
+        versions |= {"CUDA": torch.version.cuda, "driver": _driver()}
+    yield {**run, "versions": versions, "cores": os.cpu_count(), "commit": _commit()}
+
+
+def measure_rates(device: torch.device, *, precision: str, repeats: int = 7) -> Iterator[Row]:
+    """Copies of a large block, and products of large matrices: what all else is held against."""
+    place = Place(device, precision)
+    products, traffic = matrix_products(place), memory_traffic(place)
+    for _ in range(repeats):
+        products.take_turn()
+        traffic.take_turn()
+    yield {
+        "operations_per_second": products.fastest().per_second,
+        "product": products.fastest().what,
+        "bytes_per_second": traffic.fastest().per_second,
+    }
+
+
+def _version(library: str) -> str | None:
+    try:
+        return importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _driver() -> str | None:
+    command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    return _said(command)
+
+
+def _commit() -> str:
+    """The commit, with a `+` for changes; outside a repository what the sources come to."""
+    package = Path(fcmae.__file__).parent
+    git = ["git", "-C", str(package), "describe", "--always", "--abbrev=12", "--dirty=+"]
+    if (said := _said(git)) is not None:
+        return said
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return f"none, sources {digest.hexdigest()[:12]}"
+
+
+def _said(command: list[str]) -> str | None:
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip().splitlines()[0] if answer.stdout.strip() else None

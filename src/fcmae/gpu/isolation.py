@@ -1,0 +1,165 @@
+"""Cases of a part in a process of their own: whatever one of them does costs its own row alone.
+
+A kernel that reads where it may not ends all work on the device for its process, a compiler may
+end the process itself, and some things never end. So a process does case after case until one
+fails, or takes too long, or the process is gone; then a fresh one does what is left. Processes are
+forked from a server that has imported PyTorch and has never touched the device: each starts at
+once.
+"""
+
+import gc
+import importlib
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+Row = dict[str, Any]  # JSON-able
+Case = Mapping[str, Any]  # the keywords of a call, JSON-able
+
+PRELOADED = ("torch", "fcmae.autoencoder", "fcmae.gpu.isolation")
+LONGEST = 2000  # letters of a reason
+NO_TIME = "no time was left"
+ENDING = 3.0  # seconds that a process may take to end by itself, when all is done
+
+
+def run_cases(
+    function: str, device: str, cases: Sequence[Case], seconds: float, ends: float
+) -> Iterator[Row]:
+    """Call a function for each case and give its rows, each as soon as it is there.
+
+    Args:
+        function: "module:name"; it is called with the device and the keywords of a case, and
+            returns an iterator of rows.
+        device: as `torch.device` takes it.
+        cases: the keywords of each call.
+        seconds: the most that a case may take; the first of a process also starts it.
+        ends: by `time.monotonic()`, when all must end. What has not begun by then is left out.
+
+    Yields:
+        The fields of the case and those of the row; where it failed, `error`, the reason; where it
+        did not begin, `left_out`, the reason.
+    """
+    ahead = deque(cases)
+    while ahead and time.monotonic() < ends:
+        process, results = _start(function, device, list(ahead))
+        try:
+            yield from _rows_of(process, results, ahead, seconds, ends)
+        finally:
+            _end(process)
+            results.close()
+    for case in ahead:
+        yield {**case, "left_out": NO_TIME}
+
+
+def _rows_of(
+    process: BaseProcess, results: Connection, ahead: deque[Case], seconds: float, ends: float
+) -> Iterator[Row]:
+    """Rows of one process, until a case fails; what it has done is taken off `ahead`."""
+    while ahead and (left := ends - time.monotonic()) > 0:
+        case, limit = ahead[0], min(seconds, left)
+        until = time.monotonic() + limit
+        while True:
+            kind, row = _next(process, results, until, limit)
+            if kind == "done":
+                ahead.popleft()
+                break
+            yield {**case, **row}
+            if kind == "error":
+                ahead.popleft()
+                return
+    process.join(ENDING)  # it tidies up
+
+
+def _next(process: BaseProcess, results: Connection, until: float, limit: float) -> tuple[str, Row]:
+    """What the process says next, or why it says nothing."""
+    try:
+        if results.poll(max(until - time.monotonic(), 0)):
+            kind, text = results.recv()
+            return kind, json.loads(text)
+    except (EOFError, OSError):  # it is gone
+        process.join(5)
+        return "error", {"error": _ending(process.exitcode)}
+    return "error", {"error": f"not done in {limit:.0f} s"}
+
+
+def _ending(code: int | None) -> str:
+    if code is not None and code < 0:
+        with suppress(ValueError):
+            return f"its process was ended by {signal.Signals(-code).name}"
+    return f"its process ended by itself, with code {code}"
+
+
+def _start(function: str, device: str, cases: list[Case]) -> tuple[BaseProcess, Connection]:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(PRELOADED))
+    results, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(sender, function, device, cases))
+    process.start()
+    sender.close()  # the process's copy is the only one: where it ends, so does the pipe
+    return process, results
+
+
+def _end(process: BaseProcess) -> None:
+    """End a process with all that it started, now."""
+    assert process.pid is not None
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.kill()  # before it had a group of its own
+    process.join()
+
+
+def _work(results: Connection, function: str, device: str, cases: list[Case]) -> None:
+    """The process: one case after the other, until one fails."""
+    os.setpgrp()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    for case in cases:
+        try:
+            for row in _call(function, device, case):
+                results.send(("row", json.dumps(row)))
+            results.send(("done", "{}"))
+        except BaseException as error:
+            traceback.print_exc()
+            results.send(("error", json.dumps({"error": reason(error)})))
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(1)  # what a broken device would still do at the end is of no matter
+
+
+def _call(function: str, device: str, case: Case) -> Iterator[Row]:
+    import torch
+
+    module, _, name = function.partition(":")
+    where = torch.device(device)
+    if where.type == "cuda" and torch.cuda.is_available():
+        where = torch.device("cuda", where.index or 0)
+        torch.cuda.set_device(where)
+    yield from getattr(importlib.import_module(module), name)(where, **case)
+    gc.collect()
+    if where.type == "cuda":
+        torch.cuda.synchronize()  # a fault of this case is not the next one's
+        torch.cuda.empty_cache()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os.killpg(0, signal.SIGKILL)
+
+
+def reason(error: BaseException) -> str:
+    """An error in words: its class, and what it says."""
+    text = str(error).strip()
+    name = type(error).__name__
+    return (f"{name}: {text}" if text else name)[:LONGEST]

@@ -1,0 +1,184 @@
+"""What is done, in order of worth: whenever the time ends, what is missing is worth less."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from fcmae.benchmarks.operators.variants import KERNELS
+from fcmae.sizes import is_v2, list_models, size_of
+
+Cases = tuple[Mapping[str, Any], ...]
+
+V2 = tuple(sorted(filter(is_v2, list_models()), key=lambda name: size_of(name).parameters))
+ATTO, TINY, BASE = "convnextv2_atto", "convnextv2_tiny", "convnextv2_base"
+SIDES = (8, 4, 2, 1)  # sites of a tile at the four stages
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Calls of one function, each in its turn."""
+
+    name: str
+    function: str  # "module:name", called with the device and the keywords of a case
+    cases: Cases
+    seconds: float  # the most that a case may take
+
+
+def parts(data: Path | None, out: Path) -> list[Part]:
+    """All parts, for a GPU of the size of an H100.
+
+    Args:
+        data: folder of labelled images for the toy study; None: it is left out.
+        out: folder of what it writes.
+    """
+    pretraining, operators = "fcmae.benchmarks.pretraining", "fcmae.benchmarks.operators"
+    step = f"{pretraining}.device_time"
+    return [
+        Part("rates", "fcmae.gpu.device:measure_rates", _each("precision", "bf16", "fp32"), 30),
+        Part("kernels compiled", "fcmae.gpu.precompile:measure", ({},), 90),
+        Part(
+            "kernels agree",
+            "fcmae.gpu.correctness:check_block",
+            tuple(
+                {"channels": width, "side": side, "precision": precision}
+                for precision in ("bf16", "fp32")
+                for side, width in zip(SIDES, size_of(TINY).widths, strict=True)
+            ),
+            30,
+        ),
+        Part(
+            "registers",
+            "fcmae.gpu.correctness:compiled_kernels",
+            tuple(
+                {"channels": width, "side": side}
+                for side, width in zip(SIDES, size_of(BASE).widths, strict=True)
+            ),
+            30,
+        ),
+        Part("doctor", "fcmae.gpu.correctness:examine_encoder", ({},), 60),
+        Part(
+            "figure 1",
+            f"{pretraining}.throughput:figure_1",
+            (
+                *_each("model", *V2),
+                *({"model": model, "precision": "fp32"} for model in (TINY, BASE)),
+            ),
+            40,
+        ),
+        Part("whole steps", f"{step}:measure_step", _each_batch(64, 256, 1024), 30),
+        Part("profile", f"{step}:profile_step", _each("model", TINY, BASE), 30),
+        Part("graph", "fcmae.gpu.adapters:graph", _each_batch(64, 256), 30),
+        Part(
+            "kernel by kernel",
+            f"{operators}.kernels:time_kernels",
+            tuple({"model": TINY, "stage": stage} for stage in (1, 2, 3, 4)),
+            30,
+        ),
+        Part(
+            "variants",
+            f"{operators}.variants:time_variants",
+            tuple(
+                {"kernel": kernel, "model": TINY, "stage": stage}
+                for kernel in KERNELS
+                for stage in (1, 2, 3, 4)
+            ),
+            30,
+        ),
+        Part(
+            "opponents",
+            "fcmae.gpu.adapters:opponent",
+            tuple(
+                {"opponent": opponent, "model": TINY, "batch_size": 64}
+                for opponent in (
+                    "gathered tokens",
+                    "SparK's masking",
+                    "masked, compiled",
+                    "tiled, compiled",
+                    "timm, channels last, compiled",
+                )
+            ),
+            90,
+        ),
+        Part(
+            "inference",
+            "fcmae.gpu.adapters:inference",
+            tuple(
+                {"model": model, "batch_size": size} for model in (ATTO, TINY) for size in (1, 64)
+            ),
+            30,
+        ),
+        Part("training", "fcmae.gpu.training:pretrain_shortly", _each("model", ATTO, TINY), 90),
+        *([] if data is None else [_toy(data, out)]),
+        Part("tests", "fcmae.gpu.remaining_tests:run_tests", ({"folder": "tests"},), 300),
+    ]
+
+
+def _toy(data: Path, out: Path) -> Part:
+    given = {
+        "data": str(data),
+        "out": str(out / "study-reconstruction-gpu"),
+        "num_images": 10_000,
+        "epochs": 20,
+    }
+    cases = tuple(
+        {**given, "encoder": encoder, "mask_size": size}
+        for size in (2, 8, 1, 4, 16)
+        for encoder in ("convnext", "convnext-grn", "transformer")
+    )
+    return Part("toy study", "fcmae.gpu.training:toy_study", cases, 120)
+
+
+def _each(name: str, *values: str) -> Cases:
+    return tuple({name: value} for value in values)
+
+
+def _each_batch(*sizes: int) -> Cases:
+    return tuple(
+        {"model": model, "batch_size": size} for size in sizes for model in (ATTO, TINY, BASE)
+    )
+
+
+def rehearsal(everything: Sequence[Part], device: str) -> list[Part]:
+    """The same parts with tiny cases, to be tried anywhere: a processor is enough for most."""
+    precision = "fp32" if device == "cpu" else "bf16"
+    cases = _rehearsed({"model": ATTO, "image_size": 64, "precision": precision})
+    assert {part.name for part in everything} <= set(cases), everything
+    return [replace(part, cases=cases[part.name], seconds=600) for part in everything]
+
+
+def _rehearsed(step: Mapping[str, Any]) -> Mapping[str, Cases]:
+    """The cases of each part; `step` is what those of a whole step have in common."""
+    precision = step["precision"]
+    sites = {"model": ATTO, "stage": 4, "batch_size": 1, "image_size": 64}
+    block = {"channels": 16, "side": 2}
+    run = {"model": ATTO, "photographs": 4, "copies": 3, "batch_size": 4, "image_size": 64}
+    return {
+        "rates": ({"precision": precision, "repeats": 1},),
+        "kernels compiled": ({"limit": 1},),
+        "kernels agree": ({**block, "precision": precision, "images": 2, "cells": 3},),
+        "registers": (block,),
+        "doctor": ({},),
+        "figure 1": ({**step, "batch_size": 2, "steps": 4},),
+        "whole steps": ({**step, "batch_size": 3, "turns": 2, "steps": 1},),
+        "profile": ({**step, "batch_size": 2, "steps": 1, "top": 3},),
+        "graph": ({**step, "batch_size": 2},),
+        "kernel by kernel": ({**sites, "repeats": 1, "calls": 1},),
+        "variants": ({**sites, "kernel": "LayerNorm, forward"},),
+        "opponents": ({**step, "opponent": "gathered tokens", "batch_size": 2},),
+        "inference": ({**step, "batch_size": 2, "repeats": 1},),
+        "training": ({**run, "epochs": 2, "workers": 0},),
+        "toy study": (),
+        "tests": ({"folder": "tests/recipes"},),
+    }
+
+
+def chosen(everything: Sequence[Part], names: Sequence[str]) -> list[Part]:
+    """The parts of these names, in their own order; all where none is named."""
+    from fcmae.errors import unknown
+
+    known = [part.name for part in everything]
+    for name in names:
+        if name not in known:
+            raise unknown("part", name, known)
+    return [part for part in everything if not names or part.name in names]

@@ -1,0 +1,151 @@
+import contextlib
+import dataclasses
+import json
+
+import pytest
+import torch
+
+from fcmae import ops
+from fcmae.autoencoder import create_autoencoder
+from fcmae.benchmarks.pretraining import opponents
+from fcmae.benchmarks.pretraining.opponents import (
+    OPPONENTS,
+    plain_operators,
+    time_opponent,
+    visible_by_multiplying,
+)
+from fcmae.benchmarks.pretraining.workload import Case, Workload
+from fcmae.masks import random_mask
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor"),  # the compiler looks
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # the compiler's own affair
+]
+
+CPU = torch.device("cpu")
+CASE = Case("convnextv2_atto", 64, 2, 0.5, "fp32")
+COMPILED = [name for name in OPPONENTS if name.endswith("compiled")]
+
+
+@pytest.mark.parametrize("model", ["convnextv2_atto", "convnext_atto"])
+def test_multiplying_gives_what_masking_gives(model: str) -> None:
+    torch.manual_seed(0)
+    encoder = create_autoencoder(model, in_channels=1, decoder_width=8).encoder.double()
+    for name, value in encoder.named_parameters():
+        if "grn" in name or name.endswith("gamma"):
+            torch.nn.init.normal_(value, std=0.5)
+    images = torch.randn(3, 1, 96, 64, dtype=torch.float64)
+    cells = random_mask(3, (3, 2), 0.5)
+    cells[1] = True
+    cells[1, 2, 0] = False  # one visible cell
+    parameters = list(encoder.parameters())
+    found = []
+    for visible in (
+        encoder.visible(images, cells, "masked"),
+        visible_by_multiplying(encoder, images, cells),
+    ):
+        found.append([visible.detach(), *torch.autograd.grad(visible.square().sum(), parameters)])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12 * float(one.abs().max()))
+
+
+def test_what_is_hidden_does_not_come_through() -> None:
+    encoder = create_autoencoder("convnextv2_atto", decoder_width=8).encoder
+    images, cells = torch.randn(1, 3, 64, 64), torch.tensor([[[False, True], [True, False]]])
+    with torch.no_grad():
+        before = visible_by_multiplying(encoder, images, cells)
+        images[:, :, :32, 32:] = 1e4
+        assert torch.equal(visible_by_multiplying(encoder, images, cells), before)
+
+
+def test_plain_operators_are_chosen_for_the_time() -> None:
+    x = torch.zeros(1, 1, 1, 1)
+
+    def chosen() -> list[object]:
+        return [ops.compiled_for(name, x, None) for name in ("depthwise_conv", "feed_forward")]
+
+    usual, suited = chosen(), dict(ops.SUITED)
+    with plain_operators(CPU):
+        assert chosen() == [None, None]
+    assert chosen() == usual
+    with contextlib.suppress(KeyError), plain_operators(CPU):
+        raise KeyError
+    assert suited == ops.SUITED
+    with plain_operators(torch.device("mps")):  # which has no kernels
+        assert suited == ops.SUITED
+    assert suited == ops.SUITED
+
+
+@pytest.mark.parametrize("opponent", OPPONENTS)
+def test_a_row_has_both_and_how_far_they_are_apart(opponent: str) -> None:
+    with torch.compiler.set_stance(force_backend="eager"):
+        (row,) = time_opponent(opponent, CASE, CPU, repeats=2, calls=2)
+    assert json.loads(json.dumps(row)) == row
+    assert row.items() >= {**dataclasses.asdict(CASE), "opponent": opponent, "calls": 2}.items()
+    assert {way: len(seconds) for way, seconds in row["seconds"].items()} == {
+        "tiled": 2, "opponent": 2
+    }  # fmt: skip
+    assert row["images_per_second"].keys() == {"tiled", "opponent"}
+    (speedup,) = row["speedup"].values()
+    (span,) = row["speedup_range"].values()
+    assert span[0] <= speedup <= span[1]
+    assert row["first_step"] > 0
+    assert row["memory"] is None
+    if opponent.startswith("timm"):
+        assert (row["difference"], row["agrees"]) == (None, None)
+    else:
+        assert row["difference"].keys() == {"loss", "gradient"}
+        assert row["agrees"] is True
+
+
+@pytest.mark.slow  # compiles C++
+@pytest.mark.parametrize("opponent", COMPILED)
+def test_what_pytorch_compiles_agrees(opponent: str) -> None:
+    (row,) = time_opponent(opponent, CASE, CPU, repeats=1, calls=1)
+    assert row["agrees"] is not False
+
+
+def test_compiled_or_not_is_nothing_to_the_others() -> None:
+    with torch.compiler.set_stance(force_backend="eager"):
+        workload = Workload(CASE, CPU)
+        rival = opponents._BUILDERS["tiled, compiled"](workload)
+        blocks = [module for module in workload.autoencoder.modules() if hasattr(module, "dwconv")]
+        assert all(block._compiled_call_impl is None for block in blocks)
+    before = [value.clone() for value in workload.autoencoder.parameters()]
+    with torch.compiler.set_stance("force_eager"):
+        rival.step(workload.fresh_mask())
+    assert all(map(torch.equal, before, workload.autoencoder.parameters()))
+    assert all(value.grad is None for value in workload.autoencoder.parameters())
+
+
+def test_what_does_not_agree_has_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(workload: Workload) -> opponents._Opponent:
+        return opponents._Opponent(
+            lambda mask: 1.01 * workload.loss(mask, "masked"), workload.optimizer
+        )
+
+    monkeypatch.setitem(opponents._BUILDERS, "gathered tokens", wrong)
+    (row,) = time_opponent("gathered tokens", CASE, CPU, repeats=1, calls=1)
+    assert row["agrees"] is False
+    assert row["difference"]["loss"] == pytest.approx(0.01, rel=1e-3)
+    assert row["speedup"]
+
+
+def test_an_unknown_opponent_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match="did you mean 'masked, compiled'"):
+        time_opponent("masked, compile", CASE, CPU)
+
+
+@pytest.mark.gpu
+@pytest.mark.filterwarnings("default")  # to be read, but no reason to know nothing else
+@pytest.mark.parametrize("opponent", OPPONENTS)
+def test_on_a_gpu_there_is_memory_too(opponent: str) -> None:
+    stance = contextlib.nullcontext()
+    if opponent in COMPILED:  # what Inductor makes takes minutes and is timed elsewhere
+        stance = torch.compiler.set_stance(force_backend="aot_eager")
+    case = dataclasses.replace(CASE, batch_size=8, image_size=96, precision="bf16")
+    with stance:
+        (row,) = time_opponent(opponent, case, torch.device("cuda"), repeats=1, calls=2)
+    assert min(row["memory"].values()) > 4 * 3.4e6  # the gradients alone
+    if row["difference"] is not None:
+        assert max(row["difference"].values()) < 0.1

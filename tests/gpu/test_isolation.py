@@ -1,0 +1,81 @@
+"""A case that fails, in whatever way, costs its own row."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from fcmae.gpu.isolation import NO_TIME, reason, run_cases
+
+
+def rows_of(function: str, cases: list[dict], seconds: float = 120, minutes: float = 10) -> list:
+    ends = time.monotonic() + 60 * minutes
+    return list(run_cases(f"gpu_cases:{function}", "cpu", cases, seconds, ends))
+
+
+def test_rows_have_the_fields_of_their_case_and_one_process_does_all() -> None:
+    rows = rows_of("squares", [{"number": 3}, {"number": 5}])
+    assert [(row["number"], row["square"]) for row in rows] == [(3, 9), (5, 25)]
+    assert len({row["process"] for row in rows} - {os.getpid()}) == 1
+
+
+def test_what_fails_costs_one_row_and_the_rest_goes_on() -> None:
+    ways = {
+        "out of memory": "OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB",
+        "no library": "ModuleNotFoundError: No module named 'no_such_library'",
+        "compilation": "CompilationError: ",
+        "resources": "OutOfResources: out of resource: shared memory, Required: 300000",
+        "assembler": "PTXASError: ",
+        "exit": "SystemExit: 3",
+        "crash": "its process was ended by SIGSEGV",
+    }
+    rows = rows_of("two_rows", [{"then": how} for how in (*ways, "nothing")])
+    for how, said in ways.items():
+        first, second = (row for row in rows if row["then"] == how)
+        assert first == {"then": how, "row": 1}
+        assert second["error"].startswith(said)
+        assert "row" not in second
+    assert rows[-2:] == [{"then": "nothing", "row": 1}, {"then": "nothing", "row": 2}]
+
+
+def test_what_takes_too_long_is_ended_with_all_it_started_and_the_rest_goes_on(
+    tmp_path: Path,
+) -> None:
+    rows_of("squares", [{"number": 1}])  # the server from which processes are forked is there
+    told = str(tmp_path / "told")
+    cases = [{"number": 2, "told": told}, {"number": 3, "told": None}]
+    rows = rows_of("endless", cases, seconds=5)
+    assert rows[0] == {**cases[0], "row": 1}
+    assert rows[1] == {**cases[0], "error": "not done in 5 s"}
+    assert rows[2:] == [{**cases[1], "row": 1}, {**cases[1], "row": 2}]
+    for process in map(int, Path(told).read_text().split()):
+        _require_end(process)
+
+
+def test_what_there_is_no_time_for_is_named() -> None:
+    rows = rows_of("squares", [{"number": 3}, {"number": 5}], minutes=-1)
+    assert rows == [{"number": number, "left_out": NO_TIME} for number in (3, 5)]
+
+
+def test_a_function_that_is_not_there_costs_its_rows() -> None:
+    rows = rows_of("nothing_of_this_name", [{"number": 3}, {"number": 5}])
+    assert all("nothing_of_this_name" in row["error"] for row in rows)
+
+
+def _require_end(process: int) -> None:
+    for _ in range(100):
+        try:
+            state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+        except FileNotFoundError:
+            return
+        if state == "Z":  # ended, though nobody has asked
+            return
+        time.sleep(0.1)
+    pytest.fail(f"process {process} goes on")
+
+
+def test_a_reason_is_the_class_and_what_it_says() -> None:
+    assert reason(ValueError("  no\nsuch thing ")) == "ValueError: no\nsuch thing"
+    assert reason(KeyboardInterrupt()) == "KeyboardInterrupt"
+    assert len(reason(ValueError("x" * 10_000))) == 2000
