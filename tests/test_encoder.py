@@ -11,8 +11,8 @@ from torch._dynamo.utils import counters
 from weights import randomise, shallow_encoder
 
 from fcmae.classifier import create_model
-from fcmae.encoder import Encoder, compile_blocks
-from fcmae.layers import DropPath
+from fcmae.encoder import Encoder
+from fcmae.layers import DropPath, compile_blocks
 from fcmae.masks import enlarge, random_mask
 from fcmae.tiles import Tiles
 

@@ -1,9 +1,11 @@
 """The decoder: one ConvNeXt block over visible features and mask tokens (section 3, "decoder")."""
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
-from fcmae.layers import Block, initialise
+from fcmae.layers import Block, initialise, only_the_first_size_varies
 
 
 class Decoder(nn.Module):
@@ -42,8 +44,10 @@ class Decoder(nn.Module):
         visible = self.proj(visible)
         x = self.mask_token.to(visible.dtype).expand(*cells.shape, -1).clone()  # [B, h, w, width]
         x[~cells] = visible
-        decoded: Tensor = self.blocks(x)
-        return decoded
+        for block in self.blocks:
+            only_the_first_size_varies(cast(Block, block), x)
+            x = block(x)
+        return x
 
     def predict(self, decoded: Tensor) -> Tensor:
         """Pixels of any selection of cells: [..., width] -> [..., out_values]."""

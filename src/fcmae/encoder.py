@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from fcmae.errors import unknown
-from fcmae.layers import Block, Downsample, Stem, initialise
+from fcmae.layers import Block, Downsample, Stem, initialise, only_the_first_size_varies
 from fcmae.masks import check_mask, enlarge, patch_grid
 from fcmae.responses import USUAL, check_response
 from fcmae.sizes import is_v2, size_of, total_stride
@@ -58,7 +58,6 @@ class Backbone(nn.Module):
         self.model, self.in_channels, self.stem_stride = model, in_channels, stem_stride
         self.response = response
         self.checkpoint_blocks = False  # recompute each block in the backward pass: slower, smaller
-        self.compiled = False  # by `compile_blocks`
         rates = iter(torch.linspace(0, drop_path, sum(size.depths), device="cpu").tolist())
         before = (0, *size.widths)
         self.downsample_layers = nn.ModuleList(
@@ -96,8 +95,7 @@ class Backbone(nn.Module):
         ):
             x = downsample(x)
             for block in stage:  # type: ignore[attr-defined]
-                if self.compiled:
-                    _only_the_first_size_varies(x)
+                only_the_first_size_varies(block, x)
                 if self.checkpoint_blocks and self.training:
                     x = checkpoint(block, x, where, use_reentrant=False)
                 else:
@@ -122,32 +120,6 @@ class Backbone(nn.Module):
                 f"at least {self.stride}, the total stride; a smaller stem_stride takes smaller "
                 "images"
             )
-
-
-def compile_blocks(model: nn.Module) -> None:
-    """Let torch.compile compile each Block when it is first run; names and weights stay.
-
-    The blocks of a stage share what is compiled, for training and for evaluation, and so do
-    batches and lists of tiles of any length. Copies of the model (`copy.deepcopy`) run as usual.
-    """
-    # All blocks run the same code: four stages and a decoder, trained and evaluated, on tiles and
-    # dense maps, with one image and with several, are more graphs of it than the usual limit of 8.
-    limits = torch._dynamo.config
-    limits.recompile_limit = max(limits.recompile_limit, GRAPHS)
-    for module in model.modules():
-        if isinstance(module, Block):
-            module.compile()
-        elif isinstance(module, Backbone):
-            module.compiled = True
-
-
-GRAPHS = 64
-
-
-def _only_the_first_size_varies(x: Tensor) -> None:
-    # From stage to stage all sizes differ, and PyTorch would take them all for variable: slower.
-    torch._dynamo.maybe_mark_dynamic(x, 0)
-    torch._dynamo.mark_static(x, [1, 2, 3])
 
 
 class Encoder(Backbone):

@@ -129,6 +129,7 @@ class Block(nn.Module):
         self.pwconv2 = nn.Linear(4 * channels, channels)
         self.gamma = None if v2 else nn.Parameter(torch.full((channels,), 1e-6))
         self.drop_path = DropPath(drop_path)
+        self.compiled = False  # by `compile_blocks`
 
     def forward(self, x: Tensor, sites: Sites = None) -> Tensor:
         """X [B, H, W, C] or [M, t, t, C] -> the same shape."""
@@ -171,6 +172,36 @@ class Block(nn.Module):
             gamma=None if grn is None else grn.gamma.flatten(),
             beta=None if grn is None else grn.beta.flatten(),
         )
+
+
+GRAPHS = 64
+
+
+def compile_blocks(model: nn.Module) -> None:
+    """Let torch.compile compile each Block when it is first run; names and weights stay.
+
+    The blocks of a stage share what is compiled, for training and for evaluation, and so do
+    batches and lists of tiles of any length. Copies of the model (`copy.deepcopy`) run as usual.
+    """
+    # All blocks run the same code: four stages and a decoder, trained and evaluated, on tiles and
+    # dense maps, with one image and with several, are more graphs of it than the usual limit of 8.
+    limits = torch._dynamo.config
+    limits.recompile_limit = max(limits.recompile_limit, GRAPHS)
+    for module in model.modules():
+        if isinstance(module, Block):
+            module.compile()
+            module.compiled = True
+
+
+def only_the_first_size_varies(block: Block, x: Tensor) -> None:
+    """Say so of x [B, H, W, C] or [M, t, t, C] to PyTorch's compiler, if it compiled the block.
+
+    From stage to stage all sizes differ, and it would take them all for variable: slower, and more
+    than the compiler of PyTorch 2.11 is able to.
+    """
+    if block.compiled:
+        torch._dynamo.maybe_mark_dynamic(x, 0)
+        torch._dynamo.mark_static(x, [1, 2, 3])
 
 
 def initialise(module: nn.Module) -> None:

@@ -77,7 +77,13 @@ def doctor(
 
 
 def examine(
-    encoder: "Encoder", image_size: int, device: "torch.device", seed: int, *, trained: bool
+    encoder: "Encoder",
+    image_size: int,
+    device: "torch.device",
+    seed: int,
+    *,
+    trained: bool,
+    processor: bool = True,
 ) -> "Iterator[Check]":
     """All checks, each made when it is asked for.
 
@@ -87,29 +93,35 @@ def examine(
         device: where, beside the processor.
         seed: draws images, masks and what training has not yet moved from zero.
         trained: whether the weights must look like trained ones.
+        processor: whether float64 is examined there too; a device has none that is fast.
     """
     with _repeatable():
-        yield from _checks(encoder, image_size, device, seed, trained=trained)
+        yield from _checks(encoder, image_size, device, seed, trained, processor)
 
 
 def _checks(
-    encoder: "Encoder", image_size: int, device: "torch.device", seed: int, *, trained: bool
+    encoder: "Encoder",
+    image_size: int,
+    device: "torch.device",
+    seed: int,
+    trained: bool,
+    processor: bool,
 ) -> "Iterator[Check]":
     import torch
 
     from fcmae.doctor import checks
     from fcmae.doctor.encoders import with_live_branches
 
-    cpu = torch.device("cpu")
+    exact = [(torch.device("cpu"), torch.float64)] if processor else []
     yield _attempt(checks.precision_runs, "fp32", device)
     yield checks.weights_are_finite(encoder)
     if trained:
         yield checks.response_norm_is_alive(encoder)
-    for place, dtype in ((cpu, torch.float64), (device, torch.float32), (device, torch.bfloat16)):
+    for place, dtype in (*exact, (device, torch.float32), (device, torch.bfloat16)):
         yield _attempt(checks.depthwise_conv_agrees, place, dtype)
         yield _attempt(checks.response_norm_agrees, place, dtype)
     encoder = with_live_branches(encoder, seed).eval()
-    for place, dtype in ((cpu, torch.float64), (device, torch.float32)):
+    for place, dtype in (*exact, (device, torch.float32)):
         sample = checks.Sample.draw(encoder, image_size, place, dtype, seed)
         yield _attempt(checks.modes_agree, sample)
         yield _attempt(checks.nothing_leaks, sample)

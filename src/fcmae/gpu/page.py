@@ -168,6 +168,13 @@ def _layout(row: Row) -> str:
     return ", ".join(f"{name} {value}" for name, value in values.items()) or "–"
 
 
+def _same_compiler(row: Row) -> str:
+    if row["cache_from"] is None:
+        return "none was carried"
+    other = [name for name, made in row["cache_from"].items() if made != row["compiler"][name]]
+    return f"no: another {' and '.join(other)}" if other else "yes"
+
+
 def _stage(row: Row) -> str:
     return (
         f"{row['kernel']}, {_short(row)}, {row['stage']}" if "kernel" in row else f"{row['stage']}"
@@ -196,6 +203,7 @@ PARTS: Mapping[str, tuple[str, Sequence[str], Sequence[Column]]] = {
             ("for", lambda row: f"compute capability {row.get('capability', '')}"),
             ("kernels", _text("kernels")),
             ("from the cache", _text("from_cache")),
+            ("carried from this compiler", _same_compiler),
             ("seconds", _text("seconds")),
             ("failed", lambda row: "; ".join(row["failed"]) or "none"),
         ),
@@ -293,6 +301,20 @@ PARTS: Mapping[str, tuple[str, Sequence[str], Sequence[Column]]] = {
             ("calls", _number("calls", ",.0f")),
             ("ms", _number("seconds", ".3f", 1e-3)),
             ("share", _number("share", ".1%")),
+        ),
+    ),
+    "host profile": (
+        "Where the host’s time goes",
+        (
+            "Functions in which a whole tiled step of two images spends its time by itself, "
+            "watched by Python’s profiler, which slows small functions down more than large ones.",
+        ),
+        (
+            ("size, function", lambda row: f"{_short(row)}: {row.get('name', 'all')}"),
+            ("calls", _number("calls", ",.0f")),
+            ("ms", _number("seconds", ".3f", 1e-3)),
+            ("share", _number("share", ".1%")),
+            ("not watched, ms", _number("alone_seconds", ".2f", 1e-3)),
         ),
     ),
     "graph": (

@@ -68,6 +68,7 @@ def parts(data: Path | None, out: Path) -> list[Part]:
         ),
         Part("whole steps", f"{step}:measure_step", _each_batch(64, 256, 1024), 30),
         Part("profile", f"{step}:profile_step", _each("model", TINY, BASE), 30),
+        Part("host profile", f"{step}:profile_host", _each("model", ATTO, TINY), 30),
         Part("graph", "fcmae.gpu.adapters:graph", _each_batch(64, 256), 30),
         Part(
             "kernel by kernel",
@@ -162,6 +163,7 @@ def _rehearsed(step: Mapping[str, Any]) -> Mapping[str, Cases]:
         "figure 1": ({**step, "batch_size": 2, "steps": 4},),
         "whole steps": ({**step, "batch_size": 3, "turns": 2, "steps": 1},),
         "profile": ({**step, "batch_size": 2, "steps": 1, "top": 3},),
+        "host profile": ({**step, "steps": 1, "top": 3},),
         "graph": ({**step, "batch_size": 2},),
         "kernel by kernel": ({**sites, "repeats": 1, "calls": 1},),
         "variants": ({**sites, "kernel": "LayerNorm, forward"},),

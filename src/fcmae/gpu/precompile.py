@@ -8,6 +8,8 @@ launches ask for: they are made on tensors without memory, and end before the de
 """
 
 import argparse
+import hashlib
+import json
 import multiprocessing
 import os
 import sys
@@ -24,6 +26,7 @@ from fcmae.benchmarks.operators.variants import KERNELS
 from fcmae.gpu.isolation import Row, reason
 from fcmae.sizes import is_v2, list_models, size_of
 
+MADE_BY = "made-by.json"  # in the cache: the compiler that it is from
 H100 = 90  # its compute capability, 9.0
 SIDES = (8, 4, 2, 1)  # sites of a tile at the four stages
 DECODER = 512  # channels (section 3)
@@ -110,6 +113,8 @@ def measure(
     outcomes = list(compile_all(jobs()[:limit], capability, workers))
     yield {
         "capability": capability,
+        "compiler": compiler(capability),
+        "cache_from": _made_by(),
         "kernels": sum(outcome["kernels"] for outcome in outcomes),
         "from_cache": sum(outcome["from_cache"] for outcome in outcomes),
         "compiled": sum(outcome["kernels"] - outcome["from_cache"] for outcome in outcomes),
@@ -118,6 +123,30 @@ def measure(
             str(outcome["job"]): outcome["error"] for outcome in outcomes if "error" in outcome
         },
     }
+
+
+def compiler(capability: int) -> dict[str, str]:
+    """What must be the same for a carried kernel to be taken: Triton's files, and its assembler."""
+    from triton.backends.compiler import GPUTarget  # type: ignore[import-untyped]
+    from triton.compiler.compiler import make_backend  # type: ignore[import-untyped]
+    from triton.runtime.cache import triton_key  # type: ignore[import-untyped]
+
+    key = str(triton_key())
+    return {
+        "triton": _digest(key),
+        "assembler": _digest(str(make_backend(GPUTarget("cuda", capability, 32)).hash())),
+    }
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _made_by() -> dict[str, str] | None:
+    """The compiler that a carried cache is from; None where there is none."""
+    file = Path(os.environ.get("TRITON_CACHE_DIR", "")) / MADE_BY
+    found: dict[str, str] | None = json.loads(file.read_text()) if file.is_file() else None
+    return found
 
 
 def compile_all(
@@ -239,6 +268,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             line += f"; {outcome['error']}"
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
+    (options.cache / MADE_BY).write_text(json.dumps(compiler(options.capability)))
     sys.stdout.write(f"Wrote {options.cache}\n")
     return 1 if failed else 0
 

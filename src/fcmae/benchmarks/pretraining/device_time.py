@@ -1,7 +1,10 @@
 """Where the time of a tiled step goes: the device's kernels by name, and what its host needs."""
 
+import cProfile
+import pstats
 import statistics
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -146,6 +149,58 @@ def profile_step(
         "calls": sum(kernel.calls for kernel in kernels),
         "seconds": everything,
         "share": 1.0,
+    }
+
+
+def profile_host(
+    device: torch.device,
+    *,
+    model: str,
+    precision: str = "bf16",
+    image_size: int = 224,
+    top: int = 25,
+    steps: int = 8,
+) -> Iterator[dict[str, Any]]:
+    """The functions in which the host spends a whole tiled step of two images, by itself alone.
+
+    The profiler slows Python's functions down, more than those of libraries: it shows where to
+    look, and the last row by how much.
+
+    Yields:
+        A row for each of `top` functions, seconds and calls of one step, its share of all; then
+        one for all of them, with the seconds of a step that nobody watches.
+    """
+    case = Case(model, image_size, FEWEST, 0.6, precision)
+    workload = Workload(case, device)
+    step = _step_of(workload)
+    for _ in range(2):
+        step()
+    alone = seconds_of(lambda: [step() for _ in range(steps)], workload.place) / steps
+    watch = cProfile.Profile()
+    # The backward pass has a thread of its own, which would not be watched.
+    with torch.autograd.set_multithreading_enabled(False):
+        watch.enable()
+        for _ in range(steps):
+            step()
+        watch.disable()
+    found = sorted(pstats.Stats(watch).stats.items(), key=lambda item: -item[1][2])  # type: ignore[attr-defined]
+    everything = sum(figures[2] for _, figures in found)
+    for rank, ((file, line, function), figures) in enumerate(found[:top], 1):
+        place = f"{Path(file).parent.name}/{Path(file).name}:{line} " if line else ""
+        yield {
+            "rank": rank,
+            "name": f"{place}{function}"[:NAME],
+            "calls": figures[1] / steps,
+            "seconds": figures[2] / steps,
+            "share": figures[2] / everything,
+        }
+    yield {
+        "rank": None,
+        "name": "all functions",
+        "calls": sum(figures[1] for _, figures in found) / steps,
+        "seconds": everything / steps,
+        "share": 1.0,
+        "alone_seconds": alone,
     }
 
 

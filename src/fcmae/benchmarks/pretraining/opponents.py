@@ -26,9 +26,9 @@ from fcmae.benchmarks.pretraining.agreement import difference, verdict
 from fcmae.benchmarks.pretraining.competitor import Competitor
 from fcmae.benchmarks.pretraining.workload import Case, Workload, gradient_of
 from fcmae.benchmarks.timing import ratios, seconds_of
-from fcmae.encoder import TILE, Encoder, compile_blocks
+from fcmae.encoder import TILE, Encoder
 from fcmae.errors import unknown
-from fcmae.layers import Block
+from fcmae.layers import Block, compile_blocks
 from fcmae.masks import enlarge
 
 OURS, THEIRS = "tiled", "opponent"
@@ -170,14 +170,7 @@ def _timm(workload: Workload) -> _Opponent:
 def _compiled(workload: Workload, mode: str) -> _Opponent:
     rival = workload.twin()  # compiling changes a model
     compile_blocks(rival.autoencoder)
-    rival.autoencoder.decoder.blocks.register_forward_pre_hook(_fix_sizes)
     return _Opponent(lambda mask: rival.loss(mask, mode), rival.optimizer)
-
-
-def _fix_sizes(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-    # The encoder says of its own maps that one size of them alone varies. After those, PyTorch
-    # takes all sizes of the decoder's for variable, which 2.11 then fails to compile.
-    torch._dynamo.mark_static(inputs[0])
 
 
 def _spark(workload: Workload) -> _Opponent:

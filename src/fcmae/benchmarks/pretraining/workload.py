@@ -41,11 +41,12 @@ class Workload:
     def __init__(self, case: Case, device: torch.device) -> None:
         self.case, self.place = case, Place(device, case.precision)
         self.generator = torch.Generator().manual_seed(0)
-        self.autoencoder = create_autoencoder(case.model)
+        with device:  # the largest model's weights take a processor most of a minute
+            self.autoencoder = create_autoencoder(case.model)
         for module in self.autoencoder.modules():
             if isinstance(module, GRN):  # zero at first, which would hide errors in its statistic
-                torch.nn.init.normal_(module.gamma, std=0.2, generator=self.generator)
-        self.autoencoder.to(device)
+                drawn = torch.randn(module.gamma.shape, generator=self.generator)
+                module.gamma.data.copy_(0.2 * drawn)
         side = case.image_size
         self.grid = self.autoencoder.grid(side, side)
         images = torch.randn(case.batch_size, 3, side, side, generator=self.generator)

@@ -10,8 +10,8 @@ import torch
 
 from fcmae.classifier import Classifier, create_model
 from fcmae.devices import Place, choose_device, choose_precision, is_first
-from fcmae.encoder import compile_blocks
 from fcmae.images import Labelled, Unreadable, digest, open_splits, share
+from fcmae.layers import compile_blocks
 from fcmae.optim import layer_ids
 from fcmae.responses import USUAL
 from fcmae.sizes import size_of

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from fcmae.contrastive import create_contrast, momentum_at
 from fcmae.devices import Place
-from fcmae.encoder import compile_blocks
 from fcmae.images import Batch, TrainingSet
 from fcmae.images.pairs import PairView
+from fcmae.layers import compile_blocks
 from fcmae.optim import adamw, parameter_groups
 from fcmae.probes.diversity import diversity
 from fcmae.probes.features import evaluating

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from fcmae.autoencoder import Output, create_autoencoder
 from fcmae.devices import Place
-from fcmae.encoder import compile_blocks
 from fcmae.images import Batch, RandomView, TrainingSet, sample_seed
+from fcmae.layers import compile_blocks
 from fcmae.masks import patch_grid, random_mask
 from fcmae.optim import adamw, parameter_groups
 from fcmae.tasks.pretraining.encoders import measure, rate, save_encoder
