@@ -80,7 +80,7 @@ def test_every_part_is_shown_even_where_a_row_lacks_what_its_columns_ask(name: s
     rows = [{}, {"error": "CompilationError: at 1:2:\nx"}, {"left_out": "no time was left"}]
     (section,) = sections({"parts": [{"name": name, "rows": rows}]})
     assert section.table is not None
-    assert section.table.rows[1][1] == "failed: CompilationError: at 1:2:"
+    assert "failed: CompilationError: at 1:2:" in [row[-1] for row in section.table.rows]
     assert all(isinstance(line(name, row), str) for row in rows)
 
 

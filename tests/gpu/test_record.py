@@ -1,34 +1,76 @@
-"""The files are whole after every row."""
+"""The files are whole after every row, and a second call goes on."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 from fcmae.gpu.record import Record, Recorder
 
+RUN = {"machine": "X", "versions": {"torch": "2.11"}, "commit": "abc", "date": "today"}
+ORDER = ["figure 1", "graph", "tests"]
+
+
+def recorder_of(path: Path, pages: list[int] | None = None, **run: Any) -> Recorder:
+    def write_page(page: Path, record: Record) -> None:
+        assert page == path.with_suffix(".html")
+        if pages is not None:
+            pages.append(sum(len(part["rows"]) for part in record["parts"]))
+
+    return Recorder(path, {**RUN, **run}, ORDER, write_page)
+
+
+def stored(path: Path) -> dict[str, list[dict[str, Any]]]:
+    parts = json.loads(path.with_suffix(".json").read_text())["parts"]
+    return {part["name"]: part["rows"] for part in parts}
+
 
 def test_every_row_is_on_the_disk_at_once(tmp_path: Path) -> None:
-    pages: list[int] = []
-
-    def write_page(path: Path, record: Record) -> None:
-        assert path == tmp_path / "gpu-x.html"
-        pages.append(sum(len(part["rows"]) for part in record["parts"]))
-
-    recorder = Recorder(tmp_path / "gpu-x", {"machine": "X"}, write_page)
-
-    def stored() -> dict:
-        return json.loads((tmp_path / "gpu-x.json").read_text())
-
-    assert stored()["machine"] == "X"
-    assert stored()["parts"] == []
-    recorder.begin("figure 1")
+    path, pages = tmp_path / "gpu-x", list[int]()
+    recorder = recorder_of(path, pages)
+    assert stored(path) == {}
+    recorder.begin("graph")
     recorder.add({"model": "a", "error": "no"})
-    assert [part["rows"] for part in stored()["parts"]] == [[{"model": "a", "error": "no"}]]
+    assert stored(path) == {"graph": [{"model": "a", "error": "no"}]}
+    recorder.finish()
     recorder.begin("tests")
     recorder.add({"agrees": True})
     recorder.add({"agrees": False})
-    parts = stored()["parts"]
-    assert [part["name"] for part in parts] == ["figure 1", "tests"]
-    assert parts[1]["rows"] == [{"agrees": True}, {"agrees": False}]
-    assert pages == [0]  # at most every other second
-    recorder.end()
-    assert pages == [0, 3]
+    assert stored(path)["tests"] == [{"agrees": True}, {"agrees": False}]
+    assert pages == [0, 1]  # between the ends of parts at most every other second
+    recorder.finish()
+    assert pages == [0, 1, 3]
+
+
+def test_a_second_call_keeps_what_is_there_and_does_again_what_was_not_right(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "gpu-x"
+    first = recorder_of(path)
+    for name, row in (("tests", {"agrees": True}), ("graph", {"error": "no"})):
+        first.begin(name)
+        first.add(row)
+        first.finish()
+    first.begin("figure 1")
+    first.add({"row": 1})  # and is cut off here
+    second = recorder_of(path, date="tomorrow")
+    assert [second.is_done(name) for name in ORDER] == [False, False, True]
+    second.begin("graph")
+    second.add({"row": 2})
+    second.finish()
+    assert list(stored(path)) == ORDER
+    assert stored(path) == {
+        "figure 1": [{"row": 1}],
+        "graph": [{"row": 2}],
+        "tests": [{"agrees": True}],
+    }
+
+
+def test_other_circumstances_begin_anew(tmp_path: Path) -> None:
+    path = tmp_path / "gpu-x"
+    for other in ({"machine": "Y"}, {"versions": {"torch": "2.12"}}, {"commit": "def"}):
+        first = recorder_of(path)
+        first.begin("tests")
+        first.add({"agrees": True})
+        first.finish()
+        assert not recorder_of(path, **other).is_done("tests")
+        assert stored(path) == {}

@@ -61,15 +61,16 @@ def _driver() -> str | None:
 
 
 def _commit() -> str:
-    """The commit, with a `+` for changes; outside a repository what the sources come to."""
+    """The commit; with changes, or outside a repository, also what the sources come to."""
     package = Path(fcmae.__file__).parent
     git = ["git", "-C", str(package), "describe", "--always", "--abbrev=12", "--dirty=+"]
-    if (said := _said(git)) is not None:
-        return said
+    commit = _said(git) or "none+"
+    if not commit.endswith("+"):
+        return commit
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*.py")):
         digest.update(path.read_bytes())
-    return f"none, sources {digest.hexdigest()[:12]}"
+    return f"{commit}, sources {digest.hexdigest()[:12]}"
 
 
 def _said(command: list[str]) -> str | None:

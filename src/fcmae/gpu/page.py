@@ -43,7 +43,7 @@ def says(record: Row) -> list[str]:
     """What matters most, in sentences."""
     parts = {part["name"]: part["rows"] for part in record["parts"]}
     sentences = []
-    if wrong := [row for rows in parts.values() for row in rows if _is_wrong(row)]:
+    if wrong := [row for rows in parts.values() for row in rows if _failed(row)]:
         sentences.append(f"{plural(len(wrong), 'row')} failed or disagreed: they are marked below.")
     sentences += _says_of_figure_1(parts.get("figure 1", ()))
     checked = [row for row in parts.get("kernels agree", ()) if "agrees" in row]
@@ -108,7 +108,7 @@ def _cell(row: Row, value: Callable[[Row], str]) -> str:
         return "–"
 
 
-def _is_wrong(row: Row) -> bool:
+def _failed(row: Row) -> bool:
     return "error" in row or row.get("agrees") is False
 
 
@@ -183,6 +183,21 @@ def _stage(row: Row) -> str:
 
 SPEED: Column = ("images/s", lambda row: rate(row["images_per_second"]))
 MEMORY: Column = ("memory", lambda row: "–" if row.get("memory") is None else memory(row["memory"]))
+
+OPPONENTS = (
+    f"Whole steps with AdamW’s update in turns with ours, bf16; {STEP} Timm trains its dense "
+    "classifier; the others compute the same loss."
+)
+OPPONENT: Sequence[Column] = (
+    ("by, size, batch", lambda row: f"{row['opponent']}, {_model_and_batch(row)}"),
+    ("images/s", _within("images_per_second", "opponent", ",.0f")),
+    ("ours", _within("images_per_second", "tiled", ",.0f")),
+    ("ours is faster by", _spread("speedup", "tiled / opponent")),
+    ("memory, GB", _within("memory", "opponent", ".1f", 1e9)),
+    ("ours", _within("memory", "tiled", ".1f", 1e9)),
+    ("first passes, s", _number("first_step", ".1f")),
+    ("difference", _difference),
+)
 
 # Of each part: its title, what is to be known of it, and its columns; the first names a row.
 PARTS: Mapping[str, tuple[str, Sequence[str], Sequence[Column]]] = {
@@ -368,23 +383,7 @@ PARTS: Mapping[str, tuple[str, Sequence[str], Sequence[Column]]] = {
             ("faster than the default by", _number("ratio", ".2f")),
         ),
     ),
-    "opponents": (
-        "Other ways to take the same step",
-        (
-            f"Whole steps with AdamW’s update in turns with ours, bf16; {STEP} Timm trains its "
-            "dense classifier; the others compute the same loss.",
-        ),
-        (
-            ("by, size, batch", lambda row: f"{row['opponent']}, {_model_and_batch(row)}"),
-            ("images/s", _within("images_per_second", "opponent", ",.0f")),
-            ("ours", _within("images_per_second", "tiled", ",.0f")),
-            ("ours is faster by", _spread("speedup", "tiled / opponent")),
-            ("memory, GB", _within("memory", "opponent", ".1f", 1e9)),
-            ("ours", _within("memory", "tiled", ".1f", 1e9)),
-            ("first passes, s", _number("first_step", ".1f")),
-            ("difference", _difference),
-        ),
-    ),
+    "opponents": ("Other ways to take the same step", (OPPONENTS,), OPPONENT),
     "inference": (
         "The dense classifier against timm’s",
         ("Same weights, eager, bf16, 224 pixels; they take turns.",),
@@ -409,6 +408,11 @@ PARTS: Mapping[str, tuple[str, Sequence[str], Sequence[Column]]] = {
             ("first loss", _number("first_loss", ".3f")),
             ("last loss", _number("last_loss", ".3f")),
         ),
+    ),
+    "compiled opponents": (
+        "Other ways, by PyTorch’s compiler",
+        ("As above; the first passes are those in which it compiles.",),
+        OPPONENT,
     ),
     "toy study": (
         "The toy study of figures 4 and 5",

@@ -149,6 +149,17 @@ def _made_by() -> dict[str, str] | None:
     return found
 
 
+def move_in(cache: Path) -> None:
+    """Have a carried cache name its files where they are now: Triton writes whole paths into it."""
+    for group in cache.glob("*/__grp__*.json"):
+        found = json.loads(group.read_text())["child_paths"]
+        moved = {
+            name: str(group.parent.absolute() / Path(path).name) for name, path in found.items()
+        }
+        if moved != found:
+            group.write_text(json.dumps({"child_paths": moved}))
+
+
 def compile_all(
     wanted: Sequence[Block | Variants], capability: int, workers: int | None
 ) -> Iterator[Row]:
@@ -180,7 +191,7 @@ def _pretend(capability: int) -> None:
     os.environ.pop("TRITON_INTERPRET", None)  # what is interpreted is not compiled
 
     from triton import knobs  # type: ignore[import-untyped]
-    from triton.backends.compiler import GPUTarget  # type: ignore[import-untyped]
+    from triton.backends.compiler import GPUTarget
     from triton.backends.nvidia.driver import CudaLauncher  # type: ignore[import-untyped]
     from triton.runtime import driver  # type: ignore[import-untyped]
     from triton.runtime.jit import JITFunction  # type: ignore[import-untyped]

@@ -10,6 +10,7 @@ from fcmae.checkpoint import write_text
 from fcmae.gpu.isolation import Row
 
 PAGE_SECONDS = 2.0  # at least, between two writings of the page
+SAME = ("machine", "versions", "commit")  # what rows of one file have in common
 
 Record = dict[str, Any]  # what the run has, and under `parts` each part with its rows
 
@@ -17,38 +18,57 @@ Record = dict[str, Any]  # what the run has, and under `parts` each part with it
 class Recorder:
     """Writes `PATH.json` at every row, and `PATH.html` at most every other second.
 
+    Parts of an earlier call stay in the file if machine, versions and commit are the same; a part
+    that begins anew replaces its former rows.
+
     Args:
         path: of both files, without the suffix; the folder must be there.
-        run: machine, versions, command and date.
+        run: machine, versions, commit, command and date.
+        order: the names of all parts, as they stand in the file.
         write_page: writes the page of a record.
     """
 
     def __init__(
-        self, path: Path, run: Mapping[str, Any], write_page: Callable[[Path, Record], object]
+        self,
+        path: Path,
+        run: Mapping[str, Any],
+        order: list[str],
+        write_page: Callable[[Path, Record], object],
     ) -> None:
-        self.path, self.run, self.parts = path, dict(run), list[Row]()
-        self._write_page, self._began, self._shown = write_page, time.monotonic(), -PAGE_SECONDS
+        self.path, self.run = path, dict(run)
+        self._order, self._write_page = order, write_page
+        self._began, self._shown = time.monotonic(), -PAGE_SECONDS
+        self._parts = {part["name"]: part for part in _known(path.with_suffix(".json"), self.run)}
         self._write()
 
     @property
     def record(self) -> Record:
         """All that is known so far."""
-        return {**self.run, "seconds": self._seconds(), "parts": self.parts}
+        parts = [self._parts[name] for name in self._order if name in self._parts]
+        return {**self.run, "seconds": _rounded(time.monotonic() - self._began), "parts": parts}
+
+    def is_done(self, name: str) -> bool:
+        """Whether a part is there to its end, and nothing in it failed, disagreed or is missing."""
+        part = self._parts.get(name)
+        return part is not None and part["finished"] and not any(map(is_wrong, part["rows"]))
 
     def begin(self, name: str) -> None:
         """The rows that follow are of this part."""
-        self.parts.append({"name": name, "seconds": 0.0, "rows": []})
+        assert name in self._order, name
+        self._part: Record = {"name": name, "finished": False, "seconds": 0.0, "rows": []}
+        self._parts[name] = self._part
         self._part_began = time.monotonic()
         self._write()
 
     def add(self, row: Row) -> None:
         """Keep a row of the part that began last, on the disk too."""
-        self.parts[-1]["rows"].append(row)
-        self.parts[-1]["seconds"] = round(time.monotonic() - self._part_began, 1)
+        self._part["rows"].append(row)
+        self._part["seconds"] = _rounded(time.monotonic() - self._part_began)
         self._write()
 
-    def end(self) -> None:
-        """Write all of it, the page too."""
+    def finish(self) -> None:
+        """The part that began last has no more rows; all of it is written, the page too."""
+        self._part["finished"] = True
         self._shown = -PAGE_SECONDS
         self._write()
 
@@ -58,5 +78,21 @@ class Recorder:
             self._write_page(self.path.with_suffix(".html"), self.record)
             self._shown = time.monotonic()
 
-    def _seconds(self) -> float:
-        return round(time.monotonic() - self._began, 1)
+
+def is_wrong(row: Mapping[str, Any]) -> bool:
+    """Whether a row failed, disagreed, or was left out."""
+    return "error" in row or "left_out" in row or row.get("agrees") is False
+
+
+def _known(path: Path, run: Mapping[str, Any]) -> list[Record]:
+    """The parts of an earlier call under the same circumstances."""
+    if not path.exists():
+        return []
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    same = all(stored.get(name) == run[name] for name in SAME)
+    parts: list[Record] = stored["parts"] if same else []
+    return parts
+
+
+def _rounded(seconds: float) -> float:
+    return round(seconds, 1)

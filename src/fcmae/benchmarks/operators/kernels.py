@@ -237,7 +237,7 @@ def _normalisation_forward(shape: Shape) -> Contest:
     x = shape.sites(shape.channels).flatten(0, 2)
 
     def alone(layout: Any) -> Sequence[Tensor]:
-        return triton.normalise(x, EPSILON, layout)[:1]
+        return triton.normalise(x, EPSILON, layout or triton.NORMALISE)[:1]
 
     return Contest(
         lambda: alone(None),
@@ -259,7 +259,7 @@ def _normalisation_backward(shape: Shape) -> Contest:
 
     def alone(layout: Any) -> Sequence[Tensor]:
         given = outer, normalised, reciprocal, weight.detach()
-        return triton.normalise_backward(*given, layout)
+        return triton.normalise_backward(*given, layout or triton.NORMALISE_BACKWARD)
 
     def forward() -> list[Tensor]:
         normed = F.layer_norm(x.float(), (shape.channels,), weight, bias, EPSILON)
@@ -302,6 +302,7 @@ def _activation_forward(shape: Shape) -> Contest:
     flat = h.flatten(0, 2)
 
     def alone(layout: Any) -> list[Tensor]:
+        layout = layout or triton.WIDE
         active = triton.activate(flat, factor, None, images, layout)
         return [active, triton.squares(flat, images, layout)]
 
@@ -320,6 +321,7 @@ def _activation_backward(shape: Shape) -> Contest:
     flat, scratch = h.flatten(0, 2), outer.flatten(0, 2).clone()
 
     def alone(layout: Any) -> list[Tensor]:
+        layout = layout or triton.WIDE
         _, sums, _ = triton.products(flat, scratch, factor, None, images, layout)
         assert sums is not None
         inner, _ = triton.activation_backward(flat, scratch, factor, slope, images, layout)

@@ -121,9 +121,10 @@ def _convolution_forward(side: int, channels: int) -> list[Layout]:
     from fcmae.ops.depthwise_conv import triton
 
     default: Layout = triton.layouts_of(side, channels).sites
-    block = default.block
+    plain: Layout = triton.Layout().filled(channels)
+    block = plain.block
     found = [
-        _divided(default, columns, width, each)
+        _divided(plain, columns, width, each)
         for columns, width, each in (
             (8, block, 8),
             (16, block, 8),
@@ -135,40 +136,43 @@ def _convolution_forward(side: int, channels: int) -> list[Layout]:
         )
     ]
     if side < 8:
-        found += [_divided(default, 32, block, 8), _divided(default, 32, block, 4)]
+        found += [_divided(plain, 32, block, 8), _divided(plain, 32, block, 4)]
     if side < 4:
-        found[2:2] = [_divided(default, 16, block, 16), _divided(default, 32, block, 16)]
-        found.append(_divided(default, 64, block, 8))
-    pipelined = [default._replace(stages=2), found[0]._replace(stages=2)]
-    return _different(default, [*found, *pipelined], lambda layout: _sums(layout, side) <= 64)
+        found[2:2] = [_divided(plain, columns, block, 16) for columns in (16, 32, 64)]
+        found.append(_divided(plain, 64, block, 8))
+    found.append(default._replace(stages=2))
+    return _different(default, [plain, *found], lambda layout: _sums(layout, side) <= 64)
 
 
 def _weight_gradient(side: int, channels: int) -> list[Layout]:
     from fcmae.ops.depthwise_conv import triton
 
     default: Layout = triton.layouts_of(side, channels).taps
-    block = default.block
-    wide, high = _divided(default, 8, block, 8), _divided(default, 16, block, 4)
-    both = _divided(default, 16, block, 8)
+    plain: Layout = triton.Layout().filled(channels)
+    block = plain.block
+    wide, high = _divided(plain, 8, block, 8), _divided(plain, 16, block, 4)
+    both = _divided(plain, 16, block, 8)
     found = [
-        default._replace(span=1),
+        plain,
+        plain._replace(span=1),
         wide._replace(span=1),
         wide,
         both._replace(span=1),
-        default._replace(span=3),
-        default._replace(span=4),
-        _divided(default, 8, block, 2)._replace(span=4),
+        plain._replace(span=3),
+        plain._replace(span=4),
+        _divided(plain, 8, block, 2)._replace(span=4),
         high,
-        _divided(default, 8, 2 * block, 8)._replace(span=1),
+        _divided(plain, 8, 2 * block, 8)._replace(span=1),
         default._replace(summing_warps=2 * default.summing_warps),
         default._replace(summing_warps=default.summing_warps // 2),
         default._replace(stages=2),
-        default._replace(span=1, stages=2),
     ]
     if side < 4:
         found += [
-            _divided(default, 32, block, 8)._replace(span=1),
-            _divided(default, 8, block, 2)._replace(span=7),
+            _divided(plain, 32, block, 8)._replace(span=1),
+            _divided(plain, 32, block, 16)._replace(span=1),
+            _divided(plain, 64, block, 8)._replace(span=1),
+            _divided(plain, 8, block, 2)._replace(span=7),
         ]
     # Besides the sums of the taps, a thread holds the gradients of all rows.
     return _different(default, found, lambda layout: _sums(layout, side + 7 * layout.span) <= 184)
@@ -177,12 +181,22 @@ def _weight_gradient(side: int, channels: int) -> list[Layout]:
 def _normalisation(side: int, channels: int) -> list[Layout]:
     from fcmae.ops.feed_forward import triton
 
-    default = triton.layout_of(channels)
+    return _narrow(triton.NORMALISE, channels)
+
+
+def _normalisation_backward(side: int, channels: int) -> list[Layout]:
+    from fcmae.ops.feed_forward import triton
+
+    return _narrow(triton.NORMALISE_BACKWARD, channels)
+
+
+def _narrow(default: Layout, channels: int) -> list[Layout]:
     block = max(16, 1 << (channels - 1).bit_length())
     found = [
         # What is held is at least a row, and at most 64.
         default._replace(held=min(max(held, block), 64 * block), narrow_warps=warps)
         for held, warps in (
+            (4096, 4),
             (2048, 4),
             (1024, 2),
             (4096, 8),
@@ -203,38 +217,39 @@ def _normalisation(side: int, channels: int) -> list[Layout]:
 def _activation(side: int, channels: int) -> list[Layout]:
     from fcmae.ops.feed_forward import triton
 
-    default = triton.layout_of(4 * channels, side * side)
     changes: list[dict[str, int]] = [
+        {},
+        {"rows": 4, "wide_warps": 1},
+        {"rows": 2, "wide_warps": 1},
+        {"rows": 4, "columns": 64, "wide_warps": 1},
         {"rows": 8},
         {"rows": 4, "columns": 256},
-        {"rows": 8, "columns": 256},
         {"rows": 4, "wide_warps": 2},
         {"rows": 8, "stages": 2},
         {"stages": 2},
         {"stages": 3},
         {"rows": 8, "wide_warps": 2},
-        {"wide_warps": 8},
         {"wide_warps": 2},
         {"rows": 4},
-        {"rows": 32},
         {"columns": 64},
     ]
     # At 224 pixels an image has 19 visible tiles: 76 rows at the third stage, 19 at the last. Parts
     # that divide these evenly leave fewer lanes idle.
     if side == 1:
-        changes[1:1] = [{"rows": 4, "part": 32}, {"rows": 4, "columns": 512}]
+        evenly = [{"rows": 4, "part": 32, "wide_warps": 2}, {"rows": 4, "columns": 512}]
     elif side == 2:
-        changes[1:1] = [{"rows": 4, "part": 80}, {"rows": 8, "part": 80}, {"rows": 4, "part": 40}]
+        evenly = [{"rows": 4, "part": 80, "wide_warps": 2}, {"rows": 8, "part": 80}]
     else:
-        changes[1:1] = [{"rows": 8, "part": 152}, {"part": 128}, {"part": 32}]
-    return _different(default, [default._replace(**change) for change in changes])
+        evenly = [{"rows": 4, "part": 152, "wide_warps": 2}, {"rows": 8, "part": 152}]
+    found = [triton.Layout(**change) for change in (*evenly, *changes)]
+    return _different(triton.WIDE, found)
 
 
 KERNELS: dict[str, Callable[[int, int], list[Layout]]] = {
     "convolution, forward": _convolution_forward,
     "convolution, weight gradient": _weight_gradient,
     "LayerNorm, forward": _normalisation,
-    "LayerNorm, backward": _normalisation,
+    "LayerNorm, backward": _normalisation_backward,
     "GELU and GRN, forward": _activation,
     "GELU and GRN, backward": _activation,
 }
@@ -243,7 +258,7 @@ KERNELS: dict[str, Callable[[int, int], list[Layout]]] = {
 def _divided(default: Layout, columns: int, block: int, each: int) -> Layout:
     """Sites and channels of a program, and for each thread so many channels of a row of sites."""
     warps = max(1, columns * block // (32 * each))
-    return default._replace(columns=columns, block=max(16, block), warps=warps)
+    return default._replace(columns=columns, block=max(16, block), warps=warps, each=each)
 
 
 def _sums(layout: Layout, rows: int) -> int:

@@ -66,7 +66,7 @@ def measure_step(
     batch_size: int,
     precision: str = "bf16",
     image_size: int = 224,
-    turns: int = 5,
+    turns: int = 3,
     steps: int = 4,
 ) -> Iterator[dict[str, Any]]:
     """Whole tiled steps, AdamW's update too: images a second, and device and host apart.

@@ -35,7 +35,7 @@ CHECKS = 2  # masks on which a replay is compared, before it is timed and again 
 
 
 def time_graph(
-    case: Case, device: torch.device, *, repeats: int = 3, calls: int = 5
+    case: Case, device: torch.device, *, repeats: int = 3, calls: int = 4
 ) -> Iterator[dict[str, Any]]:
     """Time the captured step, the same one not captured, and the usual tiled one, in turns.
 

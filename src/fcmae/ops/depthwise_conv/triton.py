@@ -27,7 +27,8 @@ class Layout(NamedTuple):
 
     columns: int = 8  # sites in a program's row: a multiple of the tile's side, and a power of two
     block: int | None = None  # channels of a program, a power of two; None: see `_block`
-    warps: int | None = None  # None: as many as leave a thread four channels of a site
+    warps: int | None = None  # None: as many as leave a thread `each` values of a row of sites
+    each: int = 4  # in half precision, four channels are one access of 8 bytes
     rows: int | None = None  # below each other, of dense maps; None: as leave fewest lines over
     # Columns of taps whose gradients one program sums: all of them would need 200 registers.
     span: int = 2
@@ -39,8 +40,8 @@ class Layout(NamedTuple):
     def filled(self, channels: int) -> "Layout":
         """With what is left open chosen for so many channels; `rows` depends on the map."""
         block = self.block or _block(channels)
-        # In half precision, four channels are one access of 8 bytes.
-        return self._replace(block=block, warps=self.warps or max(1, block * self.columns // 128))
+        warps = self.warps or max(1, block * self.columns // (32 * self.each))
+        return self._replace(block=block, warps=warps)
 
 
 class Layouts(NamedTuple):
@@ -50,8 +51,15 @@ class Layouts(NamedTuple):
     taps: Layout  # of the weights' gradient
 
 
-# By the side of a tile, 0 for dense maps. All alike: on CUDA nothing has been measured yet.
-LAYOUTS = {side: Layouts(Layout(), Layout()) for side in (0, 1, 2, 4, 8)}
+# By the side of a tile, 0 for dense maps: the fastest of those that were measured on an H100, for
+# Tiny in bfloat16 (docs/reproduce.md); of dense maps none was.
+LAYOUTS = {
+    0: Layouts(Layout(), Layout()),
+    8: Layouts(Layout(), Layout()),
+    4: Layouts(Layout(columns=16, each=8), Layout()),
+    2: Layouts(Layout(columns=32, each=16), Layout(span=1, each=8)),
+    1: Layouts(Layout(columns=32, each=16), Layout(columns=32, span=1, each=8)),
+}
 
 
 @functools.cache
