@@ -94,7 +94,7 @@ def test_the_page_has_the_figure_and_no_script(tmp_path: Path) -> None:
 
 def test_the_documentation_is_filled_from_files_alone(tmp_path: Path) -> None:
     page = f"before\n\n{BEGIN}\n\nold\n\n{END}\nafter\n"
-    assert filled(page, []) == f"before\n\n{BEGIN}\n\n{NOT_RUN}\n\n{END}\nafter\n"
+    assert filled(page, {}) == f"before\n\n{BEGIN}\n\n{NOT_RUN}\n\n{END}\nafter\n"
     (tmp_path / "gpu-x.json").write_text(json.dumps(record_of(figure_1=figure_1())))
     text = filled(page, records_of(tmp_path))
     assert "old" not in text

@@ -30,6 +30,7 @@ Case = Mapping[str, Any]  # the keywords of a call, JSON-able
 PRELOADED = ("torch", "fcmae.autoencoder", "fcmae.gpu.isolation")
 LONGEST = 2000  # letters of a reason
 NO_TIME = "no time was left"
+SHORTEST = 2.0  # seconds that must be left for a case to begin
 ENDING = 3.0  # seconds that a process may take to end by itself, when all is done
 
 
@@ -51,7 +52,7 @@ def run_cases(
         did not begin, `left_out`, the reason.
     """
     ahead = deque(cases)
-    while ahead and time.monotonic() < ends:
+    while ahead and ends - time.monotonic() > SHORTEST:
         process, results = _start(function, device, list(ahead))
         try:
             yield from _rows_of(process, results, ahead, seconds, ends)
@@ -66,7 +67,7 @@ def _rows_of(
     process: BaseProcess, results: Connection, ahead: deque[Case], seconds: float, ends: float
 ) -> Iterator[Row]:
     """Rows of one process, until a case fails; what it has done is taken off `ahead`."""
-    while ahead and (left := ends - time.monotonic()) > 0:
+    while ahead and (left := ends - time.monotonic()) > SHORTEST:
         case, limit = ahead[0], min(seconds, left)
         until = time.monotonic() + limit
         while True:

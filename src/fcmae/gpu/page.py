@@ -16,6 +16,7 @@ from fcmae.report.units import memory, percent, plural, rate
 Row = Mapping[str, Any]
 Column = tuple[str, Callable[[Row], str]]
 NOT_RUN = "Not yet run on a GPU."
+LETTERS = 70  # of a kernel's name
 STEP = "224 pixels, mask ratio 0.6."
 
 
@@ -46,6 +47,8 @@ def says(record: Row) -> list[str]:
     if wrong := [row for rows in parts.values() for row in rows if _failed(row)]:
         sentences.append(f"{plural(len(wrong), 'row')} failed or disagreed: they are marked below.")
     sentences += _says_of_figure_1(parts.get("figure 1", ()))
+    sentences += _says_of_host(parts.get("whole steps", ()))
+    sentences += _says_of_graphs(parts.get("graph", ()))
     checked = [row for row in parts.get("kernels agree", ()) if "agrees" in row]
     if checked:
         good = sum(row["agrees"] for row in checked)
@@ -54,6 +57,34 @@ def says(record: Row) -> list[str]:
             "definition in float64."
         )
     return sentences
+
+
+def _says_of_host(rows: Sequence[Row]) -> list[str]:
+    """At which batches the device waits for its host, by the largest model."""
+    found = [row for row in rows if "device_seconds" in row]
+    if not found:
+        return []
+    model = found[-1]["model"]
+    shares = [
+        f"{percent(min(row['device_seconds'] / row['step_seconds'], 1))} at batch "
+        f"{row['batch_size']}"
+        for row in found
+        if row["model"] == model
+    ]
+    return [
+        f"Of a whole tiled step of {_short(found[-1])}, started kernel by kernel, the device works "
+        f"{', '.join(shares)}; the rest of the time it waits for its host."
+    ]
+
+
+def _says_of_graphs(rows: Sequence[Row]) -> list[str]:
+    found = [row["speedup"]["graph / eager"] for row in rows if "speedup" in row]
+    if not found:
+        return []
+    return [
+        f"Captured as a CUDA graph, the same step is {min(found):.2f} to {max(found):.2f} times as "
+        "fast, which is what there is to be gained from a host that is not in the way."
+    ]
 
 
 def _says_of_figure_1(rows: Sequence[Row]) -> list[str]:
@@ -75,11 +106,15 @@ def sections(record: Row) -> list[Section]:
     found = []
     for part in record["parts"]:
         title, paragraphs, columns = PARTS[part["name"]]
+        rows = part["rows"]
+        if rows and all("left_out" in row for row in rows):
+            found.append(Section(title, [*paragraphs, f"Left out: {rows[0]['left_out']}."]))
+            continue
         heading = [name for name, _ in columns]
-        rows = [_cells(row, columns) for row in _shown(part["name"], part["rows"])]
-        drawn = _figure(part["rows"]) if part["name"] == "figure 1" else None
+        table = Table(heading, [_cells(row, columns) for row in _shown(part["name"], rows)])
+        drawn = figure_1(rows) if part["name"] == "figure 1" else None
         alternative = "images a second and memory by size, as in the table" if drawn else ""
-        found.append(Section(title, paragraphs, drawn, alternative, Table(heading, rows)))
+        found.append(Section(title, paragraphs, drawn, alternative, table))
     return found
 
 
@@ -166,6 +201,14 @@ def _layout(row: Row) -> str:
     layout = row.get("winner") or row.get("layout") or {}
     values = {name: value for name, value in layout.items() if value is not None}
     return ", ".join(f"{name} {value}" for name, value in values.items()) or "–"
+
+
+def _kernel(row: Row) -> str:
+    """A kernel's name without what PyTorch's have in common."""
+    name = str(row.get("name", "all"))
+    for common in ("void ", "at::native::", "(anonymous namespace)::"):
+        name = name.replace(common, "")
+    return name[:LETTERS].strip("_")
 
 
 def _same_compiler(row: Row) -> str:
@@ -311,11 +354,11 @@ PARTS: Mapping[str, tuple[str, Sequence[str], Sequence[Column]]] = {
         (
             (
                 "size, kernel",
-                lambda row: f"{_short(row)}: {row.get('name', 'all')}",
+                lambda row: f"{_short(row)}: {_kernel(row)}",
             ),
             ("calls", _number("calls", ",.0f")),
             ("ms", _number("seconds", ".3f", 1e-3)),
-            ("share", _number("share", ".1%")),
+            ("share", lambda row: percent(row["share"])),
         ),
     ),
     "host profile": (
@@ -328,7 +371,7 @@ PARTS: Mapping[str, tuple[str, Sequence[str], Sequence[Column]]] = {
             ("size, function", lambda row: f"{_short(row)}: {row.get('name', 'all')}"),
             ("calls", _number("calls", ",.0f")),
             ("ms", _number("seconds", ".3f", 1e-3)),
-            ("share", _number("share", ".1%")),
+            ("share", lambda row: percent(row["share"])),
             ("not watched, ms", _number("alone_seconds", ".2f", 1e-3)),
         ),
     ),
@@ -433,8 +476,8 @@ PARTS: Mapping[str, tuple[str, Sequence[str], Sequence[Column]]] = {
 }
 
 
-def _figure(rows: Sequence[Row]) -> bytes | None:
-    """Figure 1 as bars, where matplotlib is installed and something was measured."""
+def figure_1(rows: Sequence[Row], form: str = "svg") -> bytes | None:
+    """Figure 1 as bars, where matplotlib is installed and something was measured: SVG or PNG."""
     found = {
         (_short(row), row["mode"]): row
         for row in rows
@@ -444,7 +487,7 @@ def _figure(rows: Sequence[Row]) -> bytes | None:
         return None
     import io
 
-    from fcmae.findings.figures import Panel, Series, draw
+    from fcmae.findings.figures import DOTS, Panel, Series, draw
 
     sizes = tuple(dict.fromkeys(size for size, _ in found))
     labels = {"masked": "dense, masked (the paper’s counterpart)", "tiled": "tiled (ours)"}
@@ -476,5 +519,6 @@ def _figure(rows: Sequence[Row]) -> bytes | None:
         ),
     ]
     picture = io.BytesIO()
-    draw([panels], bars=True).savefig(picture, format="svg", metadata={"Date": None})
+    dated = {"metadata": {"Date": None}} if form == "svg" else {"dpi": DOTS}
+    draw([panels], bars=True).savefig(picture, format=form, **dated)
     return picture.getvalue()

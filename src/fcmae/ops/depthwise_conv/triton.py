@@ -52,7 +52,7 @@ class Layouts(NamedTuple):
 
 
 # By the side of a tile, 0 for dense maps: the fastest of those that were measured on an H100, for
-# Tiny in bfloat16 (docs/reproduce.md); of dense maps none was.
+# Tiny in bfloat16 (docs/log.md); of dense maps none was.
 LAYOUTS = {
     0: Layouts(Layout(), Layout()),
     8: Layouts(Layout(), Layout()),

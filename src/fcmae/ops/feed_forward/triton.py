@@ -30,7 +30,7 @@ class Layout(NamedTuple):
 
 
 # The fastest for all stages together of those that were measured on an H100, for Tiny in bfloat16
-# (docs/reproduce.md).
+# (docs/log.md).
 NORMALISE = Layout(held=2048)
 NORMALISE_BACKWARD = Layout(narrow_warps=2)
 WIDE = Layout(rows=4, wide_warps=2)
