@@ -96,3 +96,9 @@ def test_a_dense_grid_has_few_ticks_and_no_markers(named: bool) -> None:
     assert 4 <= len(axes.get_xticks()) <= 8
     assert axes.get_lines()[0].get_marker() in ("", "None")
     assert axes.get_yscale() == "linear"
+
+
+def test_bars_have_figures_that_are_read_at_a_glance() -> None:
+    series = Series("tiled", "tiled", (0.4521, 12.345, 1914.2, None))
+    axes = axes_of(Panel("", "", ("a", "b", "c", "d"), (series,)), bars=True)
+    assert [text.get_text() for text in axes.texts] == ["0.452", "12.3", "1,914", ""]

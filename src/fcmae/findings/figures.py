@@ -185,9 +185,14 @@ def _bars(axes: "Axes", panel: Panel, looks: Mapping[str, Look]) -> None:
             yerr=whiskers,
             error_kw={"ecolor": INK, "elinewidth": 0.8, "capsize": 2},
         )
-        labels = ["" if value is None else f"{value:.3g}" for value in series.values]
+        labels = ["" if value is None else _figures(value) for value in series.values]
         axes.bar_label(bars, labels, fontsize=6.5, color=INK, padding=1)
     axes.set_xticks(range(len(panel.places)), [str(place) for place in panel.places])
+
+
+def _figures(value: float) -> str:
+    """Three figures, or a whole number with thousands separated: `0.452`, `1,914`."""
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
 def _numbers(values: Sequence[float | None]) -> list[float]:
