@@ -36,7 +36,7 @@ docs: $(VENV)/.installed  ## write anew what is generated: docs/recipes.md, a pa
 # What only a GPU can show, with the Python that has torch; one JSON file and a page, whole at any
 # moment. DATA=DIR, of train/CLASS and val/CLASS: the toy study too. CACHE=DIR: of compiled kernels.
 gpu:
-	PYTHONPATH=src $(PYTHON) -m fcmae.gpu --out $(or $(OUT),benchmarks/results) --minutes $(or $(MINUTES),9) \
+	PYTHONPATH=src $(PYTHON) -m fcmae.gpu --minutes $(or $(MINUTES),9) $(if $(OUT),--out $(OUT)) \
 	  $(if $(DATA),--data $(DATA)) $(if $(CACHE),--cache $(CACHE)) $(ARGUMENTS)
 
 gpu-kernels:  ## compile Triton's kernels for an H100 without having one, into CACHE=DIR

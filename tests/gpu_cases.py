@@ -1,5 +1,6 @@
 """What the tests of `fcmae.gpu` have its processes do, in place of work for a GPU."""
 
+import math
 import os
 import signal
 import subprocess
@@ -47,6 +48,11 @@ def fail(how: str) -> None:
         sys.exit(3)
     if how == "crash":
         os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def odd_values(device: torch.device, *, kind: str) -> Iterator[Row]:
+    values = {"nan": (math.nan, {"a": -math.inf}), "tensor": torch.zeros(1), "": 1}
+    yield {"value": values[kind]}
 
 
 def endless(device: torch.device, *, number: int, told: str | None) -> Iterator[Row]:

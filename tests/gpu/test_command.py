@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from fcmae.gpu.__main__ import main
+
 ROOT = Path(__file__).parents[2]
 MOCKED = """
 import sys
@@ -22,7 +24,7 @@ mocked = {
     "two_rows": [{"then": how} for how in ("compilation", "out of memory", "no library", "")],
 }
 part = parts.Part("figure 1", f"gpu_cases:{cases}", tuple(mocked[cases]), 100)
-parts.parts = lambda data, out: [part]
+parts.rehearsal = lambda everything, device: [part]
 raise SystemExit(main())
 """
 
@@ -30,8 +32,9 @@ raise SystemExit(main())
 def start(out: Path, seconds: float, cases: str = "steadily") -> subprocess.Popen[str]:
     """A run whose only part has cases that take so many seconds."""
     places = [str(ROOT / "src"), str(ROOT / "tests")]
+    options = ["--rehearse", "--device", "cpu", "--out", str(out)]
     return subprocess.Popen(
-        [sys.executable, "-c", MOCKED, str(seconds), cases, "--device", "cpu", "--out", str(out)],
+        [sys.executable, "-c", MOCKED, str(seconds), cases, *options],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(places)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -50,7 +53,7 @@ def stored(out: Path) -> list[dict[str, Any]]:
 
 def require_whole(out: Path) -> None:
     """A JSON file and a page, both to their ends."""
-    (file,) = out.glob("gpu-*.json")
+    (file,) = out.glob("rehearsal-*.json")
     record = json.loads(file.read_text())
     assert {"machine", "versions", "commit", "date", "command"} <= set(record)
     page = file.with_suffix(".html").read_text()
@@ -117,12 +120,20 @@ def test_a_machine_without_cuda_is_told_so(tmp_path: Path) -> None:
     assert not out.exists()
 
 
-def test_a_part_that_there_is_not_is_named_with_the_nearest(tmp_path: Path) -> None:
-    run = subprocess.run(
-        [sys.executable, "-m", "fcmae.gpu", "--parts", "grapf", "--out", str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (run.returncode, run.stderr) == (2, "unknown part 'grapf': did you mean 'graph'?\n")
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--parts", "grapf"], "unknown part 'grapf': did you mean 'graph'?"),
+        (["--device", "gpu"], "device 'gpu': give cuda, cuda:N or cpu"),
+        (["--device", "cpu"], "device 'cpu' can only rehearse, since all is made for a GPU: "),
+        (["--minutes", "0"], "minutes 0: give a number above 0"),
+        (["--cache", "nowhere"], "cache nowhere is no folder: `make gpu-kernels CACHE=nowhere`"),
+        (["--data", "nowhere"], "data nowhere is no folder: give one of train/CLASS"),
+    ],
+)
+def test_bad_use_is_told_before_anything_is_done(
+    options: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--out", str(tmp_path / "new"), *options]) == 2
+    assert capsys.readouterr().err.startswith(said)
+    assert not (tmp_path / "new").exists()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fcmae.gpu.isolation import NO_TIME, reason, run_cases
+from fcmae.gpu.isolation import CUT_OFF, NO_TIME, reason, run_cases
 
 
 def rows_of(function: str, cases: list[dict], seconds: float = 120, minutes: float = 10) -> list:
@@ -56,6 +56,23 @@ def test_what_takes_too_long_is_ended_with_all_it_started_and_the_rest_goes_on(
 def test_what_there_is_no_time_for_is_named() -> None:
     rows = rows_of("squares", [{"number": 3}, {"number": 5}], minutes=-1)
     assert rows == [{"number": number, "left_out": NO_TIME} for number in (3, 5)]
+
+
+def test_numbers_that_json_has_not_are_words_and_what_is_no_number_costs_its_row() -> None:
+    first, second, third = rows_of("odd_values", [{"kind": kind} for kind in ("nan", "tensor", "")])
+    assert first == {"kind": "nan", "value": ["nan", {"a": "-inf"}]}
+    assert second["error"].startswith("TypeError: ")
+    assert third == {"kind": "", "value": 1}
+
+
+def test_what_is_under_way_when_the_time_ends_is_cut_off_and_no_failure() -> None:
+    rows_of("squares", [{"number": 1}])
+    cases = [{"number": 2, "told": "told"}, {"number": 3, "told": None}]
+    rows = rows_of("endless", cases, minutes=5 / 60)
+    assert rows[-2:] == [
+        {**cases[0], "left_out": CUT_OFF},
+        {**cases[1], "left_out": NO_TIME},
+    ]
 
 
 def test_a_function_that_is_not_there_costs_its_rows() -> None:

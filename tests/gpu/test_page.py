@@ -1,14 +1,15 @@
 """A record as a page and as a part of the documentation: whatever is in it, and when little is."""
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fcmae.gpu.page import NOT_RUN, PARTS, line, says, sections, write_page
-from fcmae.gpu.reproduce import BEGIN, END, filled, records_of
+from fcmae.gpu.columns import PARTS
+from fcmae.gpu.page import one_line, sections, write_page
+from fcmae.gpu.reproduce import BEGIN, END, NOT_RUN, filled, main, records_of
+from fcmae.gpu.sentences import sentences
 
 ROOT = Path(__file__).parents[2]
 SIZES = ("convnextv2_atto", "convnextv2_huge")
@@ -25,7 +26,12 @@ def figure_1() -> list[dict[str, Any]]:
         {"model": SIZES[0], **masked, **ratio},
         {"model": SIZES[0], "mode": "tiled and masked", "agrees": True, "precision": "bf16"},
         {"model": SIZES[1], **tiled},
-        {"model": SIZES[1], "mode": "masked", "error": "does not fit in memory"},
+        {
+            "model": SIZES[1],
+            "mode": "masked",
+            "precision": "bf16",
+            "error": "does not fit in memory",
+        },
         {"model": SIZES[1], "left_out": "no time was left"},
     ]
 
@@ -36,43 +42,49 @@ def record_of(**parts: list[dict[str, Any]]) -> dict[str, Any]:
         for name, rows in parts.items()
     ]
     run = {"machine": "NVIDIA X, 79 GiB", "versions": {"torch": "2.11.0"}, "command": "make gpu"}
-    return {**run, "date": "2026-11-27T13:00:00", "commit": "abc", "parts": listed}
+    when = {"date": "2026-11-27T13:00:00", "seconds": 48.2}
+    return {**run, **when, "commit": "abc", "rehearsal": False, "parts": listed}
 
 
-def test_figure_1_has_a_line_for_each_mode_and_a_reason_where_there_is_none() -> None:
+def test_figure_1_has_a_line_for_each_size_and_a_reason_where_a_mode_has_none() -> None:
     (section,) = sections(record_of(figure_1=figure_1()))
     assert section.table is not None
-    assert [row[0] for row in section.table.rows] == [
-        "atto, tiled",
-        "atto, masked",
-        "huge, tiled",
-        "huge, masked",
-        "huge, ",
-    ]
-    cells = section.table.rows[1]
-    assert cells[1:] == ["bf16", "1,000", "8.0 GB", "3.00 (2.90 to 3.25)", "0.33"]
-    assert section.table.rows[3][1] == "failed: does not fit in memory"
-    assert section.table.rows[4][1] == "left out: no time was left"
+    atto, huge, left = section.table.rows
+    assert atto[:4] == ["atto, bf16", "3,000", "1,000", "3.00 (2.90 to 3.25)"]
+    assert atto[5:] == ["3.0 GB", "9.0 GB", "0.33"]
+    reason = "does not fit in memory"
+    assert huge == ["huge, bf16", "3,000", reason, reason, reason, "3.0 GB", reason, reason]
+    assert left == ["–", "left out: no time was left"]
+    said = [one_line("figure 1", row) for row in figure_1()]
+    assert said[0] == "atto, bf16  images/s, tiled 3,000  memory, tiled 3.0 GB"
 
 
 def test_sentences_say_what_failed_first_and_what_figure_1_comes_to() -> None:
-    sentences = says(record_of(figure_1=figure_1()))
-    assert sentences[0].startswith("1 row failed or disagreed")
-    assert "3.00 times as fast as masked ones (3.00 to 3.00) with 3.00 times less" in sentences[1]
-    assert says(record_of()) == []
+    first, second = sentences(record_of(figure_1=figure_1()))
+    assert first.startswith("1 row failed or disagreed")
+    assert (
+        "3.00 to 3.00 times as fast as masked ones (median 3.00), slower at 0 of 1 size" in second
+    )
+    assert "hold 0.33 to 0.33 of the memory" in second
+    assert sentences(record_of()) == []
 
 
-def test_a_result_that_disagrees_is_shown_and_counted() -> None:
-    row = {"channels": 40, "side": 8, "precision": "bf16", "value": "result"}
+def test_a_result_that_disagrees_is_the_one_that_is_shown() -> None:
+    row = {"channels": 40, "side": 8, "precision": "bf16", "tolerance": 0.03}
     rows = [
-        {**row, "difference": 0.001, "tolerance": 0.03, "agrees": True},
-        {**row, "difference": math.inf, "tolerance": 0.03, "agrees": False},
+        {**row, "value": "result", "difference": 0.001, "agrees": True},
+        {**row, "value": "gradient of x", "difference": "nan", "agrees": False},
+        {**row, "value": "gradient of w", "difference": 0.002, "agrees": True},
+        {"channels": 80, "side": 4, "precision": "bf16", "error": "KeyError: x"},
     ]
     record = record_of(kernels_agree=rows)
-    assert says(record)[-1].startswith("1 of 2 results and gradients")
+    assert sentences(record)[-1].startswith("2 of 3 results and gradients")
     (section,) = sections(record)
     assert section.table is not None
-    assert [cells[-1] for cells in section.table.rows] == ["yes", "NO"]
+    assert section.table.rows == [
+        ["40, 8, bf16", "2 of 3", "gradient of x", "nan", "3e-02"],
+        ["80, 4, bf16", "failed: KeyError: x"],
+    ]
 
 
 @pytest.mark.parametrize("name", PARTS)
@@ -81,26 +93,38 @@ def test_every_part_is_shown_even_where_a_row_lacks_what_its_columns_ask(name: s
     (section,) = sections({"parts": [{"name": name, "rows": rows}]})
     assert section.table is not None
     assert "failed: CompilationError: at 1:2:" in [row[-1] for row in section.table.rows]
-    assert all(isinstance(line(name, row), str) for row in rows)
+    assert all(isinstance(one_line(name, row), str) for row in rows)
 
 
 def test_the_page_has_the_figure_and_no_script(tmp_path: Path) -> None:
     path = write_page(tmp_path / "gpu-x.html", record_of(figure_1=figure_1()))
     text = path.read_text()
     assert "NVIDIA X, 79 GiB" in text
+    assert "What a GPU shows" in text
     assert "data:image/svg+xml;base64," in text
     assert "<script" not in text
 
 
 def test_the_documentation_is_filled_from_files_alone(tmp_path: Path) -> None:
-    page = f"before\n\n{BEGIN}\n\nold\n\n{END}\nafter\n"
+    page = f"before\n\n{BEGIN}\n\nwas here before\n\n{END}\nafter\n"
     assert filled(page, {}) == f"before\n\n{BEGIN}\n\n{NOT_RUN}\n\n{END}\nafter\n"
     (tmp_path / "gpu-x.json").write_text(json.dumps(record_of(figure_1=figure_1())))
     text = filled(page, records_of(tmp_path))
-    assert "old" not in text
-    assert "NVIDIA X, 79 GiB; torch 2.11.0; 2026-11-27, commit abc." in text
-    assert "| atto, masked | bf16 | 1,000 | 8.0 GB | 3.00 (2.90 to 3.25) | 0.33 |" in text
+    assert "was here before" not in text
+    assert "NVIDIA X, 79 GiB; torch 2.11.0; 2026-11-27, commit abc; 48 s of `make gpu`." in text
+    assert "| atto, bf16 | 3,000 | 1,000 | 3.00 (2.90 to 3.25) | – | 3.0 GB | 9.0 GB |" in text
     assert filled(text, records_of(tmp_path)) == text
+    (tmp_path / "page.md").write_text(page)
+    main(tmp_path, tmp_path / "page.md")
+    assert "images a second and memory by size" in (tmp_path / "page.md").read_text()
+    assert (tmp_path / "gpu-x.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_rehearsal_is_no_result(tmp_path: Path) -> None:
+    record = {**record_of(figure_1=figure_1()), "rehearsal": True}
+    assert "Rehearsal: not a measurement" in write_page(tmp_path / "x.html", record).read_text()
+    (tmp_path / "rehearsal-x.json").write_text(json.dumps(record))
+    assert records_of(tmp_path) == {}
 
 
 def test_the_documentation_is_that_of_the_files() -> None:

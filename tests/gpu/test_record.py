@@ -4,9 +4,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from fcmae.gpu.record import Record, Recorder
 
-RUN = {"machine": "X", "versions": {"torch": "2.11"}, "commit": "abc", "date": "today"}
+RUN: dict[str, Any] = {
+    "machine": "X",
+    "versions": {"torch": "2.11"},
+    "commit": "abc",
+    "date": "2026-11-27T13:47:09",
+}
+RUN["rehearsal"] = False
 ORDER = ["figure 1", "graph", "tests"]
 
 
@@ -52,7 +60,7 @@ def test_a_second_call_keeps_what_is_there_and_does_again_what_was_not_right(
         first.finish()
     first.begin("figure 1")
     first.add({"row": 1})  # and is cut off here
-    second = recorder_of(path, date="tomorrow")
+    second = recorder_of(path, date="2026-11-28")
     assert [second.is_done(name) for name in ORDER] == [False, False, True]
     second.begin("graph")
     second.add({"row": 2})
@@ -67,10 +75,35 @@ def test_a_second_call_keeps_what_is_there_and_does_again_what_was_not_right(
 
 def test_other_circumstances_begin_anew(tmp_path: Path) -> None:
     path = tmp_path / "gpu-x"
-    for other in ({"machine": "Y"}, {"versions": {"torch": "2.12"}}, {"commit": "def"}):
+    for other in (
+        {"machine": "Y"},
+        {"versions": {"torch": "2.12"}},
+        {"commit": "def"},
+        {"rehearsal": True},
+    ):
         first = recorder_of(path)
         first.begin("tests")
         first.add({"agrees": True})
         first.finish()
         assert not recorder_of(path, **other).is_done("tests")
         assert stored(path) == {}
+        assert stored(tmp_path / "former-gpu-x-20261127T134709") == {"tests": [{"agrees": True}]}
+        path.with_suffix(".json").unlink()
+
+
+def test_a_part_of_another_call_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "gpu-x"
+    first = Recorder(path, RUN, ["toy study"], lambda *_: None)
+    first.begin("toy study")
+    first.add({"row": 1})
+    first.finish()
+    recorder_of(path)
+    assert stored(path) == {"toy study": [{"row": 1}]}
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"parts": 3}', '{"parts": [{"name": 1}]}'])
+def test_a_file_of_something_else_is_left_alone(tmp_path: Path, text: str) -> None:
+    (tmp_path / "gpu-x.json").write_text(text)
+    with pytest.raises(ValueError, match="is no record of this command: move it away"):
+        recorder_of(tmp_path / "gpu-x")
+    assert (tmp_path / "gpu-x.json").read_text() == text

@@ -20,7 +20,7 @@ def describe_machine(device: torch.device) -> str:
     if device.type == "mps":
         return f"{platform.machine()} GPU (mps)"
     threads = torch.get_num_threads()
-    return f"{_processor()}, {threads} thread{'s' if threads > 1 else ''}"
+    return f"{processor()}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def describe_run(device: torch.device) -> dict[str, object]:
@@ -31,7 +31,7 @@ def describe_run(device: torch.device) -> dict[str, object]:
         "versions": {
             "python": platform.python_version(),
             "torch": torch.__version__,
-            "timm": importlib.metadata.version("timm"),
+            "timm": version("timm"),
             "fcmae": fcmae.__version__,
             "system": f"{platform.system()} {platform.release()}",
         },
@@ -40,7 +40,16 @@ def describe_run(device: torch.device) -> dict[str, object]:
     }
 
 
-def _processor() -> str:
+def version(library: str) -> str | None:
+    """Of what is installed; None of what is not."""
+    try:
+        return importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def processor() -> str:
+    """Its name, as the system gives it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

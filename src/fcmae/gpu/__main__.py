@@ -16,41 +16,49 @@ if TYPE_CHECKING:
     from fcmae.gpu.record import Recorder
 
 DESCRIBE = "fcmae.gpu.device:describe"
+DESCRIBING = 120.0  # seconds that finding out about the machine may take
 LETTERS = 150  # of a row on the screen
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the parts; 0 if nothing failed or disagreed, 1 if something did, 2 without a device."""
+    """Run the parts; 0 if nothing failed or disagreed, 1 if something did, 2 for bad use."""
     options = _parser().parse_args(arguments)
-    if options.cache:
-        os.environ["TRITON_CACHE_DIR"] = str(options.cache.absolute())
+    try:
+        return _do(options)
+    except ValueError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+
+
+def _do(options: argparse.Namespace) -> int:
+    ends = time.monotonic() + 60 * options.minutes
+    out = options.out or Path("runs/rehearsal" if options.rehearse else "benchmarks/results")
+    _check(options, out)
     if options.device == "cpu":  # before Triton is imported
         os.environ.setdefault("TRITON_INTERPRET", "1")
-    ends = time.monotonic() + 60 * options.minutes
 
     from fcmae.gpu.page import write_page
     from fcmae.gpu.parts import chosen, parts, rehearsal
     from fcmae.gpu.precompile import move_in
     from fcmae.gpu.record import Recorder
 
-    try:
-        everything = parts(options.data, options.out)
-        if options.rehearse:
-            everything = rehearsal(everything, options.device)
-        wanted = chosen(everything, options.parts)
-    except ValueError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
+    everything = parts(options.data, out)
+    if options.rehearse:
+        everything = rehearsal(everything, options.device)
+    wanted = chosen(everything, options.parts)
     if options.cache:
+        os.environ["TRITON_CACHE_DIR"] = str(options.cache.absolute())
         move_in(options.cache)
-    (run,) = run_cases(DESCRIBE, options.device, [{}], 120, ends)
-    if "error" in run:
-        sys.stderr.write(f"{run['error']}\n")
-        return 2
-    options.out.mkdir(parents=True, exist_ok=True)
+    (run,) = run_cases(DESCRIBE, options.device, [{}], DESCRIBING, time.monotonic() + DESCRIBING)
+    if "machine" not in run:
+        raise ValueError(next(iter(run.values())))
+    out.mkdir(parents=True, exist_ok=True)
     name = re.sub(r"\W+", "-", run["machine"].partition(",")[0]).strip("-").lower()
     recorder = Recorder(
-        options.out / f"gpu-{name}", run, [part.name for part in everything], write_page
+        out / f"{'rehearsal' if options.rehearse else 'gpu'}-{name}",
+        {**run, "rehearsal": options.rehearse, "minutes": options.minutes},
+        [part.name for part in everything],
+        write_page,
     )
     failures = _run(wanted, recorder, options.device, ends)
     for suffix in ("json", "html"):
@@ -58,9 +66,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if failures else 0
 
 
+def _check(options: argparse.Namespace, out: Path) -> None:
+    """Refuse what cannot be, before anything is started."""
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", options.device):
+        raise ValueError(f"device {options.device!r}: give cuda, cuda:N or cpu")
+    if options.device == "cpu" and not options.rehearse:
+        raise ValueError("device 'cpu' can only rehearse, since all is made for a GPU: --rehearse")
+    if not options.minutes > 0:
+        raise ValueError(f"minutes {options.minutes:g}: give a number above 0")
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"out {out} is a file: give a folder")
+    if options.data and not options.data.is_dir():
+        raise ValueError(f"data {options.data} is no folder: give one of train/CLASS and val/CLASS")
+    if options.cache and not options.cache.is_dir():
+        raise ValueError(
+            f"cache {options.cache} is no folder: `make gpu-kernels CACHE={options.cache}` makes it"
+        )
+
+
 def _run(wanted: "Sequence[Part]", recorder: "Recorder", device: str, ends: float) -> int:
     """Do the parts that are not known already; how many rows failed or disagreed."""
-    from fcmae.gpu.page import line
+    from fcmae.gpu.page import one_line
+    from fcmae.gpu.sentences import is_failed
 
     failures = 0
     for number, part in enumerate(wanted, 1):
@@ -72,8 +99,8 @@ def _run(wanted: "Sequence[Part]", recorder: "Recorder", device: str, ends: floa
         recorder.begin(part.name)
         for row in run_cases(part.function, device, part.cases, part.seconds, ends):
             recorder.add(row)
-            failures += "error" in row or row.get("agrees") is False
-            _say(f"    {line(part.name, row)}"[:LETTERS], ends)
+            failures += is_failed(row)
+            _say(f"    {one_line(part.name, row)}"[:LETTERS], ends)
         recorder.finish()
     return failures
 
@@ -87,7 +114,10 @@ def _parser() -> argparse.ArgumentParser:
         "commit; otherwise it begins anew, in the same file.",
     )
     parser.add_argument(
-        "--out", type=Path, default=Path("benchmarks/results"), help="a folder, made if need be"
+        "--out",
+        type=Path,
+        help="a folder, made if need be (default: benchmarks/results; of a rehearsal, "
+        "runs/rehearsal)",
     )
     parser.add_argument(
         "--minutes", type=float, default=9.0, help="what is not done by then is ended (default: 9)"

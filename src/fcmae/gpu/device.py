@@ -1,7 +1,6 @@
 """What this machine is, and what it can do at best."""
 
 import hashlib
-import importlib.metadata
 import os
 import subprocess
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ import torch
 import fcmae
 from fcmae.benchmarks.rates import matrix_products, memory_traffic
 from fcmae.devices import Place
-from fcmae.findings.machine import describe_run
+from fcmae.findings.machine import describe_run, processor, version
 from fcmae.gpu.isolation import Row
 
 LIBRARIES = ("torch", "triton", "torchvision", "timm", "numba", "jax", "numpy", "simplejpeg")
@@ -28,10 +27,13 @@ def describe(device: torch.device) -> Iterator[Row]:
         raise ValueError(f"no CUDA device: torch {torch.__version__} sees none on this machine")
     run = describe_run(device)
     versions = dict(run["versions"])  # type: ignore[call-overload]
-    versions |= {name: version for name in LIBRARIES if (version := _version(name))}
+    versions |= {name: found for name in LIBRARIES if (found := version(name))}
     if device.type == "cuda":
         versions |= {"CUDA": torch.version.cuda, "driver": _driver()}
-    yield {**run, "versions": versions, "cores": os.cpu_count(), "commit": _commit()}
+    host = {"processor": processor(), "cores": os.cpu_count(), "load": os.getloadavg()[0]}
+    command = str(run["command"]).replace("__main__.py", "python -m fcmae.gpu", 1)
+    run |= {"command": command}
+    yield {**run, "versions": versions, "host": host, "commit": _commit()}
 
 
 def measure_rates(device: torch.device, *, precision: str, repeats: int = 7) -> Iterator[Row]:
@@ -46,13 +48,6 @@ def measure_rates(device: torch.device, *, precision: str, repeats: int = 7) -> 
         "product": products.fastest().what,
         "bytes_per_second": traffic.fastest().per_second,
     }
-
-
-def _version(library: str) -> str | None:
-    try:
-        return importlib.metadata.version(library)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _driver() -> str | None:

@@ -10,6 +10,7 @@ once.
 import gc
 import importlib
 import json
+import math
 import multiprocessing
 import os
 import signal
@@ -29,7 +30,7 @@ Case = Mapping[str, Any]  # the keywords of a call, JSON-able
 
 PRELOADED = ("torch", "fcmae.autoencoder", "fcmae.gpu.isolation")
 LONGEST = 2000  # letters of a reason
-NO_TIME = "no time was left"
+NO_TIME, CUT_OFF = "no time was left", "cut off when the time ended"
 SHORTEST = 2.0  # seconds that must be left for a case to begin
 ENDING = 3.0  # seconds that a process may take to end by itself, when all is done
 
@@ -68,10 +69,11 @@ def _rows_of(
 ) -> Iterator[Row]:
     """Rows of one process, until a case fails; what it has done is taken off `ahead`."""
     while ahead and (left := ends - time.monotonic()) > SHORTEST:
-        case, limit = ahead[0], min(seconds, left)
-        until = time.monotonic() + limit
+        case = ahead[0]
+        late = {"left_out": CUT_OFF} if left < seconds else {"error": f"not done in {seconds:g} s"}
+        until = time.monotonic() + min(seconds, left)
         while True:
-            kind, row = _next(process, results, until, limit)
+            kind, row = _next(process, results, until, late)
             if kind == "done":
                 ahead.popleft()
                 break
@@ -82,8 +84,8 @@ def _rows_of(
     process.join(ENDING)  # it tidies up
 
 
-def _next(process: BaseProcess, results: Connection, until: float, limit: float) -> tuple[str, Row]:
-    """What the process says next, or why it says nothing."""
+def _next(process: BaseProcess, results: Connection, until: float, late: Row) -> tuple[str, Row]:
+    """What the process says next, or why it says nothing; `late` if it does not in time."""
     try:
         if results.poll(max(until - time.monotonic(), 0)):
             kind, text = results.recv()
@@ -91,7 +93,7 @@ def _next(process: BaseProcess, results: Connection, until: float, limit: float)
     except (EOFError, OSError):  # it is gone
         process.join(5)
         return "error", {"error": _ending(process.exitcode)}
-    return "error", {"error": f"not done in {limit:.0f} s"}
+    return "error", late
 
 
 def _ending(code: int | None) -> str:
@@ -127,7 +129,7 @@ def _work(results: Connection, function: str, device: str, cases: list[Case]) ->
     for case in cases:
         try:
             for row in _call(function, device, case):
-                results.send(("row", json.dumps(row)))
+                results.send(("row", json.dumps(_in_json(row), allow_nan=False)))
             results.send(("done", "{}"))
         except BaseException as error:
             traceback.print_exc()
@@ -150,6 +152,19 @@ def _call(function: str, device: str, case: Case) -> Iterator[Row]:
     if where.type == "cuda":
         torch.cuda.synchronize()  # a fault of this case is not the next one's
         torch.cuda.empty_cache()
+
+
+def _in_json(value: Any) -> Any:
+    """The same with words for numbers that JSON has not: "nan", "inf" and "-inf"."""
+    match value:
+        case dict():
+            return {name: _in_json(one) for name, one in value.items()}
+        case list() | tuple():
+            return [_in_json(one) for one in value]
+        case float() if not math.isfinite(value):
+            return str(value)
+        case _:
+            return value
 
 
 def _end_with_parent() -> None:

@@ -6,16 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from fcmae.benchmarks.operators.variants import KERNELS
-from fcmae.sizes import is_v2, list_models, size_of
+from fcmae.gpu.precompile import MODELS, SIDES
+from fcmae.sizes import size_of
 
 Cases = tuple[Mapping[str, Any], ...]
 
-V2 = tuple(sorted(filter(is_v2, list_models()), key=lambda name: size_of(name).parameters))
 ATTO, TINY, BASE = "convnextv2_atto", "convnextv2_tiny", "convnextv2_base"
 # Opponents that PyTorch's compiler has minutes of work with come after what is done sooner.
 EAGER = ("gathered tokens", "SparK's masking")
 COMPILED = ("masked, compiled", "tiled, compiled", "timm, channels last, compiled")
-SIDES = (8, 4, 2, 1)  # sites of a tile at the four stages
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ def parts(data: Path | None, out: Path) -> list[Part]:
             "figure 1",
             f"{pretraining}.throughput:figure_1",
             (
-                *_each("model", *V2),
+                *_each("model", *MODELS),
                 {"model": TINY, "precision": "fp32"},
             ),
             40,
@@ -72,7 +71,7 @@ def parts(data: Path | None, out: Path) -> list[Part]:
         Part("whole steps", f"{step}:measure_step", _each_batch(64, 256, 1024), 30),
         Part("profile", f"{step}:profile_step", _each("model", TINY, BASE), 30),
         Part("host profile", f"{step}:profile_host", _each("model", ATTO, TINY), 30),
-        Part("graph", "fcmae.gpu.adapters:graph", _each_batch(64, 256), 30),
+        Part("graph", f"{pretraining}.graphs:time_graph", _each_batch(64, 256), 30),
         Part(
             "kernel by kernel",
             f"{operators}.kernels:time_kernels",
@@ -89,17 +88,22 @@ def parts(data: Path | None, out: Path) -> list[Part]:
             ),
             30,
         ),
-        Part("opponents", "fcmae.gpu.adapters:opponent", _opponents(EAGER), 40),
+        Part("opponents", f"{pretraining}.opponents:time_opponent", _opponents(EAGER), 40),
         Part(
             "inference",
-            "fcmae.gpu.adapters:inference",
+            "fcmae.benchmarks.inference.classifiers:time_inference",
             tuple(
                 {"model": model, "batch_size": size} for model in (ATTO, TINY) for size in (1, 64)
             ),
             30,
         ),
         Part("training", "fcmae.gpu.training:pretrain_shortly", _each("model", ATTO, TINY), 90),
-        Part("compiled opponents", "fcmae.gpu.adapters:opponent", _opponents(COMPILED), 150),
+        Part(
+            "compiled opponents",
+            f"{pretraining}.opponents:time_opponent",
+            _opponents(COMPILED),
+            150,
+        ),
         *([] if data is None else [_toy(data, out)]),
         Part("tests", "fcmae.gpu.remaining_tests:run_tests", ({"folder": "tests"},), 300),
     ]
@@ -142,8 +146,15 @@ def rehearsal(everything: Sequence[Part], device: str) -> list[Part]:
     return [replace(part, cases=cases[part.name], seconds=600) for part in everything]
 
 
+# Those without a loop: not every NumPy lets Triton's interpreter run loops.
+NARROW = ("LayerNorm, forward", "LayerNorm, backward")
+
+
 def _rehearsed(step: Mapping[str, Any]) -> Mapping[str, Cases]:
-    """The cases of each part; `step` is what those of a whole step have in common."""
+    """The cases of each part; `step` is what those of a whole step have in common.
+
+    On a processor, which is told by its precision, there are no graphs.
+    """
     precision = step["precision"]
     sites = {"model": ATTO, "stage": 4, "batch_size": 1, "image_size": 64}
     block = {"channels": 16, "side": 2}
@@ -158,8 +169,8 @@ def _rehearsed(step: Mapping[str, Any]) -> Mapping[str, Cases]:
         "whole steps": ({**step, "batch_size": 3, "turns": 2, "steps": 1},),
         "profile": ({**step, "batch_size": 2, "steps": 1, "top": 3},),
         "host profile": ({**step, "steps": 1, "top": 3},),
-        "graph": ({**step, "batch_size": 2},),
-        "kernel by kernel": ({**sites, "repeats": 1, "calls": 1},),
+        "graph": () if precision == "fp32" else ({**step, "batch_size": 2},),
+        "kernel by kernel": ({**sites, "kernels": NARROW, "repeats": 1, "calls": 1},),
         "variants": ({**sites, "kernel": "LayerNorm, forward"},),
         "opponents": ({**step, "opponent": "gathered tokens", "batch_size": 2},),
         "compiled opponents": (),

@@ -32,6 +32,9 @@ SIDES = (8, 4, 2, 1)  # sites of a tile at the four stages
 DECODER = 512  # channels (section 3)
 GRID = 7  # cells a side of the paper's 224 pixels
 MAPS = (56, 28, 14, 7)  # sites a side of its stages
+MODELS = tuple(
+    sorted(filter(is_v2, list_models()), key=lambda name: size_of(name).parameters)
+)  # of V2, the smallest first
 DENSE = ("convnextv2_atto", "convnextv2_tiny")  # the classifiers that are timed
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 VARIED = "convnextv2_tiny"  # of which layouts are compared
@@ -70,9 +73,8 @@ class Variants:
 
 def jobs() -> list[Block | Variants]:
     """What the parts need of Triton, what is needed first at the front."""
-    models = sorted(filter(is_v2, list_models()), key=lambda name: size_of(name).parameters)
     wanted: list[Block | Variants] = [Block(GRID, DECODER, tiled=False, dtype="bf16")]
-    for dtype, names in (("bf16", models), ("fp32", IN_FP32)):
+    for dtype, names in (("bf16", MODELS), ("fp32", IN_FP32)):
         wanted += [
             Block(side, width, tiled=True, dtype=dtype)
             for name in names
@@ -117,7 +119,6 @@ def measure(
         "cache_from": _made_by(),
         "kernels": sum(outcome["kernels"] for outcome in outcomes),
         "from_cache": sum(outcome["from_cache"] for outcome in outcomes),
-        "compiled": sum(outcome["kernels"] - outcome["from_cache"] for outcome in outcomes),
         "seconds": round(time.monotonic() - began, 1),
         "failed": {
             str(outcome["job"]): outcome["error"] for outcome in outcomes if "error" in outcome
@@ -144,8 +145,10 @@ def _digest(text: str) -> str:
 
 def _made_by() -> dict[str, str] | None:
     """The compiler that a carried cache is from; None where there is none."""
-    file = Path(os.environ.get("TRITON_CACHE_DIR", "")) / MADE_BY
-    found: dict[str, str] | None = json.loads(file.read_text()) if file.is_file() else None
+    cache = os.environ.get("TRITON_CACHE_DIR")
+    if cache is None or not (file := Path(cache) / MADE_BY).is_file():
+        return None
+    found: dict[str, str] = json.loads(file.read_text())
     return found
 
 
@@ -269,6 +272,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, help="compile so many at a time; default: the cores")
     options = parser.parse_args(arguments)
     os.environ["TRITON_CACHE_DIR"] = str(options.cache.absolute())  # the workers inherit it
+    options.cache.mkdir(parents=True, exist_ok=True)
+    (options.cache / MADE_BY).write_text(json.dumps(compiler(options.capability)))
     wanted = jobs()
     failed = 0
     for number, outcome in enumerate(compile_all(wanted, options.capability, options.workers), 1):
@@ -279,7 +284,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             line += f"; {outcome['error']}"
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
-    (options.cache / MADE_BY).write_text(json.dumps(compiler(options.capability)))
     sys.stdout.write(f"Wrote {options.cache}\n")
     return 1 if failed else 0
 

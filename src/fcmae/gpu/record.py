@@ -8,9 +8,10 @@ from typing import Any
 
 from fcmae.checkpoint import write_text
 from fcmae.gpu.isolation import Row
+from fcmae.gpu.sentences import is_failed
 
 PAGE_SECONDS = 2.0  # at least, between two writings of the page
-SAME = ("machine", "versions", "commit")  # what rows of one file have in common
+SAME = ("machine", "versions", "commit", "rehearsal")  # what rows of one file have in common
 
 Record = dict[str, Any]  # what the run has, and under `parts` each part with its rows
 
@@ -19,13 +20,17 @@ class Recorder:
     """Writes `PATH.json` at every row, and `PATH.html` at most every other second.
 
     Parts of an earlier call stay in the file if machine, versions and commit are the same; a part
-    that begins anew replaces its former rows.
+    that begins anew replaces its former rows. A file of other circumstances is not lost: it is
+    renamed to `former-...`.
 
     Args:
         path: of both files, without the suffix; the folder must be there.
         run: machine, versions, commit, command and date.
         order: the names of all parts, as they stand in the file.
         write_page: writes the page of a record.
+
+    Raises:
+        ValueError: if there is a file of that name that is no record.
     """
 
     def __init__(
@@ -44,18 +49,19 @@ class Recorder:
     @property
     def record(self) -> Record:
         """All that is known so far."""
-        parts = [self._parts[name] for name in self._order if name in self._parts]
+        known = [name for name in self._parts if name not in self._order]  # of another call
+        parts = [self._parts[name] for name in (*self._order, *known) if name in self._parts]
         return {**self.run, "seconds": _rounded(time.monotonic() - self._began), "parts": parts}
 
     def is_done(self, name: str) -> bool:
         """Whether a part is there to its end, and nothing in it failed, disagreed or is missing."""
         part = self._parts.get(name)
-        return part is not None and part["finished"] and not any(map(is_wrong, part["rows"]))
+        return part is not None and part["finished"] and not any(map(_is_wrong, part["rows"]))
 
     def begin(self, name: str) -> None:
         """The rows that follow are of this part."""
         assert name in self._order, name
-        self._part: Record = {"name": name, "finished": False, "seconds": 0.0, "rows": []}
+        self._part: Record = {**_NEW, "name": name, "rows": []}
         self._parts[name] = self._part
         self._part_began = time.monotonic()
         self._write()
@@ -79,19 +85,32 @@ class Recorder:
             self._shown = time.monotonic()
 
 
-def is_wrong(row: Mapping[str, Any]) -> bool:
-    """Whether a row failed, disagreed, or was left out."""
-    return "error" in row or "left_out" in row or row.get("agrees") is False
+def _is_wrong(row: Mapping[str, Any]) -> bool:
+    return is_failed(row) or "left_out" in row
 
 
 def _known(path: Path, run: Mapping[str, Any]) -> list[Record]:
-    """The parts of an earlier call under the same circumstances."""
+    """The parts of an earlier call under the same circumstances; a file of others is renamed."""
     if not path.exists():
         return []
-    stored = json.loads(path.read_text(encoding="utf-8"))
-    same = all(stored.get(name) == run[name] for name in SAME)
-    parts: list[Record] = stored["parts"] if same else []
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        parts: list[Record] = [
+            {**_NEW, **part, "rows": [*part["rows"]]} for part in stored["parts"]
+        ]
+        names = [part["name"] for part in parts]
+        assert len(set(names)) == len(names)
+        same = all(stored[name] == run[name] for name in SAME)
+        when = "".join(filter(str.isalnum, str(stored["date"])))[:15]
+    except (ValueError, KeyError, TypeError, AssertionError) as error:
+        raise ValueError(f"out: {path} is no record of this command: move it away") from error
+    if not same:
+        path.rename(path.with_name(f"former-{path.stem}-{when}.json"))
+        return []
     return parts
+
+
+_NEW: Record = {"name": "", "finished": False, "seconds": 0.0}
 
 
 def _rounded(seconds: float) -> float:

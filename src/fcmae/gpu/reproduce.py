@@ -11,14 +11,19 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fcmae.findings.page import Section
-from fcmae.gpu.page import NOT_RUN, Row, figure_1, says, sections
+from fcmae.gpu.cells import Row
+from fcmae.gpu.figure import draw_figure_1
+from fcmae.gpu.page import sections
+from fcmae.gpu.sentences import sentences
+from fcmae.report.units import duration
 
 BEGIN = "<!-- from benchmarks/results/gpu-*.json: `make docs` writes it again, a test compares -->"
 END = "<!-- to here -->"
-# Long, and of interest only where something is wrong; the page in HTML has them.
+NOT_RUN = "Not yet run on a GPU."
 LONGEST = 8  # kernels and functions of a profile
 WIDTH = 105  # letters of a line of prose
-LEFT_OUT = ("Kernels against the definition", "Registers of the kernels")
+# Of interest only where something is wrong; the file has it.
+LEFT_OUT = "Registers of the kernels"
 
 
 def filled(text: str, records: Mapping[str, Row]) -> str:
@@ -44,14 +49,21 @@ def _markdown(name: str, record: Row) -> str:
     versions = record["versions"]
     measured = f"{record['machine']}; torch {versions['torch']}"
     measured += f", triton {versions['triton']}" if "triton" in versions else ""
-    parts = [f"{measured}; {record['date'][:10]}, commit {record['commit']}."]
-    parts.append("\n".join(f"- {sentence}" for sentence in says(record)))
+    measured += f"; {record['date'][:10]}, commit {record['commit']}; "
+    measured += f"{duration(record['seconds'])} of `{record['command']}`."
+    parts = ["\n".join(textwrap.wrap(measured, WIDTH, break_on_hyphens=False))]
+    parts.append("\n".join(_item(sentence) for sentence in sentences(record)))
+    parts.append(f"All of it, the registers of each kernel too, is in `{name}.json`.")
     for one in sections(_shortened(record)):
-        if one.title not in LEFT_OUT:
+        if one.title != LEFT_OUT:
             parts.append(_section(one))
         if one.figure is not None:
             parts.append(f"![{one.alternative}](../benchmarks/results/{name}.png)")
     return "\n\n".join(parts)
+
+
+def _item(sentence: str) -> str:
+    return textwrap.fill(sentence, WIDTH, initial_indent="- ", subsequent_indent="  ")
 
 
 def _shortened(record: Row) -> Row:
@@ -79,13 +91,15 @@ def _escaped(cell: str) -> str:
     return cell.replace("|", "\\|")
 
 
-if __name__ == "__main__":
-    folder, page = map(Path, sys.argv[1:])
+def main(folder: Path, page: Path) -> None:
+    """Write the page anew, and beside each record figure 1."""
     records = records_of(folder)
     for name, record in records.items():
-        rows = [
-            row for part in record["parts"] if part["name"] == "figure 1" for row in part["rows"]
-        ]
-        if (picture := figure_1(rows, "png")) is not None:
+        rows = {part["name"]: part["rows"] for part in record["parts"]}.get("figure 1", [])
+        if (picture := draw_figure_1(rows, "png")) is not None:
             (folder / f"{name}.png").write_bytes(picture)
     page.write_text(filled(page.read_text(), records))
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:]))

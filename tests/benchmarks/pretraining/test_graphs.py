@@ -121,7 +121,7 @@ def test_a_workload_has_the_same_loss(precision: str) -> None:
 
 def test_another_device_is_refused_at_once() -> None:
     with pytest.raises(ValueError, match="device 'cpu' has no CUDA graphs: use a CUDA device"):
-        time_graph(CASE, CPU)
+        time_graph(CPU, **dataclasses.asdict(CASE))
 
 
 @pytest.mark.gpu
@@ -129,7 +129,7 @@ def test_another_device_is_refused_at_once() -> None:
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_on_a_gpu_replays_are_right(precision: str) -> None:
     case = dataclasses.replace(CASE, batch_size=8, image_size=96, precision=precision)
-    rows = list(time_graph(case, torch.device("cuda"), repeats=2, calls=2))
+    rows = list(time_graph(torch.device("cuda"), **dataclasses.asdict(case), repeats=2, calls=2))
     assert json.loads(json.dumps(rows)) == rows
     assert [row["update"] for row in rows] == [True, False]
     for row in rows:

@@ -24,6 +24,7 @@ pytestmark = [
 
 CPU = torch.device("cpu")
 CASE = Case("convnextv2_atto", 64, 2, 0.5, "fp32")
+FIELDS = dataclasses.asdict(CASE)
 COMPILED = [name for name in OPPONENTS if name.endswith("compiled")]
 
 
@@ -79,7 +80,7 @@ def test_plain_operators_are_chosen_for_the_time() -> None:
 @pytest.mark.parametrize("opponent", OPPONENTS)
 def test_a_row_has_both_and_how_far_they_are_apart(opponent: str) -> None:
     with torch.compiler.set_stance(force_backend="eager"):
-        (row,) = time_opponent(opponent, CASE, CPU, repeats=2, calls=2)
+        (row,) = time_opponent(CPU, opponent=opponent, **FIELDS, repeats=2, calls=2)
     assert json.loads(json.dumps(row)) == row
     assert row.items() >= {**dataclasses.asdict(CASE), "opponent": opponent, "calls": 2}.items()
     assert {way: len(seconds) for way, seconds in row["seconds"].items()} == {
@@ -101,7 +102,7 @@ def test_a_row_has_both_and_how_far_they_are_apart(opponent: str) -> None:
 @pytest.mark.slow  # compiles C++
 @pytest.mark.parametrize("opponent", COMPILED)
 def test_what_pytorch_compiles_agrees(opponent: str) -> None:
-    (row,) = time_opponent(opponent, CASE, CPU, repeats=1, calls=1)
+    (row,) = time_opponent(CPU, opponent=opponent, **FIELDS, repeats=1, calls=1)
     assert row["agrees"] is not False
 
 
@@ -125,7 +126,7 @@ def test_what_does_not_agree_has_its_row(monkeypatch: pytest.MonkeyPatch) -> Non
         )
 
     monkeypatch.setitem(opponents._BUILDERS, "gathered tokens", wrong)
-    (row,) = time_opponent("gathered tokens", CASE, CPU, repeats=1, calls=1)
+    (row,) = time_opponent(CPU, opponent="gathered tokens", **FIELDS, repeats=1, calls=1)
     assert row["agrees"] is False
     assert row["difference"]["loss"] == pytest.approx(0.01, rel=1e-3)
     assert row["speedup"]
@@ -133,7 +134,7 @@ def test_what_does_not_agree_has_its_row(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_an_unknown_opponent_is_refused_at_once() -> None:
     with pytest.raises(ValueError, match="did you mean 'masked, compiled'"):
-        time_opponent("masked, compile", CASE, CPU)
+        time_opponent(CPU, opponent="masked, compile", **FIELDS)
 
 
 @pytest.mark.gpu
@@ -143,9 +144,10 @@ def test_on_a_gpu_there_is_memory_too(opponent: str) -> None:
     stance = contextlib.nullcontext()
     if opponent in COMPILED:  # what Inductor makes takes minutes and is timed elsewhere
         stance = torch.compiler.set_stance(force_backend="aot_eager")
-    case = dataclasses.replace(CASE, batch_size=8, image_size=96, precision="bf16")
+    fields = {**FIELDS, "batch_size": 8, "image_size": 96, "precision": "bf16"}
     with stance:
-        (row,) = time_opponent(opponent, case, torch.device("cuda"), repeats=1, calls=2)
+        cuda = torch.device("cuda")
+        (row,) = time_opponent(cuda, opponent=opponent, **fields, repeats=1, calls=2)
     assert min(row["memory"].values()) > 4 * 3.4e6  # the gradients alone
     if row["difference"] is not None:
         assert max(row["difference"].values()) < 0.1

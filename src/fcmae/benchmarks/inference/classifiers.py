@@ -2,7 +2,7 @@
 
 import functools
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
@@ -62,6 +62,29 @@ def measure_inference(
         for kind, models in kinds.items():
             rows.append(_row(case, work, kind, _turns(models, call, place, repeats)))
     return rows
+
+
+def time_inference(
+    device: torch.device,
+    *,
+    model: str,
+    batch_size: int,
+    image_size: int = 224,
+    precision: str = "bf16",
+    repeats: int = 15,
+) -> Iterator[dict[str, Any]]:
+    """Rows of `measure_inference` for eager models.
+
+    Args:
+        device: where.
+        model: a name of `fcmae.list_models()`.
+        batch_size: images at a time.
+        image_size: pixels a side.
+        precision: fp32 or bf16.
+        repeats: rounds; medians are taken over them.
+    """
+    case = InferenceCase(model, image_size, batch_size, precision)
+    yield from measure_inference(case, Place(device, precision), repeats, compiled=False)
 
 
 def pair(model: str) -> tuple[nn.Module, nn.Module]:

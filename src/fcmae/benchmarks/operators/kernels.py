@@ -80,6 +80,7 @@ def time_kernels(
     *,
     batch_size: int = 64,
     image_size: int = 224,
+    kernels: Sequence[str] = (),
     repeats: int = 9,
     calls: int = 10,
 ) -> Iterator[dict[str, Any]]:
@@ -94,6 +95,7 @@ def time_kernels(
         stage: 1 to 4.
         batch_size: images.
         image_size: pixels a side, a multiple of 32.
+        kernels: names of `CONTESTS`. None given: all.
         repeats: turns, whose median is taken.
         calls: of a turn.
 
@@ -108,8 +110,8 @@ def time_kernels(
     place = Place(device, "bf16")
     shape = Shape.of(device, model, stage, batch_size, image_size)
     name = {"model": model, "stage": stage, "channels": shape.channels, "side": shape.side}
-    for kernel, contest in CONTESTS.items():
-        measure = functools.partial(_measured, contest, shape, place, repeats, calls)
+    for kernel in kernels or CONTESTS:
+        measure = functools.partial(_measured, CONTESTS[kernel], shape, place, repeats, calls)
         yield {**name, "kernel": kernel, **attempt(measure)}
 
 

@@ -81,8 +81,6 @@ def measure_step(
     case = Case(model, image_size, batch_size, 0.6, precision)
     workload = Workload(case, device)
     step = _step_of(workload)
-    for _ in range(2):
-        step()
     memory = peak_memory(step, device)
     products = matrix_products(workload.place)
     seconds = []
@@ -91,7 +89,7 @@ def measure_step(
         products.take_turn()
     kernels = kernels_of(step, device, steps)
     host = host_seconds(case, device, turns, steps)
-    median = statistics.median(seconds)
+    median, rate = statistics.median(seconds), products.fastest().per_second
     yield {
         "images_per_second": batch_size / median,
         "step_seconds": median,
@@ -100,10 +98,8 @@ def measure_step(
         "host_seconds": host,
         "launches": sum(kernel.calls for kernel in kernels),
         "memory": memory,
-        "of_matrix_products": 2
-        * step_arithmetic(case, "tiled")
-        / median
-        / products.fastest().per_second,
+        # A multiply-add is two operations.
+        "of_matrix_products": 2 * step_arithmetic(case, "tiled") / median / rate,
     }
 
 
@@ -112,8 +108,6 @@ def host_seconds(case: Case, device: torch.device, turns: int, steps: int) -> fl
     few = Case(case.model, case.image_size, FEWEST, case.mask_ratio, case.precision)
     workload = Workload(few, device)
     step = _step_of(workload)
-    for _ in range(2):
-        step()
     return statistics.median(
         seconds_of(lambda: [step() for _ in range(steps)], workload.place) / steps
         for _ in range(turns)
@@ -137,8 +131,6 @@ def profile_step(
         that names what all of them come to.
     """
     step = _step_of(Workload(Case(model, image_size, batch_size, 0.6, precision), device))
-    for _ in range(2):
-        step()
     kernels = kernels_of(step, device, steps)
     everything = sum(kernel.seconds for kernel in kernels)
     for rank, kernel in enumerate(kernels[:top], 1):
@@ -173,8 +165,6 @@ def profile_host(
     case = Case(model, image_size, FEWEST, 0.6, precision)
     workload = Workload(case, device)
     step = _step_of(workload)
-    for _ in range(2):
-        step()
     alone = seconds_of(lambda: [step() for _ in range(steps)], workload.place) / steps
     watch = cProfile.Profile()
     # The backward pass has a thread of its own, which would not be watched.
@@ -205,8 +195,12 @@ def profile_host(
 
 
 def _step_of(workload: Workload) -> Callable[[], None]:
+    """A whole tiled step, with a fresh mask, that has been taken twice."""
+
     def step() -> None:
         workload.step(workload.fresh_mask(), "tiled")
         workload.forget_gradients()
 
+    for _ in range(2):
+        step()
     return step

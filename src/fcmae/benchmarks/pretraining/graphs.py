@@ -20,28 +20,38 @@ from torch import Tensor
 from fcmae.autoencoder import Autoencoder
 from fcmae.benchmarks.memory import peak_memory
 from fcmae.benchmarks.pretraining.agreement import Gradient, difference, verdict
-from fcmae.benchmarks.pretraining.opponents import Step, all_of, take_turns
-from fcmae.benchmarks.pretraining.workload import Case, Workload
+from fcmae.benchmarks.pretraining.workload import Case, Step, Workload, all_of, take_turns
 from fcmae.benchmarks.timing import ratios
 from fcmae.loss import normalise, patchify, reconstruction_loss
 from fcmae.masks import num_visible
 from fcmae.ops.feed_forward.images import Images
 from fcmae.tiles import Tiles
 
-WARM_UP = (
-    3  # steps: libraries choose and set up, kernels are compiled, the optimiser gets its state
-)
+# Steps in which libraries choose and set up, kernels are compiled, the optimiser gets its state.
+WARM_UP = 3
 CHECKS = 2  # masks on which a replay is compared, before it is timed and again after
 
 
 def time_graph(
-    case: Case, device: torch.device, *, repeats: int = 3, calls: int = 4
+    device: torch.device,
+    *,
+    model: str,
+    batch_size: int,
+    image_size: int = 224,
+    mask_ratio: float = 0.6,
+    precision: str = "bf16",
+    repeats: int = 3,
+    calls: int = 4,
 ) -> Iterator[dict[str, Any]]:
     """Time the captured step, the same one not captured, and the usual tiled one, in turns.
 
     Args:
-        case: model, image size, batch, mask ratio and precision.
         device: a CUDA device.
+        model: a name of `fcmae.list_models()`.
+        batch_size: images a step.
+        image_size: pixels a side.
+        mask_ratio: share of patches to mask.
+        precision: fp32 or bf16.
         repeats: rounds; medians are taken over them.
         calls: steps of a turn, each with a fresh mask.
 
@@ -58,7 +68,7 @@ def time_graph(
     """
     if device.type != "cuda":
         raise ValueError(f"device {str(device)!r} has no CUDA graphs: use a CUDA device")
-    return _rows(case, device, repeats, calls)
+    return _rows(Case(model, image_size, batch_size, mask_ratio, precision), device, repeats, calls)
 
 
 def _rows(case: Case, device: torch.device, repeats: int, calls: int) -> Iterator[dict[str, Any]]:

@@ -12,7 +12,7 @@
 import contextlib
 import functools
 import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, cast
 
@@ -24,7 +24,13 @@ from fcmae import ops
 from fcmae.benchmarks.memory import peak_memory
 from fcmae.benchmarks.pretraining.agreement import difference, verdict
 from fcmae.benchmarks.pretraining.competitor import Competitor
-from fcmae.benchmarks.pretraining.workload import Case, Workload, gradient_of
+from fcmae.benchmarks.pretraining.workload import (
+    Case,
+    Step,
+    Workload,
+    gradient_of,
+    take_turns,
+)
 from fcmae.benchmarks.timing import ratios, seconds_of
 from fcmae.encoder import TILE, Encoder
 from fcmae.errors import unknown
@@ -33,23 +39,29 @@ from fcmae.masks import enlarge
 
 OURS, THEIRS = "tiled", "opponent"
 
-Step = Callable[[Tensor], None]  # of a mask: bool [B, h, w], True where masked
-
 
 def time_opponent(
-    opponent: str,
-    case: Case,
     device: torch.device,
     *,
+    opponent: str,
+    model: str,
+    batch_size: int,
+    image_size: int = 224,
+    mask_ratio: float = 0.6,
+    precision: str = "bf16",
     repeats: int = 5,
     calls: int = 4,
 ) -> Iterator[dict[str, Any]]:
     """Time whole steps, of an opponent and of ours in turns: forward, backward and AdamW.
 
     Args:
-        opponent: one of `OPPONENTS`.
-        case: model, image size, batch, mask ratio and precision.
         device: where; CUDA where memory is to be counted.
+        opponent: one of `OPPONENTS`.
+        model: a name of `fcmae.list_models()`.
+        batch_size: images a step.
+        image_size: pixels a side.
+        mask_ratio: share of patches to mask.
+        precision: fp32 or bf16.
         repeats: rounds; medians are taken over them.
         calls: steps of a turn, each with a fresh mask, the same for both. Where starting a kernel
             takes longer than running it, a single step would not show it.
@@ -66,6 +78,7 @@ def time_opponent(
     """
     if opponent not in _BUILDERS:
         raise unknown("opponent", opponent, OPPONENTS)
+    case = Case(model, image_size, batch_size, mask_ratio, precision)
     return _rows(opponent, case, device, repeats, calls)
 
 
@@ -137,26 +150,6 @@ def _compared(opponent: _Opponent, workload: Workload) -> tuple[float, dict[str,
     if not opponent.same:
         return seconds, {"difference": None, "agrees": None}
     return seconds, verdict(difference(found[0], masked), workload.case.precision)
-
-
-def take_turns(
-    ways: Mapping[str, Step], workload: Workload, repeats: int, calls: int
-) -> dict[str, list[float]]:
-    """Seconds of a step of each way, round by round; a turn is `calls` steps with fresh masks."""
-    seconds: dict[str, list[float]] = {way: [] for way in ways}
-    for turn in range(repeats + 1):
-        masks = [workload.fresh_mask() for _ in range(calls)]
-        for way, step in ways.items():
-            taken = seconds_of(functools.partial(all_of, step, masks), workload.place)
-            if turn > 0:  # the first round warms up
-                seconds[way].append(taken / calls)
-    return seconds
-
-
-def all_of(step: Step, masks: Sequence[Tensor]) -> None:
-    """A step with each mask, one after another."""
-    for mask in masks:
-        step(mask)
 
 
 def _timm(workload: Workload) -> _Opponent:

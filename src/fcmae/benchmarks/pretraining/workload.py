@@ -1,7 +1,8 @@
 """One optimisation step of masked pre-training, run in several modes to be compared."""
 
 import copy
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor
 from fcmae.autoencoder import create_autoencoder
 from fcmae.benchmarks.pretraining.agreement import Gradient, difference, verdict
 from fcmae.benchmarks.pretraining.competitor import Competitor
+from fcmae.benchmarks.timing import seconds_of
 from fcmae.devices import Place
 from fcmae.layers import GRN
 from fcmae.loss import reconstruction_loss
@@ -18,6 +20,7 @@ from fcmae.masks import random_mask
 
 MODES = ("dense", "masked", "tiled", "timm")
 
+Step = Callable[[Tensor], None]  # of a mask: bool [B, h, w], True where masked
 Encode = Callable[[Tensor, Tensor], Tensor]  # images and cells to features of visible cells [M, C]
 
 
@@ -144,3 +147,23 @@ def gradient_of(loss: Tensor, optimizer: torch.optim.Optimizer) -> Gradient:
 
 def _optimizer(model: torch.nn.Module) -> torch.optim.Optimizer:
     return torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
+
+
+def take_turns(
+    ways: Mapping[str, Step], workload: Workload, repeats: int, calls: int
+) -> dict[str, list[float]]:
+    """Seconds of a step of each way, round by round; a turn is `calls` steps with fresh masks."""
+    seconds: dict[str, list[float]] = {way: [] for way in ways}
+    for turn in range(repeats + 1):
+        masks = [workload.fresh_mask() for _ in range(calls)]
+        for way, step in ways.items():
+            taken = seconds_of(functools.partial(all_of, step, masks), workload.place)
+            if turn > 0:  # the first round warms up
+                seconds[way].append(taken / calls)
+    return seconds
+
+
+def all_of(step: Step, masks: Sequence[Tensor]) -> None:
+    """A step with each mask, one after another."""
+    for mask in masks:
+        step(mask)
