@@ -1,5 +1,6 @@
 """What the tests of `fcmae.gpu` have its processes do, in place of work for a GPU."""
 
+import ctypes
 import math
 import os
 import signal
@@ -50,6 +51,10 @@ def fail(how: str) -> None:
         os.kill(os.getpid(), signal.SIGSEGV)
 
 
+def no_rows(device: torch.device, *, number: int) -> Iterator[Any]:
+    yield number
+
+
 def odd_values(device: torch.device, *, kind: str) -> Iterator[Row]:
     values = {"nan": (math.nan, {"a": -math.inf}), "tensor": torch.zeros(1), "": 1}
     yield {"value": values[kind]}
@@ -63,6 +68,13 @@ def endless(device: torch.device, *, number: int, told: str | None) -> Iterator[
         Path(told).write_text(f"{os.getpid()} {child.pid}")
         time.sleep(1000)
     yield {"row": 2}
+
+
+def holding(device: torch.device, *, told: str) -> Iterator[Row]:
+    """Within a library that lets no other thread of Python run."""
+    Path(told).write_text(str(os.getpid()))
+    ctypes.PyDLL(None).sleep(1000)
+    yield {}
 
 
 def steadily(device: torch.device, *, number: int, seconds: float) -> Iterator[Row]:

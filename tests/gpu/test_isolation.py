@@ -1,6 +1,8 @@
 """A case that fails, in whatever way, costs its own row."""
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -73,6 +75,33 @@ def test_what_is_under_way_when_the_time_ends_is_cut_off_and_no_failure() -> Non
         {**cases[0], "left_out": CUT_OFF},
         {**cases[1], "left_out": NO_TIME},
     ]
+
+
+def test_what_is_no_row_costs_its_row() -> None:
+    (row,) = rows_of("no_rows", [{"number": 7}])
+    assert row == {"number": 7, "error": "TypeError: gpu_cases:no_rows gave 7 in place of a row"}
+
+
+def test_nothing_goes_on_when_the_parent_is_killed_even_where_python_cannot_run(
+    tmp_path: Path,
+) -> None:
+    told = tmp_path / "told"
+    code = (
+        "import sys, time; from fcmae.gpu.isolation import run_cases\n"
+        "ends, case = time.monotonic() + 600, {'told': sys.argv[1]}\n"
+        "list(run_cases('gpu_cases:holding', 'cpu', [case], 600, ends))"
+    )
+    places = os.pathsep.join(str(Path(__file__).parents[2] / name) for name in ("src", "tests"))
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code, str(told)], env={**os.environ, "PYTHONPATH": places}
+    )
+    for _ in range(1000):
+        if told.exists() and told.read_text():
+            break
+        time.sleep(0.1)
+    parent.kill()
+    parent.wait()
+    _require_end(int(told.read_text()))
 
 
 def test_a_function_that_is_not_there_costs_its_rows() -> None:

@@ -35,6 +35,14 @@ def test_a_cache_names_its_files_where_it_lies_now(tmp_path: Path) -> None:
         assert named == {"kernel.cubin": str(folder / "kernel.cubin")}
 
 
+@pytest.mark.parametrize("text", ["{", "[1]", '{"child_paths": 5}', "{}"])
+def test_what_is_no_list_of_files_is_left_alone(tmp_path: Path, text: str) -> None:
+    (tmp_path / "KEY").mkdir()
+    (tmp_path / "KEY" / "__grp__kernel.json").write_text(text)
+    move_in(tmp_path)
+    assert (tmp_path / "KEY" / "__grp__kernel.json").read_text() == text
+
+
 COMPILE = """
 import sys
 from pathlib import Path

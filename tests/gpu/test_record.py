@@ -73,6 +73,43 @@ def test_a_second_call_keeps_what_is_there_and_does_again_what_was_not_right(
     }
 
 
+def test_good_rows_stay_until_there_are_as_many(tmp_path: Path) -> None:
+    path = tmp_path / "gpu-x"
+    first = recorder_of(path)
+    first.begin("graph")
+    for row in ({"row": 1}, {"error": "no"}, {"row": 3}):
+        first.add(row)
+    first.finish()
+    second = recorder_of(path)
+    assert not second.is_done("graph")
+    second.begin("graph")
+    second.add({"row": 10})
+    assert len(stored(path)["graph"]) == 3
+    second.add({"left_out": "no time"})
+    second.finish()
+    assert stored(path)["graph"] == [{"row": 1}, {"error": "no"}, {"row": 3}]
+    second.begin("graph")
+    for number in (10, 20):
+        second.add({"row": number})
+    second.finish()
+    assert stored(path)["graph"] == [{"row": 10}, {"row": 20}]
+    assert second.is_done("graph")
+
+
+def test_a_page_that_cannot_be_written_ends_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(path: Path, record: Record) -> None:
+        raise ZeroDivisionError("odd rows")
+
+    recorder = Recorder(tmp_path / "gpu-x", RUN, ORDER, broken)
+    recorder.begin("tests")
+    recorder.add({"row": 1})
+    recorder.finish()
+    assert stored(tmp_path / "gpu-x") == {"tests": [{"row": 1}]}
+    assert capsys.readouterr().err == "not written: ZeroDivisionError: odd rows\n"
+
+
 def test_other_circumstances_begin_anew(tmp_path: Path) -> None:
     path = tmp_path / "gpu-x"
     for other in (

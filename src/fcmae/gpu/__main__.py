@@ -1,11 +1,13 @@
 """`python -m fcmae.gpu`: every part, one after the other, as long as the time lasts."""
 
 import argparse
+import contextlib
+import io
 import os
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,10 +30,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    except KeyboardInterrupt:  # what was done is kept
+        return 130
 
 
 def _do(options: argparse.Namespace) -> int:
     ends = time.monotonic() + 60 * options.minutes
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # of terminals that know few letters
     out = options.out or Path("runs/rehearsal" if options.rehearse else "benchmarks/results")
     _check(options, out)
     if options.device == "cpu":  # before Triton is imported
@@ -52,18 +58,37 @@ def _do(options: argparse.Namespace) -> int:
     (run,) = run_cases(DESCRIBE, options.device, [{}], DESCRIBING, time.monotonic() + DESCRIBING)
     if "machine" not in run:
         raise ValueError(next(iter(run.values())))
-    out.mkdir(parents=True, exist_ok=True)
     name = re.sub(r"\W+", "-", run["machine"].partition(",")[0]).strip("-").lower()
-    recorder = Recorder(
-        out / f"{'rehearsal' if options.rehearse else 'gpu'}-{name}",
-        {**run, "rehearsal": options.rehearse, "minutes": options.minutes},
-        [part.name for part in everything],
-        write_page,
-    )
-    failures = _run(wanted, recorder, options.device, ends)
+    path = out / f"{'rehearsal' if options.rehearse else 'gpu'}-{name}"
+    with _alone(path):
+        recorder = Recorder(
+            path,
+            {**run, "rehearsal": options.rehearse, "minutes": options.minutes},
+            [part.name for part in everything],
+            write_page,
+        )
+        failures = _run(wanted, recorder, options.device, ends)
     for suffix in ("json", "html"):
-        sys.stdout.write(f"Wrote {recorder.path}.{suffix}\n")
+        _say_line(f"Wrote {path}.{suffix}")
     return 1 if failures else 0
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Let no other process write the same files."""
+    from filelock import FileLock, Timeout
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path.with_suffix(".lock"), timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise ValueError(f"out: another process writes {path}.json: wait for it") from error
+    try:
+        yield
+    finally:
+        lock.release()
+        path.with_suffix(".lock").unlink(missing_ok=True)
 
 
 def _check(options: argparse.Namespace, out: Path) -> None:
@@ -90,6 +115,8 @@ def _run(wanted: "Sequence[Part]", recorder: "Recorder", device: str, ends: floa
     from fcmae.gpu.sentences import is_failed
 
     failures = 0
+    # Of what is done again, some may fail each time: what was never done comes before it.
+    wanted = sorted(wanted, key=lambda part: recorder.has(part.name))
     for number, part in enumerate(wanted, 1):
         title = f"[{number}/{len(wanted)}] {part.name}"
         if recorder.is_done(part.name):
@@ -143,8 +170,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _say(words: str, ends: float) -> None:
     left = max(ends - time.monotonic(), 0)
-    sys.stdout.write(f"{left:5.0f} s left  {words}\n")
-    sys.stdout.flush()
+    _say_line(f"{left:5.0f} s left  {words}")
+
+
+def _say_line(words: str) -> None:
+    with contextlib.suppress(OSError):  # nobody listens any more
+        sys.stdout.write(words + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ def cells(row: Row, columns: Sequence[Column]) -> list[str]:
     """A row's cells, or its name and a reason."""
     name = _cell(row, columns[0][1])
     if "error" in row:
-        return [name, f"failed: {row['error'].splitlines()[0]}"]
+        return [name, f"failed: {str(row['error']).partition(chr(10))[0]}"]
     if "left_out" in row:
         return [name, f"left out: {row['left_out']}"]
     return [name, *(_cell(row, value) for _, value in columns[1:])]
@@ -23,7 +23,7 @@ def cells(row: Row, columns: Sequence[Column]) -> list[str]:
 def _cell(row: Row, value: Callable[[Row], str]) -> str:
     try:
         return value(row)
-    except (KeyError, TypeError):  # a row of another kind: what it has is in the JSON file
+    except Exception:  # a row of another kind: what it has is in the JSON file
         return "–"
 
 

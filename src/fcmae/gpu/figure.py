@@ -1,6 +1,5 @@
 """Figure 1 of the paper's appendix as bars: throughput and memory by size, tiled beside masked."""
 
-import importlib.util
 import io
 from collections.abc import Callable, Sequence
 
@@ -14,7 +13,11 @@ def draw_figure_1(rows: Sequence[Row], form: str = "svg") -> bytes | None:
         for row in rows
         if "images_per_second" in row and row.get("precision", "bf16") == "bf16"
     }
-    if not found or importlib.util.find_spec("matplotlib") is None:
+    try:
+        import matplotlib  # noqa: F401 (what is there may still not fit NumPy)
+    except ImportError:
+        return None
+    if not found:
         return None
     from fcmae.findings.figures import DOTS, Panel, Series, draw
 

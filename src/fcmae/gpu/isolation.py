@@ -12,10 +12,10 @@ import importlib
 import json
 import math
 import multiprocessing
+import multiprocessing.connection
 import os
 import signal
 import sys
-import threading
 import time
 import traceback
 from collections import deque
@@ -86,14 +86,18 @@ def _rows_of(
 
 def _next(process: BaseProcess, results: Connection, until: float, late: Row) -> tuple[str, Row]:
     """What the process says next, or why it says nothing; `late` if it does not in time."""
+    left = max(until - time.monotonic(), 0)
+    ready = multiprocessing.connection.wait([results, process.sentinel], left)
+    if not ready:
+        return "error", late
     try:
-        if results.poll(max(until - time.monotonic(), 0)):
+        if results in ready or results.poll():
             kind, text = results.recv()
             return kind, json.loads(text)
-    except (EOFError, OSError):  # it is gone
-        process.join(5)
-        return "error", {"error": _ending(process.exitcode)}
-    return "error", late
+    except (EOFError, OSError):
+        pass
+    process.join(ENDING)  # it is gone
+    return "error", {"error": _ending(process.exitcode)}
 
 
 def _ending(code: int | None) -> str:
@@ -119,16 +123,18 @@ def _end(process: BaseProcess) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.kill()  # before it had a group of its own
-    process.join()
+    process.join(ENDING)  # one that a driver holds back ends later
 
 
 def _work(results: Connection, function: str, device: str, cases: list[Case]) -> None:
     """The process: one case after the other, until one fails."""
     os.setpgrp()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _end_with_parent(results)
     for case in cases:
         try:
             for row in _call(function, device, case):
+                if not isinstance(row, dict):
+                    raise TypeError(f"{function} gave {row!r} in place of a row")
                 results.send(("row", json.dumps(_in_json(row), allow_nan=False)))
             results.send(("done", "{}"))
         except BaseException as error:
@@ -167,11 +173,21 @@ def _in_json(value: Any) -> Any:
             return value
 
 
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
+def _end_with_parent(results: Connection) -> None:
+    """Have all that this process starts end, at the latest, when its parent does.
+
+    The guardian is a process, since a thread would wait where a library holds the interpreter.
+    """
+    parent, watched = multiprocessing.parent_process(), os.getpid()
     assert parent is not None
-    parent.join()
-    os.killpg(0, signal.SIGKILL)
+    if os.fork() > 0:
+        return
+    results.close()
+    while os.getppid() == watched and parent.is_alive():
+        parent.join(1.0)
+    if not parent.is_alive():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(0)
 
 
 def reason(error: BaseException) -> str:

@@ -107,6 +107,8 @@ def measure(
     Yields:
         A row: the number of kernels, how many of them the cache had, and what failed.
     """
+    import triton  # type: ignore[import-untyped]  # noqa: F401 (where it is missing, it says so)
+
     capability = H100
     if device.type == "cuda":
         major, minor = torch.cuda.get_device_capability(device)
@@ -148,19 +150,40 @@ def _made_by() -> dict[str, str] | None:
     cache = os.environ.get("TRITON_CACHE_DIR")
     if cache is None or not (file := Path(cache) / MADE_BY).is_file():
         return None
-    found: dict[str, str] = json.loads(file.read_text())
-    return found
+    try:
+        found = json.loads(file.read_text())
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def move_in(cache: Path) -> None:
-    """Have a carried cache name its files where they are now: Triton writes whole paths into it."""
+    """Have a carried cache name its files where they are now: Triton writes whole paths into it.
+
+    Raises:
+        ValueError: if it cannot be written to.
+    """
     for group in cache.glob("*/__grp__*.json"):
+        if (moved := _moved(group)) is None:
+            continue
+        try:
+            group.write_text(json.dumps({"child_paths": moved}))
+        except OSError as error:
+            raise ValueError(
+                f"cache: {group} cannot be written ({error.strerror}): copy the folder elsewhere"
+            ) from error
+
+
+def _moved(group: Path) -> dict[str, str] | None:
+    """The files of a kernel where they are; None where they are named so, or where none are."""
+    try:
         found = json.loads(group.read_text())["child_paths"]
-        moved = {
+        here = {
             name: str(group.parent.absolute() / Path(path).name) for name, path in found.items()
         }
-        if moved != found:
-            group.write_text(json.dumps({"child_paths": moved}))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None  # Triton then compiles anew
+    return None if here == found else here
 
 
 def compile_all(
@@ -193,7 +216,7 @@ def _pretend(capability: int) -> None:
     """Make Triton believe in a device, and every launch end once its kernel is compiled."""
     os.environ.pop("TRITON_INTERPRET", None)  # what is interpreted is not compiled
 
-    from triton import knobs  # type: ignore[import-untyped]
+    from triton import knobs
     from triton.backends.compiler import GPUTarget
     from triton.backends.nvidia.driver import CudaLauncher  # type: ignore[import-untyped]
     from triton.runtime import driver  # type: ignore[import-untyped]

@@ -1,13 +1,14 @@
 """What the parts say, kept as it comes: a JSON file that is whole at any moment, and its page."""
 
 import json
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from fcmae.checkpoint import write_text
-from fcmae.gpu.isolation import Row
+from fcmae.gpu.isolation import Row, reason
 from fcmae.gpu.sentences import is_failed
 
 PAGE_SECONDS = 2.0  # at least, between two writings of the page
@@ -19,9 +20,10 @@ Record = dict[str, Any]  # what the run has, and under `parts` each part with it
 class Recorder:
     """Writes `PATH.json` at every row, and `PATH.html` at most every other second.
 
-    Parts of an earlier call stay in the file if machine, versions and commit are the same; a part
-    that begins anew replaces its former rows. A file of other circumstances is not lost: it is
-    renamed to `former-...`.
+    Parts of an earlier call stay in the file if machine, versions and commit are the same; of a
+    part that is done again, the former rows stay until there are as many good ones. A file of
+    other circumstances is not lost: it is renamed to `former-...`. What cannot be written, for
+    want of space, is said once and tried again at the next row.
 
     Args:
         path: of both files, without the suffix; the folder must be there.
@@ -42,7 +44,7 @@ class Recorder:
     ) -> None:
         self.path, self.run = path, dict(run)
         self._order, self._write_page = order, write_page
-        self._began, self._shown = time.monotonic(), -PAGE_SECONDS
+        self._began, self._shown, self._said = time.monotonic(), -PAGE_SECONDS, False
         self._parts = {part["name"]: part for part in _known(path.with_suffix(".json"), self.run)}
         self._write()
 
@@ -62,27 +64,45 @@ class Recorder:
         """The rows that follow are of this part."""
         assert name in self._order, name
         self._part: Record = {**_NEW, "name": name, "rows": []}
-        self._parts[name] = self._part
         self._part_began = time.monotonic()
-        self._write()
+        self._keep_the_better()
 
     def add(self, row: Row) -> None:
         """Keep a row of the part that began last, on the disk too."""
         self._part["rows"].append(row)
         self._part["seconds"] = _rounded(time.monotonic() - self._part_began)
-        self._write()
+        self._keep_the_better()
 
     def finish(self) -> None:
         """The part that began last has no more rows; all of it is written, the page too."""
         self._part["finished"] = True
         self._shown = -PAGE_SECONDS
+        self._keep_the_better()
+
+    def has(self, name: str) -> bool:
+        """Whether there is anything of a part."""
+        return name in self._parts
+
+    def _keep_the_better(self) -> None:
+        former = self._parts.get(self._part["name"])
+        if former is None or _good(self._part) >= _good(former):
+            self._parts[self._part["name"]] = self._part
         self._write()
 
     def _write(self) -> None:
-        write_text(self.path.with_suffix(".json"), json.dumps(self.record, indent=1) + "\n")
-        if time.monotonic() - self._shown >= PAGE_SECONDS:
-            self._write_page(self.path.with_suffix(".html"), self.record)
-            self._shown = time.monotonic()
+        try:
+            write_text(self.path.with_suffix(".json"), json.dumps(self.record, indent=1) + "\n")
+            if time.monotonic() - self._shown >= PAGE_SECONDS:
+                self._shown = time.monotonic()
+                self._write_page(self.path.with_suffix(".html"), self.record)
+        except Exception as error:  # whatever a page makes of odd rows, the others are to come
+            if not self._said:
+                sys.stderr.write(f"not written: {reason(error)}\n")
+            self._said = True
+
+
+def _good(part: Record) -> int:
+    return sum(not _is_wrong(row) for row in part["rows"])
 
 
 def _is_wrong(row: Mapping[str, Any]) -> bool:
@@ -102,7 +122,7 @@ def _known(path: Path, run: Mapping[str, Any]) -> list[Record]:
         assert len(set(names)) == len(names)
         same = all(stored[name] == run[name] for name in SAME)
         when = "".join(filter(str.isalnum, str(stored["date"])))[:15]
-    except (ValueError, KeyError, TypeError, AssertionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"out: {path} is no record of this command: move it away") from error
     if not same:
         path.rename(path.with_name(f"former-{path.stem}-{when}.json"))

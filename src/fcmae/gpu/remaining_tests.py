@@ -31,7 +31,9 @@ def run_tests(device: torch.device, *, folder: str) -> Iterator[Row]:
     command += wanted
     if importlib.util.find_spec("xdist"):
         command += ["-n", str(ABREAST)]
-    answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    answer = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
     sys.stdout.write(answer.stdout)
     lines = answer.stdout.strip().splitlines()
     for line in lines:

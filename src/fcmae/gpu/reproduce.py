@@ -41,8 +41,18 @@ def filled(text: str, records: Mapping[str, Row]) -> str:
 
 
 def records_of(folder: Path) -> dict[str, Row]:
-    """The records of a folder, by the names of their files."""
-    return {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("gpu-*.json"))}
+    """The records of a folder, by the names of their files.
+
+    Raises:
+        ValueError: naming the file that is none.
+    """
+    records = {}
+    for path in sorted(folder.glob("gpu-*.json")):
+        try:
+            records[path.stem] = json.loads(path.read_text())
+        except ValueError as error:
+            raise ValueError(f"{path} is no record of make gpu: {error}") from error
+    return records
 
 
 def _markdown(name: str, record: Row) -> str:
