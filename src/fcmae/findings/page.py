@@ -47,6 +47,7 @@ class Page:
     title: str
     shows: Sequence[str]  # what was found, in sentences, first the most important
     sections: Sequence[Section]
+    files: str = "results.json beside this page, and as a table in results.csv"  # the numbers
 
 
 @dataclass(frozen=True, slots=True)

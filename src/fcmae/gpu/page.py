@@ -19,6 +19,7 @@ def write_page(path: Path, record: Row) -> Path:
         title=str(record["machine"]).partition(",")[0],
         shows=sentences(record),
         sections=sections(record),
+        files=f"{path.stem}.json beside this page",
     )
     run = {name: value for name, value in record.items() if name != "parts"}
     return write(path, page, run)

@@ -13,7 +13,7 @@ def sentences(record: Row) -> list[str]:
     found = []
     wrong = [row for rows in parts.values() for row in rows if is_failed(row)]
     if wrong:
-        found.append(f"{plural(len(wrong), 'row')} failed or disagreed: they are marked below.")
+        found.append(f"{plural(len(wrong), 'row')} failed or disagreed, as marked below.")
     found += _of_figure_1(parts.get("figure 1", ()))
     found += _of_host(parts.get("whole steps", ()))
     found += _of_graphs(parts.get("graph", ()))
