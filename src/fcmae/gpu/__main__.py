@@ -57,7 +57,7 @@ def _do(options: argparse.Namespace) -> int:
         move_in(options.cache)
     (run,) = run_cases(DESCRIBE, options.device, [{}], DESCRIBING, time.monotonic() + DESCRIBING)
     if "machine" not in run:
-        raise ValueError(next(iter(run.values())))
+        raise ValueError(next(iter(run.values())).removeprefix("ValueError: "))
     name = re.sub(r"\W+", "-", run["machine"].partition(",")[0]).strip("-").lower()
     path = out / f"{'rehearsal' if options.rehearse else 'gpu'}-{name}"
     with _alone(path):

@@ -32,6 +32,7 @@ SIDES = (8, 4, 2, 1)  # sites of a tile at the four stages
 DECODER = 512  # channels (section 3)
 GRID = 7  # cells a side of the paper's 224 pixels
 MAPS = (56, 28, 14, 7)  # sites a side of its stages
+DOCTOR_MAPS = (40, 20, 10, 5)  # the same of its 160 pixels
 MODELS = tuple(
     sorted(filter(is_v2, list_models()), key=lambda name: size_of(name).parameters)
 )  # of V2, the smallest first
@@ -85,6 +86,14 @@ def jobs() -> list[Block | Variants]:
         Block(side, width, tiled=False, dtype="bf16")
         for name in DENSE
         for side, width in zip(MAPS, size_of(name).widths, strict=True)
+    ]
+    wanted += [  # what the doctor looks at: tiles of 5 channels, a small step, dense maps
+        *(Block(side, 5, tiled=True, dtype=dtype) for dtype in DTYPES for side in SIDES),
+        Block(2, 8, tiled=False, dtype="fp32"),
+        *(
+            Block(side, width, tiled=False, dtype="fp32")
+            for side, width in zip(DOCTOR_MAPS, size_of(DENSE[0]).widths, strict=True)
+        ),
     ]
     wanted += [
         Variants(kernel, side, width)
