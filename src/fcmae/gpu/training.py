@@ -89,7 +89,7 @@ def toy_study(
     """One setting of the study of figures 4 and 5; all of them share a folder and its page."""
     from fcmae.studies.reconstruction import reconstruction
 
-    yield from reconstruction(
+    rows = reconstruction(
         data=data,
         out=out,
         encoders=(encoder,),
@@ -99,3 +99,5 @@ def toy_study(
         epochs=epochs,
         device=str(device),
     )
+    # The folder has those of the other settings too.
+    yield from (row for row in rows if (row["encoder"], row["mask_size"]) == (encoder, mask_size))
