@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fcmae.errors import check_target, unknown
+from fcmae.errors import check_target, described, unknown
 
 
 def test_the_nearest_name_is_suggested() -> None:
@@ -41,3 +41,11 @@ def test_a_target_that_cannot_be_written_is_refused_before_the_work(
     monkeypatch.setattr("os.access", lambda path, mode: False)
     with pytest.raises(ValueError, match=r"out .*a\.csv cannot be written there"):
         check_target("out", tmp_path / "a.csv")
+
+
+def test_an_error_of_any_kind_is_its_class_and_what_it_says() -> None:
+    assert described(ValueError("  no\nsuch thing ")) == "ValueError: no\nsuch thing"
+    assert described(KeyboardInterrupt()) == "KeyboardInterrupt"
+    long = described(ValueError("begin" + 10_000 * "x" + "end"))
+    assert len(long) == 2000
+    assert (long[:17], long[-3:]) == ("ValueError: begin", "end")

@@ -28,3 +28,19 @@ def check_target(field: str, path: Path) -> None:
         raise ValueError(f"{field} {path} is a folder: give a file")
     if not os.access(folder, os.W_OK):
         raise ValueError(f"{field} {path} cannot be written there: choose another folder")
+
+
+def described(error: BaseException, letters: int = 2000) -> str:
+    """An error of any kind in words: its class, and what it says.
+
+    Args:
+        error: whatever was raised.
+        letters: the most; of more the middle is left out, as what matters is at one end or the
+            other.
+    """
+    name, text = type(error).__name__, str(error).strip()
+    words = f"{name}: {text}" if text else name
+    if len(words) > letters:
+        end = letters // 2
+        words = f"{words[: letters - end - 5]} ... {words[-end:]}"
+    return words

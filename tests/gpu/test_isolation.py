@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fcmae.gpu.isolation import CUT_OFF, NO_TIME, reason, run_cases
+from fcmae.gpu.isolation import CUT_OFF, NO_TIME, run_cases
 
 
 def rows_of(function: str, cases: list[dict], seconds: float = 120, minutes: float = 10) -> list:
@@ -119,9 +119,3 @@ def _require_end(process: int) -> None:
             return
         time.sleep(0.1)
     pytest.fail(f"process {process} goes on")
-
-
-def test_a_reason_is_the_class_and_what_it_says() -> None:
-    assert reason(ValueError("  no\nsuch thing ")) == "ValueError: no\nsuch thing"
-    assert reason(KeyboardInterrupt()) == "KeyboardInterrupt"
-    assert len(reason(ValueError("x" * 10_000))) == 2000

@@ -93,7 +93,10 @@ def test_every_part_is_shown_even_where_a_row_lacks_what_its_columns_ask(name: s
     (section,) = sections({"parts": [{"name": name, "rows": rows}]})
     assert section.table is not None
     assert "failed: CompilationError: at 1:2:" in [row[-1] for row in section.table.rows]
-    assert all(isinstance(one_line(name, row), str) for row in rows)
+    empty, failed, left = (one_line(name, row) for row in rows)
+    assert "failed" not in empty
+    assert "failed: CompilationError: at 1:2:" in failed
+    assert "left out: no time was left" in left
 
 
 def test_the_page_has_the_figure_and_no_script(tmp_path: Path) -> None:

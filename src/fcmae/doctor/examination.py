@@ -132,12 +132,13 @@ def _checks(
 def _attempt(check: Callable[..., "Check"], *arguments: object) -> "Check":
     """Make a check; a broken installation may raise anything, and then that is the finding."""
     from fcmae.doctor.checks import Check
+    from fcmae.errors import described
 
     try:
         return check(*arguments)
     except Exception as error:
         name = check.__name__.replace("_", " ")
-        return Check(name, False, f"{type(error).__name__}: {error}", "must run")
+        return Check(name, False, described(error), "must run")
 
 
 def _check_image_size(image_size: int, encoder: "Encoder") -> None:

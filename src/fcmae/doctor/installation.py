@@ -11,6 +11,7 @@ import fcmae
 from fcmae import ops
 from fcmae.autoencoder import create_autoencoder
 from fcmae.devices import Place
+from fcmae.errors import described
 from fcmae.masks import random_mask
 from fcmae.tiles import Tiles
 
@@ -56,7 +57,7 @@ def runs(precision: str, device: torch.device) -> str:
     try:
         small_step(precision, device)
     except Exception as error:  # a broken installation may raise anything
-        return f"does not run: {type(error).__name__}: {error}"
+        return f"does not run: {described(error)}"
     return "runs"
 
 
@@ -69,7 +70,7 @@ def convolution(precision: str, device: torch.device) -> str:
         with Place(device, precision).autocast():
             node = ops.depthwise_conv(x, weight, bias, tiles).grad_fn
     except Exception as error:  # as above
-        return f"does not run: {type(error).__name__}: {error}"
+        return f"does not run: {described(error)}"
     function = getattr(type(node), "_forward_cls", type(node))
     return str(function.__module__)
 

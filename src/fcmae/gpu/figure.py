@@ -3,13 +3,13 @@
 import io
 from collections.abc import Callable, Sequence
 
-from fcmae.gpu.cells import Row
+from fcmae.gpu.cells import Row, short
 
 
 def draw_figure_1(rows: Sequence[Row], form: str = "svg") -> bytes | None:
     """Figure 1 as bars, where matplotlib is installed and something was measured: SVG or PNG."""
     found = {
-        (_size(row), row["mode"]): row
+        (short(row), row["mode"]): row
         for row in rows
         if "images_per_second" in row and row.get("precision", "bf16") == "bf16"
     }
@@ -54,7 +54,3 @@ def draw_figure_1(rows: Sequence[Row], form: str = "svg") -> bytes | None:
     dated = {"metadata": {"Date": None}} if form == "svg" else {"dpi": DOTS}
     draw([panels], bars=True).savefig(picture, format=form, **dated)
     return picture.getvalue()
-
-
-def _size(row: Row) -> str:
-    return str(row["model"]).partition("_")[2]

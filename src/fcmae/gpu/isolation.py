@@ -25,11 +25,12 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from fcmae.errors import described
+
 Row = dict[str, Any]  # JSON-able
 Case = Mapping[str, Any]  # the keywords of a call, JSON-able
 
 PRELOADED = ("torch", "fcmae.autoencoder", "fcmae.gpu.isolation")
-LONGEST = 2000  # letters of a reason
 NO_TIME, CUT_OFF = "no time was left", "cut off when the time ended"
 SHORTEST = 2.0  # seconds that must be left for a case to begin
 ENDING = 3.0  # seconds that a process may take to end by itself, when all is done
@@ -139,7 +140,7 @@ def _work(results: Connection, function: str, device: str, cases: list[Case]) ->
             results.send(("done", "{}"))
         except BaseException as error:
             traceback.print_exc()
-            results.send(("error", json.dumps({"error": reason(error)})))
+            results.send(("error", json.dumps({"error": described(error)})))
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(1)  # what a broken device would still do at the end is of no matter
@@ -188,10 +189,3 @@ def _end_with_parent(results: Connection) -> None:
     if not parent.is_alive():
         os.killpg(0, signal.SIGKILL)
     os._exit(0)
-
-
-def reason(error: BaseException) -> str:
-    """An error in words: its class, and what it says."""
-    text = str(error).strip()
-    name = type(error).__name__
-    return (f"{name}: {text}" if text else name)[:LONGEST]

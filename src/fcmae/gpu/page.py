@@ -85,10 +85,6 @@ def _worst(rows: Sequence[Row]) -> list[Row]:
             found.setdefault((row["channels"], row["precision"]), []).append(row)
     worst = []
     for group in found.values():
-        row = max(group, key=lambda one: (not one["agrees"], _size(one["difference"])))
+        row = max(group, key=lambda one: (not one["agrees"], float(one["difference"])))
         worst.append({**row, "of": len(group), "good": sum(one["agrees"] for one in group)})
     return [*worst, *others]
-
-
-def _size(difference: float | str) -> float:
-    return float(difference)  # "inf" and "nan" too

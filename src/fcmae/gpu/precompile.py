@@ -23,7 +23,8 @@ from typing import Any
 import torch
 
 from fcmae.benchmarks.operators.variants import KERNELS
-from fcmae.gpu.isolation import Row, reason
+from fcmae.errors import described
+from fcmae.gpu.isolation import Row
 from fcmae.sizes import is_v2, list_models, size_of
 
 MADE_BY = "made-by.json"  # in the cache: the compiler that it is from
@@ -217,7 +218,7 @@ def compile_job(job: Block | Variants) -> Row:
     try:
         job.launch()
     except Exception as error:  # Triton has errors of its own
-        outcome["error"] = reason(error)
+        outcome["error"] = described(error)
     return {**outcome, "kernels": len(_found), "from_cache": sum(_found)}
 
 

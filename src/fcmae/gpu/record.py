@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from fcmae.checkpoint import write_text
-from fcmae.gpu.isolation import Row, reason
+from fcmae.errors import described
+from fcmae.gpu.isolation import Row
 from fcmae.gpu.sentences import is_failed
 
 PAGE_SECONDS = 2.0  # at least, between two writings of the page
@@ -97,7 +98,7 @@ class Recorder:
                 self._write_page(self.path.with_suffix(".html"), self.record)
         except Exception as error:  # whatever a page makes of odd rows, the others are to come
             if not self._said:
-                sys.stderr.write(f"not written: {reason(error)}\n")
+                sys.stderr.write(f"not written: {described(error)}\n")
             self._said = True
 
 
@@ -115,14 +116,12 @@ def _known(path: Path, run: Mapping[str, Any]) -> list[Record]:
         return []
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-        parts: list[Record] = [
-            {**_NEW, **part, "rows": [*part["rows"]]} for part in stored["parts"]
-        ]
-        names = [part["name"] for part in parts]
-        assert len(set(names)) == len(names)
+        parts: list[Record] = [{**_NEW, **part} for part in stored["parts"]]
+        if not all(isinstance(row, dict) for part in parts for row in part["rows"]):
+            raise TypeError("rows that are none")
         same = all(stored[name] == run[name] for name in SAME)
         when = "".join(filter(str.isalnum, str(stored["date"])))[:15]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"out: {path} is no record of this command: move it away") from error
     if not same:
         path.rename(path.with_name(f"former-{path.stem}-{when}.json"))

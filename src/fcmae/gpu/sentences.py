@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Sequence
 
-from fcmae.gpu.cells import Row
+from fcmae.gpu.cells import Row, short
 from fcmae.report.units import percent, plural
 
 
@@ -60,9 +60,8 @@ def _of_host(rows: Sequence[Row]) -> list[str]:
         for row in found
         if row["model"] == model
     ]
-    size = str(model).partition("_")[2]
     return [
-        f"Of a whole tiled step of {size}, started kernel by kernel, the device works "
+        f"Of a whole tiled step of {short(found[-1])}, started kernel by kernel, the device works "
         f"{', '.join(shares)}; the rest of the time it waits for its host."
     ]
 

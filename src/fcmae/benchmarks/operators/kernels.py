@@ -13,6 +13,7 @@ from torch import Tensor
 from fcmae.benchmarks.arithmetic import KERNEL, TILE
 from fcmae.benchmarks.timing import seconds_of
 from fcmae.devices import Place
+from fcmae.errors import described
 from fcmae.masks import random_mask
 from fcmae.ops.depthwise_conv import tiled
 from fcmae.ops.feed_forward.images import Images
@@ -126,10 +127,7 @@ def attempt(measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     except ImportError:
         raise
     except Exception as error:
-        text = " ".join(f"{type(error).__name__}: {error}".split())
-        if len(text) > REASON:  # what matters is at one end or the other
-            text = f"{text[: REASON // 2]} ... {text[-REASON // 2 :]}"
-        return {"error": text}
+        return {"error": " ".join(described(error, REASON).split())}
 
 
 def compared(actual: Sequence[Tensor], expected: Sequence[Tensor]) -> dict[str, Any]:

@@ -14,16 +14,16 @@ import functools
 import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fcmae import ops
 from fcmae.benchmarks.memory import peak_memory
 from fcmae.benchmarks.pretraining.agreement import difference, verdict
 from fcmae.benchmarks.pretraining.competitor import Competitor
+from fcmae.benchmarks.pretraining.spark import visible_by_multiplying
 from fcmae.benchmarks.pretraining.workload import (
     Case,
     Step,
@@ -32,10 +32,8 @@ from fcmae.benchmarks.pretraining.workload import (
     take_turns,
 )
 from fcmae.benchmarks.timing import ratios, seconds_of
-from fcmae.encoder import TILE, Encoder
 from fcmae.errors import unknown
-from fcmae.layers import Block, compile_blocks
-from fcmae.masks import enlarge
+from fcmae.layers import compile_blocks
 
 OURS, THEIRS = "tiled", "opponent"
 
@@ -154,16 +152,16 @@ def _compared(opponent: _Opponent, workload: Workload) -> tuple[float, dict[str,
 
 def _timm(workload: Workload) -> _Opponent:
     images = workload.images.contiguous(memory_format=torch.channels_last)
-    rival = Competitor(workload.case.model, images, workload.place)
-    model = rival.model.to(memory_format=torch.channels_last)
-    rival.model = cast(nn.Module, torch.compile(model))  # declared as a function
-    return _Opponent(lambda _: rival.loss(), rival.optimizer, same=False)
+    competitor = Competitor(workload.case.model, images, workload.place)
+    model = competitor.model.to(memory_format=torch.channels_last)
+    competitor.model = cast(nn.Module, torch.compile(model))  # declared as a function
+    return _Opponent(lambda _: competitor.loss(), competitor.optimizer, same=False)
 
 
 def _compiled(workload: Workload, mode: str) -> _Opponent:
-    rival = workload.twin()  # compiling changes a model
-    compile_blocks(rival.autoencoder)
-    return _Opponent(lambda mask: rival.loss(mask, mode), rival.optimizer)
+    twin = workload.twin()  # compiling changes a model
+    compile_blocks(twin.autoencoder)
+    return _Opponent(lambda mask: twin.loss(mask, mode), twin.optimizer)
 
 
 def _spark(workload: Workload) -> _Opponent:
@@ -207,76 +205,3 @@ def plain_operators(device: torch.device) -> Iterator[None]:
     finally:
         if suited is not None:
             ops.SUITED[device.type] = suited
-
-
-class _Active(NamedTuple):
-    """The active sites of a stage."""
-
-    map: Tensor  # bool [B, H, W, 1], True where active
-    places: tuple[Tensor, ...]  # image, row and column of each
-
-    @staticmethod
-    def of(cells: Tensor, stage: int) -> "_Active":
-        active = ~enlarge(cells, TILE >> stage)
-        return _Active(active.unsqueeze(-1), active.nonzero(as_tuple=True))
-
-
-def visible_by_multiplying(encoder: Encoder, images: Tensor, cells: Tensor) -> Tensor:
-    """The encoder as SparK runs a dense network; it gives what `Encoder.visible` gives.
-
-    The output of every convolution is multiplied by what is active, LayerNorm is given active sites
-    alone and its output is put back among zeros, and all else runs on dense maps. To the method's
-    GRN active sites alone count. What is active is looked up once a stage, rather than each time.
-
-    Args:
-        encoder: ours; its parameters are used.
-        images: [B, in_channels, H, W].
-        cells: bool [B, h, w], True where masked.
-
-    Returns:
-        [M, C_4], in the order of `~cells`.
-    """
-    x = images.permute(0, 2, 3, 1)  # [B, H, W, in_channels]
-    stages = zip(encoder.downsample_layers, encoder.stages, strict=True)
-    for stage, (downsample, blocks) in enumerate(stages):
-        for layer in cast(nn.Sequential, downsample):
-            if isinstance(layer, nn.Conv2d):  # after LayerNorm on the sites of the stage before
-                active = _Active.of(cells, stage)
-                x = _convolve(x, layer, active)
-            else:
-                x = _normalise(x, layer, active)
-        for block in cast(nn.Sequential, blocks):
-            x = _run(cast(Block, block), x, active)
-    return x[~cells]
-
-
-def _run(block: Block, x: Tensor, active: _Active) -> Tensor:
-    shortcut, masked = x, ~active.map
-    x = _normalise(_convolve(x, block.dwconv, active), block.norm, active)
-    x = F.gelu(block.pwconv1(x))
-    if block.grn is not None:
-        x = block.grn(x, masked)
-    x = block.pwconv2(x)
-    if block.gamma is not None:
-        x = block.gamma * x
-    out: Tensor = shortcut + block.drop_path(x * active.map, masked)
-    return out
-
-
-def _convolve(x: Tensor, layer: nn.Conv2d, active: _Active) -> Tensor:
-    x = F.conv2d(
-        x.permute(0, 3, 1, 2),
-        layer.weight,
-        layer.bias,
-        layer.stride,
-        layer.padding,
-        groups=layer.groups,
-    )
-    return x.permute(0, 2, 3, 1) * active.map
-
-
-def _normalise(x: Tensor, layer: nn.Module, active: _Active) -> Tensor:
-    values: Tensor = layer(x[active.places])  # [sites, C]
-    out = values.new_zeros(x.shape)
-    out[active.places] = values
-    return out

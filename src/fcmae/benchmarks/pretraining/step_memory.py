@@ -10,6 +10,7 @@ The fresh process is also the one that the system ends where memory does not suf
 """
 
 import ctypes
+import functools
 import json
 import signal
 import statistics
@@ -69,18 +70,24 @@ def measure_memory(
 
 def _memory(case: Case, device: torch.device, modes: Sequence[str], *, update: bool) -> Memory:
     workload = Workload(case, device)
-    peaks: dict[str, list[int]] = {mode: [] for mode in modes}
+    return {mode: peak_of(workload, mode, update=update) for mode in modes}
 
-    def step(mode: str) -> None:
-        workload.step(workload.fresh_mask(), mode, update=update)
 
-    for mode in modes:
-        for turn in range(REPEATS + 1):
-            peak = peak_memory(lambda mode=mode: step(mode), device)  # type: ignore[misc]
-            workload.forget_gradients()
-            if turn > 0:  # the first step also makes the optimiser's state, and compiles
-                peaks[mode].append(peak)
-    return {mode: int(statistics.median(values)) for mode, values in peaks.items()}
+def peak_of(workload: Workload, mode: str, *, update: bool, repeats: int = REPEATS) -> int:
+    """The median peak of a mode's step, in bytes above what is held before it.
+
+    Args:
+        workload: whose step.
+        mode: of the step.
+        update: whether AdamW's step is part of it.
+        repeats: steps, after a first one that also makes the optimiser's state, and compiles.
+    """
+    peaks = []
+    for _ in range(repeats + 1):
+        step = functools.partial(workload.step, workload.fresh_mask(), mode, update=update)
+        peaks.append(peak_memory(step, workload.place.device))
+        workload.forget_gradients()
+    return int(statistics.median(peaks[1:]))
 
 
 def _answer() -> int:

@@ -4,7 +4,6 @@
 itself, since a mode that fits is worth knowing where the other does not.
 """
 
-import functools
 import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -13,8 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fcmae.benchmarks.memory import TOO_LARGE, is_lack_of_memory, peak_memory
+from fcmae.benchmarks.memory import TOO_LARGE, is_lack_of_memory
 from fcmae.benchmarks.pretraining.device_time import kernels_of
+from fcmae.benchmarks.pretraining.step_memory import peak_of
 from fcmae.benchmarks.pretraining.workload import Case, Workload
 from fcmae.benchmarks.timing import ratios, seconds_of
 
@@ -56,7 +56,7 @@ def figure_1(
     memory: dict[str, int] = {}
     for mode in MODES:
         try:
-            memory[mode] = _memory(workload, masks, mode)
+            memory[mode] = peak_of(workload, mode, update=False, repeats=1)
         except (RuntimeError, MemoryError) as error:
             if not is_lack_of_memory(error):
                 raise
@@ -85,16 +85,6 @@ def figure_1(
     yield from rows.values()
     if len(rows) == len(MODES):
         yield {**asdict(case), "mode": "tiled and masked", **workload.agreement()}
-
-
-def _memory(workload: Workload, masks: list[Tensor], mode: str) -> int:
-    """Bytes at the peak of a step, above what is held; of the second, when all is compiled."""
-    peak = 0
-    for mask in masks[:2]:
-        step = functools.partial(workload.step, mask, mode, update=False)
-        peak = peak_memory(step, workload.place.device)
-        workload.forget_gradients()
-    return peak
 
 
 def _once(workload: Workload, masks: list[Tensor], mode: str) -> Callable[[], None]:
