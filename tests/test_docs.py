@@ -219,3 +219,16 @@ def test_the_numbers_shown_are_the_measured_ones(page: str) -> None:
             expected = table(Path(file).name.partition("-")[0], measured["rows"])
         expected += f"\n\n{measured['machine']}; torch"
         assert shown[: len(expected)] == expected
+
+
+def test_every_room_is_on_the_map_for_contributors() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    table = text.partition("## Where a change belongs")[2].partition("## How")[0]
+    rows = re.findall(r"^\| (`.*?`) \|", table, re.MULTILINE)
+    named = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    rooms = {
+        path.stem
+        for path in (ROOT / "src/fcmae").iterdir()
+        if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    assert sorted(named) == sorted(rooms - {"__init__", "__main__"})
