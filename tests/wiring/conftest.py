@@ -1,0 +1,25 @@
+"""Tiny models for every test here, and pictures on the disk."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from wiring.small import save_labelled, save_unlabelled, tiny_sizes
+
+
+@pytest.fixture(autouse=True)
+def _tiny() -> Iterator[None]:
+    with tiny_sizes():
+        yield
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Fourteen pictures without classes."""
+    return save_unlabelled(tmp_path_factory.mktemp("pictures"))
+
+
+@pytest.fixture(scope="session")
+def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """train/CLASS and val/CLASS: seven classes."""
+    return save_labelled(tmp_path_factory.mktemp("classes"))
