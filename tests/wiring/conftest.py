@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from wiring.small import save_labelled, save_unlabelled, tiny_sizes
+from wiring.small import save_labelled, save_unlabelled, save_weights, tiny_sizes
 
 
 @pytest.fixture(autouse=True)
@@ -23,3 +23,10 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """train/CLASS and val/CLASS: seven classes."""
     return save_labelled(tmp_path_factory.mktemp("classes"))
+
+
+@pytest.fixture(scope="session")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An encoder's weights to begin with."""
+    with tiny_sizes():
+        return save_weights(tmp_path_factory.mktemp("weights") / "encoder.safetensors")

@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+import fcmae
 from fcmae.sizes import SIZES, Size
 from fcmae.tasks.training import start
 
@@ -68,6 +70,16 @@ def begun(command: Callable[..., Path], out: Path, **options: Any) -> NotTrained
         command(out=str(out), overwrite=True, **options)
     assert len(runs) == 1
     return runs[0]
+
+
+def save_weights(path: Path, *, stem_stride: int = 2) -> Path:
+    """An encoder's, in which no part is without effect, as GRN's are that are fresh."""
+    torch.manual_seed(11)
+    encoder = fcmae.create_autoencoder(stem_stride=stem_stride).encoder
+    for parameter in encoder.parameters():
+        parameter.data += 0.1 * torch.randn(parameter.shape)
+    fcmae.save_weights(encoder, path)
+    return path
 
 
 def save_picture(path: Path, number: int) -> None:
