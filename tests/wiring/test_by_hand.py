@@ -92,7 +92,8 @@ def test_masked_pretraining(
 ) -> None:
     recipe = (
         "base_learning_rate=0.1", "warmup_epochs=0.67",
-        f"decay_exempt={exempt}", f"norm_pix={norm_pix}", "decoder_width=12", "decoder_depth=2", "crop_scale=0.3,0.7", "horizontal_flip=0.4",
+        f"decay_exempt={exempt}", f"norm_pix={norm_pix}", "decoder_width=12",
+        "decoder_depth=2", "crop_scale=0.3,0.7", "horizontal_flip=0.4",
     )  # fmt: skip
     options = {
         **OPTIONS,
