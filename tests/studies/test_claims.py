@@ -1,6 +1,7 @@
 import math
 import statistics
 
+import numpy as np
 import pytest
 from scipy.stats import ttest_rel
 
@@ -96,3 +97,13 @@ def test_one_word_says_how_all_claims_came_out(found: list[bool | None], word: s
     said = sentence("Figure 3", claims)
     assert said.startswith(f"Figure 3 is {word}: claim 0 (")
     assert said.count(";") == 1
+
+
+@pytest.mark.parametrize("last_digits", [-1e-14, 0, 1e-14])
+def test_a_tie_is_rounded_alike_on_every_machine(
+    last_digits: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exact = np.linalg.pinv
+    monkeypatch.setattr(np.linalg, "pinv", lambda levels: exact(levels) * (1 + last_digits))
+    values = {"a": seeds(20.75, 25.75, 23.5), "b": seeds(15.0, 18.5, 17.75)}
+    assert above(values, "a", "b").text.startswith("a above b by 6.2 ± ")  # 6.25

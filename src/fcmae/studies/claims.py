@@ -91,7 +91,8 @@ def difference(values: Values, higher: str, lower: str) -> Difference | None:
     deviation = np.sqrt(left @ left / freedom) if freedom else np.nan
     weights = contrast @ inverse
     value, error = weights @ measured, deviation * np.linalg.norm(weights)
-    return Difference(float(value), float(error), freedom)
+    # The last digits are the machine's, and a tie such as 6.25 would be printed as they fall.
+    return Difference(float(f"{value:.12g}"), float(f"{error:.12g}"), freedom)
 
 
 def is_clear(difference: float, error: float, freedom: int) -> bool:
