@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PACKAGES := --constraint constraints.txt --editable '.[dev]'
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test test-all check format gpu gpu-kernels clean docs
+.PHONY: demo test test-all mutants check format gpu gpu-kernels clean docs
 
 demo: $(VENV)/.installed  ## pre-train on photographs that come along, to a report, in under five minutes
 	$(BIN)/fcmae pretrain --data sample --out runs/demo --overwrite --epochs 8 --image-size 128 \
@@ -17,6 +17,9 @@ test: $(VENV)/.installed  ## the tests, without the slow ones
 
 test-all: $(VENV)/.installed  ## all tests that need no GPU
 	$(PYTEST) -n 2 -m "not gpu" --timeout=1800
+
+mutants: $(VENV)/.installed  ## which of the mistakes in tests/mutants/planted no test notices; ARGUMENTS=--help
+	PYTHONPATH=tests $(BIN)/python -m mutants $(ARGUMENTS)
 
 check: $(VENV)/.installed  ## format, lint, types, floors, then the tests
 	$(BIN)/ruff format --check .

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from fcmae.recipes import MOCO_V3, TABLE_1
@@ -37,6 +39,20 @@ def test_what_stands_in_grns_place_is_part_of_pretraining_alone() -> None:
     assert not any(assignment.startswith("response") for assignment in usual)
     assert SMALL.pretraining("convnext_atto")["mask_ratio"] == 0.6
     assert "model" not in SMALL.finetuning()
+
+
+def test_no_digit_of_a_number_is_lost() -> None:
+    scale = replace(
+        SMALL,
+        pretraining_base_learning_rate=0.00123456789,
+        supervised_base_learning_rate=1e-7 / 3,
+        supervised_warmup_epochs=12.3456789,
+    )
+    (rate,) = scale.pretraining("convnextv2_atto")["set"]
+    assert rate == "base_learning_rate=0.00123456789"
+    rate, warmup = scale.supervised("convnextv2_atto")["set"]
+    assert float(rate.partition("=")[2]) == 1e-7 / 3
+    assert warmup == "warmup_epochs=12.3456789"
 
 
 def test_an_unknown_scale_is_refused() -> None:

@@ -5,11 +5,14 @@ fields. It must hold for the task with the setting, and for no task without it.
 """
 
 import dataclasses
+import json
 import math
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from torch import Tensor
 from wiring import plain
 
@@ -157,3 +160,14 @@ def starts_as(task: Any, module: torch.nn.Module) -> bool:
     """Whether the first weights are those of a module."""
     ours, theirs = task.trained.state_dict(), module.state_dict()
     return ours.keys() == theirs.keys() and all(torch.equal(ours[n], theirs[n]) for n in ours)
+
+
+# What it leaves
+
+
+def described(task: Any) -> dict[str, Any]:
+    """What the weights that a task writes say of themselves."""
+    task.save_weights(3)
+    with safe_open(Path(task.out) / "weights.safetensors", "pt") as file:
+        found: dict[str, Any] = json.loads(file.metadata()["fcmae"])
+    return found

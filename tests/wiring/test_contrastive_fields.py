@@ -17,6 +17,7 @@ from wiring.places import (
     computes_in,
     crops_within,
     decays,
+    described,
     field_is_seen,
     flips,
     names_of,
@@ -30,7 +31,8 @@ from wiring.small import BATCH, STEPS_PER_EPOCH, TRAIN_IMAGES, built
 
 import fcmae
 from fcmae.contrastive import create_contrast
-from fcmae.images import channel_statistics, open_images
+from fcmae.images import centre_crop, channel_statistics, decode, open_images
+from fcmae.journal import Silence
 from fcmae.tasks.pretraining.contrastive_plan import ContrastivePlan, ContrastiveRecipe
 
 Build = Callable[..., Any]
@@ -248,3 +250,35 @@ def test_statistics(build: Build, pictures: Path) -> None:
         for number, view in enumerate(prepared):
             wanted = plain.normalised(views[:, number], mean, std)
             assert torch.allclose(view, wanted, atol=1e-5)
+
+
+def test_looks_see_images_as_training_does(build: Build, pictures: Path) -> None:
+    task = build(statistics="data", image_size="48x64")
+    seen: list[Tensor] = []
+    stem = task.trained.query.encoder.downsample_layers[0]
+    stem.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    task.look(Silence(), step=0, epoch=0)
+    names = [open_images(pictures).name(i * TRAIN_IMAGES // 6) for i in range(6)]
+    crops = torch.stack([centre_crop(decode(pictures / name, 3), (48, 64)) for name in names])
+    mean, std = channel_statistics(open_images(pictures), 3)
+    wanted = plain.normalised(crops, mean, std).permute(0, 2, 3, 1)
+    assert torch.allclose(torch.cat(seen), wanted, atol=1e-5)
+
+
+def test_weights_are_the_queries_and_say_what_they_are_of(build: Build, pictures: Path) -> None:
+    task = build(
+        model="convnextv2_femto", statistics="data", in_channels=1, image_size="32x64",
+        set=("response=layer",),
+    )  # fmt: skip
+    with torch.no_grad():
+        for key in task.trained.key.parameters():
+            key.add_(1)
+    mean, std = channel_statistics(open_images(pictures), 1)
+    assert described(task) == {
+        "model": "convnextv2_femto", "in_channels": 1, "stem_stride": 2, "response": "layer",
+        "image_size": [32, 64], "mean": [*mean], "std": [*std], "step": 3,
+    }  # fmt: skip
+    ours = task.trained.query.encoder.state_dict()
+    written = load_file(task.out / "weights.safetensors")
+    assert ours.keys() == written.keys()
+    assert all(torch.equal(ours[name], value) for name, value in written.items())

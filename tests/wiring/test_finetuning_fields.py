@@ -18,6 +18,7 @@ from wiring.places import (
     computes_in,
     crops_within,
     decays,
+    described,
     field_is_seen,
     flips,
     is_normalised,
@@ -308,3 +309,26 @@ def test_micro_batches_have_their_own_labels_and_drop_paths(build: Build) -> Non
     assert torch.equal(last, soft[2:])
     for layer, numbers in zip(task.drops, drawn, strict=True):
         assert torch.equal(layer.drawn, numbers[2:])
+
+
+@pytest.mark.parametrize("ema", [0, 0.5])
+def test_weights_are_the_average_and_say_what_they_are_of(
+    build: Build, classes: Path, ema: float
+) -> None:
+    task = build(
+        model="convnextv2_femto", statistics="data", in_channels=1, image_size="32x64",
+        set=("response=layer", f"ema={ema}"),
+    )  # fmt: skip
+    with torch.no_grad():
+        for parameter in task.trained.parameters():
+            parameter.add_(1)
+    mean, std = channel_statistics(open_labelled(classes), 1)
+    assert described(task) == {
+        "model": "convnextv2_femto", "in_channels": 1, "stem_stride": 2, "response": "layer",
+        "num_classes": 7, "classes": [*CLASSES], "image_size": [32, 64], "mean": [*mean],
+        "std": [*std], "step": 3,
+    }  # fmt: skip
+    ours = (task.average.module if ema else task.trained).state_dict()
+    written = load_file(task.out / "weights.safetensors")
+    assert ours.keys() == written.keys()
+    assert all(torch.equal(ours[name], value) for name, value in written.items())

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from wiring import plain
 from wiring.places import (
     Check,
     batch,
@@ -15,6 +16,7 @@ from wiring.places import (
     computes_in,
     crops_within,
     decays,
+    described,
     field_is_seen,
     flips,
     is_normalised,
@@ -29,7 +31,8 @@ from wiring.places import (
 from wiring.small import BATCH, STEPS_PER_EPOCH, TRAIN_IMAGES, built
 
 import fcmae
-from fcmae.images import channel_statistics, open_images
+from fcmae.images import centre_crop, channel_statistics, decode, open_images
+from fcmae.journal import Silence
 from fcmae.layers import GRN
 from fcmae.tasks.pretraining.plan import Plan, Recipe
 
@@ -94,7 +97,9 @@ OPTIONS = {
     ),
     "stem_stride": Check(1, lambda t: t.trained.encoder.downsample_layers[0][0].stride == (1, 1)),
     "patch_size": Check(
-        32, lambda t: masks(t).shape == (BATCH, 2, 3), options={"image_size": "64x96"}
+        32,
+        lambda t: masks(t).shape == (BATCH, 2, 3) and t.trained.grid(64, 96) == (2, 3),
+        options={"image_size": "64x96"},
     ),
     "image_size": Check(
         "48x64",
@@ -164,3 +169,33 @@ def test_statistics(build: Build, pictures: Path) -> None:
     assert is_normalised(build(statistics="data"), *measured)
     assert not is_normalised(build(), *measured)
     assert is_normalised(build(), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+def test_looks_see_images_and_masks_as_training_does(build: Build, pictures: Path) -> None:
+    task = build(statistics="data", mask_ratio=0.3, image_size="48x64")
+    seen: list[tuple[torch.Tensor, torch.Tensor]] = []
+    task.trained.register_forward_pre_hook(lambda _, inputs: seen.append(inputs))
+    task.look(Silence(), step=0, epoch=0)
+    ((images, mask),) = seen
+    files = [pictures / name for name in task.looker.names]
+    crops = torch.stack([centre_crop(decode(file, 3), (48, 64)) for file in files])
+    mean, std = channel_statistics(open_images(pictures), 3)
+    assert torch.allclose(images, plain.normalised(crops, mean, std), atol=1e-5)
+    assert mask.shape == (len(files), 3, 4)
+    assert mask.sum((1, 2)).tolist() == [4] * len(files)  # of 12, a third for a ratio of 0.3
+
+
+def test_weights_say_what_they_are_of(build: Build, pictures: Path) -> None:
+    task = build(
+        model="convnextv2_femto", statistics="data", in_channels=1, image_size="32x64",
+        set=("response=layer",),
+    )  # fmt: skip
+    mean, std = channel_statistics(open_images(pictures), 1)
+    assert described(task) == {
+        "model": "convnextv2_femto", "in_channels": 1, "stem_stride": 2, "response": "layer",
+        "image_size": [32, 64], "mean": [*mean], "std": [*std], "step": 3,
+    }  # fmt: skip
+    ours = task.trained.encoder.state_dict()
+    written = load_file(task.out / "weights.safetensors")
+    assert ours.keys() == written.keys()
+    assert all(torch.equal(ours[name], value) for name, value in written.items())

@@ -90,7 +90,7 @@ class Scale:
         if self.supervised_drop_path and size in DROP_PATH:
             assignments += (f"drop_path={DROP_PATH[size]}",)
         if self.supervised_warmup_epochs:
-            assignments += (f"warmup_epochs={self.supervised_warmup_epochs:g}",)
+            assignments += (f"warmup_epochs={_shortest(self.supervised_warmup_epochs)}",)
         return {
             "model": model,
             "image_size": self.image_size,
@@ -106,7 +106,12 @@ class Scale:
 
 
 def _rate(value: float) -> tuple[str, ...]:
-    return (f"base_learning_rate={value:g}",) if value else ()
+    return (f"base_learning_rate={_shortest(value)}",) if value else ()
+
+
+def _shortest(value: float) -> str:
+    """All digits that there are, and no others: 20, not 20.0."""
+    return repr(float(value)).removesuffix(".0")
 
 
 def _chosen(**options: int) -> Options:

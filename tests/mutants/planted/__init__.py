@@ -1,0 +1,16 @@
+"""The mistakes, by what goes wrong: one file for each."""
+
+from mutants.mistake import Mistake
+from mutants.planted import (
+    contrastive,
+    engine,
+    evaluation,
+    finetuning,
+    pretraining,
+    probe,
+    resuming,
+    studies,
+)
+
+AREAS = (pretraining, finetuning, contrastive, evaluation, probe, studies, engine, resuming)
+PLANTED: tuple[Mistake, ...] = tuple(mistake for area in AREAS for mistake in area.MISTAKES)

@@ -1,0 +1,246 @@
+"""What can go wrong in masked pre-training without any error."""
+
+from mutants.mistake import Mistake
+
+FIELDS = ("tests/wiring/test_masked_fields.py",)
+BY_HAND = ("tests/wiring/test_by_hand.py",)
+DRAWS = ("tests/wiring/test_draws.py",)
+TASK = "tasks/pretraining/task.py"
+
+MISTAKES = (
+    Mistake(
+        file="loss.py",
+        words="return (cells - mean) / (variance + EPSILON).sqrt()",
+        replacement="return (cells - mean) / (variance.sqrt() + EPSILON)",
+        meaning="The small number is added to the deviation of a cell, not to its variance.",
+        tests=("tests/test_loss.py",),
+    ),
+    Mistake(
+        file="loss.py",
+        words="cells.permute(0, 2, 4, 3, 5, 1)",
+        replacement="cells.permute(0, 2, 4, 5, 3, 1)",
+        meaning="The values of a cell run over columns before rows.",
+        tests=("tests/test_loss.py",),
+    ),
+    Mistake(
+        TASK,
+        "sample_seed(self.seed, step, MASKS)",
+        "sample_seed(self.seed, 0, MASKS)",
+        "Every step has the same masks.",
+        DRAWS,
+    ),
+    Mistake(
+        TASK,
+        "sample_seed(self.seed, step, MASKS)",
+        "sample_seed(0, step, MASKS)",
+        "Every seed has the same masks.",
+        BY_HAND,
+    ),
+    Mistake(
+        TASK,
+        "if self.masks is None or self.masks[0] != step:",
+        "if self.masks is None:",
+        "The first step's masks are kept for all others.",
+        DRAWS,
+    ),
+    Mistake(
+        TASK,
+        "[batch.first : batch.first + len(images)]",
+        "[: len(images)]",
+        "Every micro-batch has the masks of the first.",
+        BY_HAND,
+    ),
+    Mistake(
+        TASK,
+        "mask = random_mask(self.plan.batch_size, grid, self.plan.mask_ratio, generator)",
+        "mask = random_mask(self.plan.batch_size, grid, 0.6, generator)",
+        "The mask ratio is always the paper's.",
+        FIELDS,
+    ),
+    Mistake(
+        TASK,
+        "return (images - self.mean) / self.std, mask.to(",
+        "return (images - self.mean) / self.std / self.std, mask.to(",
+        "Images are divided by the deviation twice.",
+        FIELDS,
+    ),
+    Mistake(
+        TASK,
+        "return (images - self.mean) / self.std, mask.to(",
+        "return images / self.std, mask.to(",
+        "The mean is not subtracted.",
+        FIELDS,
+    ),
+    Mistake(
+        TASK,
+        "self.std = torch.tensor(plan.std, device=place.device).view(1, -1, 1, 1)",
+        "self.std = torch.tensor(plan.std, device=place.device).mean().view(1, 1, 1, 1)",
+        "All channels are divided by their mean deviation.",
+        FIELDS,
+    ),
+    Mistake(
+        TASK,
+        "plan.image_size, recipe.crop_scale, recipe.horizontal_flip, plan.decoding",
+        "plan.image_size, (0.2, 1.0), recipe.horizontal_flip, plan.decoding",
+        "Crops are always as the authors' code has them.",
+        FIELDS,
+    ),
+    Mistake(
+        TASK,
+        "plan.image_size, recipe.crop_scale, recipe.horizontal_flip, plan.decoding",
+        "plan.image_size, recipe.crop_scale, 0.5, plan.decoding",
+        "Flips are always half of the time.",
+        FIELDS,
+    ),
+    Mistake(
+        TASK,
+        "plan.image_size, recipe.crop_scale, recipe.horizontal_flip, plan.decoding",
+        "plan.image_size, recipe.crop_scale, recipe.horizontal_flip",
+        "Fast decoding is never used.",
+        FIELDS,
+    ),
+    Mistake(
+        TASK,
+        "            decoder_width=recipe.decoder_width,\n",
+        "",
+        "The decoder has always the paper's width.",
+        FIELDS,
+    ),
+    Mistake(
+        TASK,
+        "            decoder_depth=recipe.decoder_depth,\n",
+        "",
+        "The decoder has always one block.",
+        FIELDS,
+    ),
+    Mistake(
+        TASK,
+        "            norm_pix=recipe.norm_pix,\n",
+        "",
+        "Targets are always normalised.",
+        FIELDS,
+    ),
+    Mistake(
+        TASK,
+        "            response=recipe.response,\n",
+        "",
+        "The encoder has always GRN.",
+        FIELDS,
+    ),
+    Mistake(
+        TASK,
+        "            patch_size=plan.patch_size,\n            stem_stride",
+        "            stem_stride",
+        "What is masked together has always the total stride's side.",
+        FIELDS,
+    ),
+    Mistake(
+        TASK,
+        "self.trained, recipe.weight_decay, exempt=recipe.decay_exempt",
+        "self.trained, recipe.weight_decay",
+        "GRN and the mask token never decay, also where the recipe wants it.",
+        FIELDS,
+    ),
+    Mistake(
+        TASK,
+        "self.trained, recipe.weight_decay, exempt=recipe.decay_exempt",
+        "self.trained, 0.05, exempt=recipe.decay_exempt",
+        "Weight decay is always the paper's.",
+        FIELDS,
+    ),
+    Mistake(
+        TASK,
+        "adamw(self.groups, self.plan.recipe.optimizer_momentum, self.place.device)",
+        "adamw(self.groups, (0.9, 0.999), self.place.device)",
+        "The optimiser has PyTorch's momenta.",
+        FIELDS,
+    ),
+    Mistake(
+        TASK,
+        "torch.manual_seed(plan.seed)",
+        "torch.manual_seed(0)",
+        "Every seed begins with the same weights.",
+        FIELDS,
+    ),
+    Mistake(
+        TASK,
+        "return load_weights(self.trained, path, key=key)",
+        "load_weights(self.trained, path, key=key)\n"
+        "        self.trained.decoder.load_state_dict({\n"
+        "            name: 0 * value for name, value in self.trained.decoder.state_dict().items()\n"
+        "        })\n"
+        "        return load_weights(self.trained, path, key=key)",
+        "With first weights for the encoder, the decoder begins at zero.",
+        FIELDS,
+    ),
+    Mistake(
+        "tasks/pretraining/encoders.py",
+        "warmup_steps=plan.warmup_steps,",
+        "warmup_steps=0,",
+        "There is no warm-up.",
+        FIELDS,
+    ),
+    Mistake(
+        "tasks/pretraining/encoders.py",
+        "        minimum=plan.recipe.minimum_learning_rate,\n",
+        "",
+        "The rate always falls to 0.",
+        FIELDS,
+    ),
+    Mistake(
+        "tasks/pretraining/plan.py",
+        "return round(self.recipe.warmup_epochs * self.steps_per_epoch)",
+        "return round(self.recipe.warmup_epochs)",
+        "Epochs of warm-up are taken for steps.",
+        FIELDS,
+    ),
+    Mistake(
+        "tasks/pretraining/plan.py",
+        "return scaled_learning_rate(self.recipe.base_learning_rate, self.batch_size)",
+        "return self.recipe.base_learning_rate",
+        "The rate is not scaled by the batch size.",
+        FIELDS,
+    ),
+    Mistake(
+        "tasks/pretraining/run.py",
+        'assignments=tuple(options["set"]),',
+        "assignments=(),",
+        "What is given by --set is ignored.",
+        FIELDS,
+    ),
+    Mistake(
+        "tasks/pretraining/run.py",
+        "mean, std = normalisation(statistics, channels, images)",
+        'mean, std = normalisation("auto", channels, images)',
+        "The kind of statistics that was asked for is ignored.",
+        FIELDS,
+    ),
+    Mistake(
+        "autoencoder.py",
+        "prediction = self.decoder.predict(decoded[cells])",
+        "prediction = self.decoder.predict(decoded[cells].detach())",
+        "No gradient passes the last layer.",
+        BY_HAND,
+    ),
+    Mistake(
+        "images/transforms.py",
+        "return mix(seed, epoch, index)",
+        "return mix(seed, 0, index)",
+        "An image looks the same in every epoch.",
+        DRAWS,
+    ),
+    Mistake(
+        "images/loader.py",
+        "drawn = sample_seed(self.seed, epoch, candidate)",
+        "drawn = sample_seed(self.seed, epoch, 0)",
+        "All images of an epoch have the same crop and flip.",
+        DRAWS,
+    ),
+    Mistake(
+        "images/order.py",
+        "keys = np.random.PCG64(mix(seed, epoch)).random_raw(length)",
+        "keys = np.random.PCG64(mix(seed, 0)).random_raw(length)",
+        "Every epoch has the same order.",
+        BY_HAND,
+    ),
+)

@@ -1,0 +1,359 @@
+"""What can go wrong in a resumed run without any error."""
+
+from mutants.mistake import Mistake
+
+HERE = "tests/wiring/test_resume.py::"
+GOES_ON = f"{HERE}test_a_run_that_ends_after_a_checkpoint_goes_on_to_the_bit"
+AGAIN = f"{HERE}test_steps_beyond_the_checkpoint_are_computed_again_and_their_lines_forgotten"
+ASKED = f"{HERE}test_a_run_that_was_asked_to_stop_in_mid_epoch_goes_on_to_the_bit"
+KILLED = f"{HERE}test_a_process_that_is_killed_goes_on_to_the_bit"
+UNREAD = f"{HERE}test_files_that_could_not_be_read_are_not_forgotten"
+RUNNING = f"{HERE}test_running_statistics_go_on_too"
+KEYS = f"{HERE}test_keys_follow_as_by_hand_over_a_resume"
+PATIENCE = f"{HERE}test_the_best_epoch_stays_the_best_and_patience_counts_from_it"
+KEPT = f"{HERE}test_what_is_kept_is_of_the_best_epoch_and_of_the_last"
+DIES = f"{HERE}test_a_run_that_dies_after_its_best_epoch_ends_as_if_it_had_not"
+STOPPED = f"{HERE}test_a_run_that_stopped_early_is_left_as_it_is"
+
+PROCESS, CHECKPOINT, JOURNAL = "tasks/training/process.py", "checkpoint.py", "journal.py"
+TASK, CONTRASTIVE = "tasks/finetuning/task.py", "tasks/pretraining/contrastive_task.py"
+
+SUMS = 'self.window, self.epoch = tuple(found.state["window"]), tuple(found.state["epoch"])'
+COUNTS = 'self.step, self.stopped = found.state["step"], found.state["stopped"]'
+BEST = 'self.best, self.epoch = state["best"], state["epoch"]'
+PATIENT = 'self.epoch - self.best["epoch"] >= self.plan.patience'
+MOMENTS = "key.removeprefix(prefix): value\n"
+READ = '\n        if (place / "state.json").exists():\n            return Checkpoint('
+
+MISTAKES = (
+    # tasks/training/process.py
+    Mistake(
+        PROCESS,
+        SUMS,
+        'self.window = tuple(found.state["window"])',
+        "The epoch's summed loss is not restored.",
+        (f"{GOES_ON}[fcmae-5]",),
+    ),
+    Mistake(
+        PROCESS,
+        SUMS,
+        'self.epoch = tuple(found.state["epoch"])',
+        "The loss since the last line is not restored.",
+        (f"{GOES_ON}[fcmae-5]",),
+    ),
+    Mistake(
+        PROCESS,
+        '"epoch": self.epoch,',
+        '"epoch": (0.0, 0),',
+        "A checkpoint has an epoch's summed loss of 0.",
+        (f"{GOES_ON}[fcmae-5]",),
+    ),
+    Mistake(
+        PROCESS,
+        '"window": self.window,',
+        '"window": (0.0, 0),',
+        "A checkpoint has no loss since the last line.",
+        (f"{GOES_ON}[fcmae-5]",),
+    ),
+    Mistake(
+        PROCESS,
+        COUNTS,
+        'self.step, self.stopped = found.state["step"] + 1, found.state["stopped"]',
+        "A resumed run leaves a step out.",
+        (f"{GOES_ON}[fcmae-2]",),
+    ),
+    Mistake(
+        PROCESS,
+        COUNTS,
+        'self.step = found.state["step"]',
+        "A run that stopped early goes on when it is resumed.",
+        (f"{DIES}[has-stopped]", STOPPED),
+    ),
+    Mistake(
+        PROCESS,
+        'self.unreadables.restore(found.state["unreadable"])',
+        "pass",
+        "A resumed run forgets the files that could not be read.",
+        (UNREAD,),
+    ),
+    Mistake(
+        PROCESS,
+        'self.task.restore(found.state["task"])',
+        "pass",
+        "What a task counts is not restored.",
+        (f"{DIES}[knows-the-best]",),
+    ),
+    Mistake(
+        PROCESS,
+        "with Journal(self.out, resumed_at) if",
+        "with Journal(self.out, self.schedule.steps) if",
+        "Lines beyond the checkpoint stay, and are written again.",
+        (f"{AGAIN}[fcmae-four-steps-again]",),
+    ),
+    Mistake(
+        PROCESS,
+        "return self.step\n\n    def save",
+        "return -1\n\n    def save",
+        "A resumed run forgets the lines before its checkpoint and begins the journal again.",
+        (f"{GOES_ON}[fcmae-4]",),
+    ),
+    Mistake(
+        PROCESS,
+        "if resumed_at < 0:",
+        "if not self.resumed:",
+        "A run resumed before its first checkpoint is not looked at untrained.",
+        (f"{AGAIN}[fcmae-begins-again]",),
+    ),
+    Mistake(
+        PROCESS,
+        "learning_rate=self.task.learning_rate,",
+        "learning_rate=lambda step, first=self.step: self.task.learning_rate(step - first),",
+        "The schedule begins anew at a resume.",
+        (f"{GOES_ON}[moco-v3-2]",),
+    ),
+    Mistake(
+        PROCESS,
+        "worth_reporting = within == 0 and",
+        "self.save()\n        worth_reporting = within == 0 and",
+        "A checkpoint counts an epoch's last step before the epoch's end is seen to.",
+        (f"{GOES_ON}[fcmae-3]",),
+    ),
+    Mistake(
+        PROCESS,
+        "            self.share_unreadables()\n            self.save()",
+        "            self.share_unreadables()",
+        "A run that is asked to stop saves nothing.",
+        (f"{ASKED}[fcmae]",),
+    ),
+    Mistake(
+        "tasks/training/start.py",
+        "resumed=config is None",
+        "resumed=False",
+        "A resumed run begins again.",
+        (f"{GOES_ON}[fcmae-2]",),
+    ),
+    # checkpoint.py
+    Mistake(
+        CHECKPOINT,
+        "optimizer.state[parameter] = state",
+        "optimizer.state[parameter] = {}",
+        "The optimiser's state is not restored.",
+        (f"{GOES_ON}[fcmae-2]",),
+    ),
+    Mistake(
+        CHECKPOINT,
+        MOMENTS,
+        'key.removeprefix(prefix): value * (not key.endswith("/step"))\n',
+        "The optimiser counts its steps from the resume.",
+        (f"{GOES_ON}[fcmae-2]",),
+    ),
+    Mistake(
+        CHECKPOINT,
+        MOMENTS,
+        'key.removeprefix(prefix): value * (not key.endswith("/exp_avg_sq"))\n',
+        "The optimiser's second moments begin anew at a resume.",
+        (f"{GOES_ON}[fcmae-2]",),
+    ),
+    Mistake(
+        CHECKPOINT,
+        f"for place in (folder / LAST, folder / PREVIOUS):{READ}",
+        f"for place in (folder / LAST,):{READ}",
+        "A run that was killed between two renames begins again.",
+        (f"{KILLED}[finetune]",),
+    ),
+    Mistake(
+        CHECKPOINT,
+        "    shutil.rmtree(unfinished, ignore_errors=True)\n    unfinished.mkdir",
+        "    unfinished.mkdir",
+        "Half a checkpoint is in the way of the next.",
+        (f"{KILLED}[fcmae]",),
+    ),
+    # journal.py
+    Mistake(
+        JOURNAL,
+        "if _step(line) <= after",
+        "if _step(line) < after",
+        "A resumed run forgets the lines of its checkpoint's own step.",
+        (f"{GOES_ON}[fcmae-3]",),
+    ),
+    Mistake(
+        JOURNAL,
+        "if _step(line) <= after",
+        "if _step(line) <= after + 1",
+        "A line of the step after the checkpoint is there twice.",
+        (f"{AGAIN}[fcmae-ends-an-epoch-again]",),
+    ),
+    Mistake(
+        JOURNAL,
+        "for name in (METRICS, TIMING):",
+        "for name in (TIMING,):",
+        "Metrics beyond the checkpoint stay, and are written again.",
+        (f"{AGAIN}[fcmae-four-steps-again]",),
+    ),
+    Mistake(
+        JOURNAL,
+        'self._metrics = (run / METRICS).open("a", buffering=1)',
+        'self._metrics = (run / METRICS).open("a")',
+        "A killed run loses lines of before its checkpoint.",
+        (f"{KILLED}[moco-v3]",),
+    ),
+    # engine.py, optim/average.py
+    Mistake(
+        "engine.py",
+        'group["lr"] = learning_rate(step) *',
+        'group["lr"] = learning_rate(step - start) *',
+        "The rate that is used begins anew at a resume; the one that is logged does not.",
+        (f"{GOES_ON}[moco-v3-2]",),
+    ),
+    Mistake(
+        "engine.py",
+        "undo.callback(_restore, buffers, [buffer.clone() for buffer in buffers])",
+        "pass",
+        "A step that is cut short moves the running statistics.",
+        (RUNNING,),
+    ),
+    Mistake(
+        "optim/average.py",
+        "(1 + update) / (10 + update)",
+        "(1 + update) / (9 + update)",
+        "The average's warm-up is another.",
+        (f"{DIES}[knows-the-best]",),
+    ),
+    # tasks/finetuning/task.py
+    Mistake(
+        TASK,
+        '{"best": self.best, "epoch": self.epoch}',
+        '{"best": None, "epoch": self.epoch}',
+        "The best epoch is not in the checkpoint.",
+        (f"{DIES}[knows-the-best]",),
+    ),
+    Mistake(
+        TASK,
+        '{"best": self.best, "epoch": self.epoch}',
+        '{"best": self.best, "epoch": 0}',
+        "The epoch is not in the checkpoint.",
+        (f"{PATIENCE}[True]",),
+    ),
+    Mistake(
+        TASK,
+        BEST,
+        'self.best, self.epoch = None, state["epoch"]',
+        "A resumed run forgets the best epoch.",
+        (f"{DIES}[knows-the-best]",),
+    ),
+    Mistake(
+        TASK,
+        BEST,
+        'self.best, self.epoch = state["best"], 0',
+        "A resumed run forgets its epoch.",
+        (f"{DIES}[has-stopped]", STOPPED),
+    ),
+    Mistake(
+        TASK,
+        BEST,
+        'self.epoch = state["epoch"]\n'
+        '        self.best = state["best"] and {**state["best"], "epoch": self.epoch}',
+        "Patience counts from the resume.",
+        (f"{DIES}[stops-again]",),
+    ),
+    Mistake(
+        TASK,
+        PATIENT,
+        'self.epoch - self.best["epoch"] > self.plan.patience',
+        "Patience is an epoch longer.",
+        (f"{PATIENCE}[True]",),
+    ),
+    Mistake(
+        TASK,
+        PATIENT,
+        "self.epoch >= self.plan.patience",
+        "Patience counts from the first epoch.",
+        (f"{PATIENCE}[True]",),
+    ),
+    Mistake(
+        TASK,
+        'accuracy > self.best["accuracy"]',
+        'accuracy >= self.best["accuracy"]',
+        "A later epoch of the same accuracy takes the best one's place.",
+        (f"{PATIENCE}[True]",),
+    ),
+    Mistake(
+        TASK,
+        'accuracy = measured[-1]["accuracy"]',
+        'accuracy = measured[0]["accuracy"]',
+        "The best epoch is the model's, where the average is kept.",
+        (f"{PATIENCE}[True]",),
+    ),
+    Mistake(
+        TASK,
+        "validations[-1].summary(self.val)",
+        "validations[0].summary(self.val)",
+        "The best epoch is described by the model, where the average is kept.",
+        (f"{PATIENCE}[True]",),
+    ),
+    Mistake(
+        TASK,
+        'self.write_weights("best.safetensors", step)',
+        'checkpoint.save_tensors(self.out / "best.safetensors", self.trained.state_dict())',
+        "The best weights are the model's, where there is an average.",
+        (f"{KEPT}[True]",),
+    ),
+    Mistake(
+        TASK,
+        "model = self.average.module if self.average else self.trained",
+        "model = self.trained",
+        "All weights are the model's, where there is an average.",
+        (f"{KEPT}[True]",),
+    ),
+    Mistake(
+        TASK,
+        'self.kept["average"] = self.average.module',
+        "pass",
+        "The average is not in the checkpoint.",
+        (f"{GOES_ON}[finetune-2]",),
+    ),
+    Mistake(
+        TASK,
+        "self.average.update(self.trained, step)",
+        'self.updates = getattr(self, "updates", 0) + 1\n'
+        "            self.average.update(self.trained, self.updates)",
+        "The average's warm-up begins anew at a resume.",
+        (f"{DIES}[knows-the-best]",),
+    ),
+    Mistake(
+        TASK,
+        "self.average.update(self.trained, step)",
+        "self.average.update(self.trained, step - 1)",
+        "The average's updates are counted from 0.",
+        (f"{DIES}[knows-the-best]",),
+    ),
+    Mistake(
+        TASK,
+        "torch.rand(shape, generator=generator)",
+        "torch.rand(shape)",
+        "Drop path depends on what the process has drawn before.",
+        (f"{GOES_ON}[finetune-2]",),
+    ),
+    # tasks/pretraining
+    Mistake(
+        "tasks/pretraining/task.py",
+        "random_mask(self.plan.batch_size, grid, self.plan.mask_ratio, generator)",
+        "random_mask(self.plan.batch_size, grid, self.plan.mask_ratio, torch.default_generator)",
+        "Masks depend on what the process has drawn before.",
+        (f"{GOES_ON}[fcmae-2]",),
+    ),
+    Mistake(
+        CONTRASTIVE,
+        "momentum_at(step, base=base",
+        "momentum_at(step - 1, base=base",
+        "Keys follow by the momentum of the step before.",
+        (KEYS,),
+    ),
+    Mistake(
+        CONTRASTIVE,
+        '"""Nothing."""',
+        "self.trained.follow(0.0)",
+        "Keys are the queries after a resume.",
+        (f"{GOES_ON}[moco-v3-2]",),
+    ),
+)

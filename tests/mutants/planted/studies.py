@@ -1,0 +1,480 @@
+"""What can go wrong in the studies without any error."""
+
+from mutants.mistake import Mistake
+
+SCALE, SETTINGS = (f"tests/wiring/studies/test_{name}.py" for name in ("scale", "settings"))
+TOY = "tests/wiring/test_reconstruction.py"
+MASK_RATIO = f"{SETTINGS}::test_mask_ratio_compares_what_is_masked"
+GRN = f"{SETTINGS}::test_grn_compares_models_that_differ_in_their_response"
+CONTRASTIVE = f"{SETTINGS}::test_contrastive_compares_what_comes_before_fine_tuning"
+FIELD = f"{SCALE}::test_every_field_of_the_scale_is_found_in_what_is_trained"
+DROP_PATH = f"{SCALE}::test_larger_sizes_have_a_drop_path_of_supervised_training"
+SIZES = f"{SETTINGS}::test_scaling_trains_every_size_that_is_named"
+ZERO = f"{SCALE}::test_a_field_of_0_leaves_the_choice_to_the_tables"
+SEED = f"{SETTINGS}::test_a_seed_decides_weights_order_views_masks_and_labels"
+SEEDS = f"{SETTINGS}::test_a_scale_says_how_many_seeds_there_are"
+SPLITS = f"{SCALE}::test_what_is_trained_on_lies_in_train_and_what_is_validated_on_in_val"
+SCALING = f"{SETTINGS}::test_scaling_compares_v1_and_v2_from_scratch_and_pretrained"
+NORMALIZATION = f"{SETTINGS}::test_normalization_compares_models_that_differ_in_their_response"
+TOY_MASKS = (
+    f"{TOY}::test_masks_differ_by_image_step_seed_and_size_and_are_the_same_for_all_encoders"
+)
+TOY_FIELD = f"{TOY}::test_every_field_of_the_recipe_is_found_in_what_is_trained"
+TOY_DECAY = f"{TOY}::test_matrices_alone_decay_and_all_is_trained"
+TOY_IMAGES = f"{TOY}::test_images_are_seen_whole_and_standardised_and_masked_pixels_not_at_all"
+TOY_SEED = f"{TOY}::test_a_seed_decides_weights_order_and_views"
+TOY_LOSS = f"{TOY}::test_the_loss_is_that_of_masked_pixels_alone"
+TOY_NAMES = f"{TOY}::test_each_encoder_is_what_its_name_says"
+TOY_BY_HAND = f"{TOY}::test_training_is_that_of_plain_torch"
+TOY_OPTIONS = f"{TOY}::test_options_take_the_place_of_the_scales_fields"
+
+MISTAKES = (
+    Mistake(
+        "studies/scale.py",
+        '"mask_ratio": mask_ratio,',
+        '"mask_ratio": PRETRAINING.mask_ratio,',
+        "A study's pre-training ignores the mask ratio that it is asked for.",
+        (MASK_RATIO,),
+    ),
+    Mistake(
+        "studies/scale.py",
+        'assignments += (f"response={response}",)',
+        "assignments += ()",
+        "A study's response is not handed on to its pre-training.",
+        (GRN,),
+    ),
+    Mistake(
+        "studies/scale.py",
+        '"method": "moco-v3",',
+        '"method": "fcmae",',
+        "The contrastive setting is pre-trained by masking.",
+        (CONTRASTIVE,),
+    ),
+    Mistake(
+        "studies/scale.py",
+        '"epochs": self.contrastive_epochs,',
+        '"epochs": self.pretraining_epochs,',
+        "MoCo v3 trains for the epochs of masked pre-training.",
+        (FIELD,),
+    ),
+    Mistake(
+        "studies/scale.py",
+        "epochs=self.supervised_epochs,",
+        "epochs=self.finetuning_epochs,",
+        "Training from scratch has the epochs of fine-tuning.",
+        (FIELD,),
+    ),
+    Mistake(
+        "studies/scale.py",
+        "_chosen(batch_size=self.contrastive_batch_size)",
+        "_chosen(batch_size=self.pretraining_batch_size)",
+        "MoCo v3 has the batches of masked pre-training.",
+        (FIELD,),
+    ),
+    Mistake(
+        "studies/scale.py",
+        '"set": _rate(self.finetuning_base_learning_rate),',
+        '"set": _rate(self.supervised_base_learning_rate),',
+        "Fine-tuning has the rate of training from scratch.",
+        (FIELD,),
+    ),
+    Mistake(
+        "studies/scale.py",
+        "if self.supervised_warmup_epochs:",
+        "if False:",
+        "The warm-up of training from scratch is ignored.",
+        (FIELD,),
+    ),
+    Mistake(
+        "studies/scale.py",
+        'DROP_PATH = {"tiny": 0.1, "base": 0.5, "large": 0.5}',
+        'DROP_PATH = {"tiny": 0.1, "base": 0.5}',
+        "Large has no drop path of supervised training.",
+        (DROP_PATH,),
+    ),
+    Mistake(
+        "studies/scale.py",
+        'size = model.partition("_")[2]',
+        "size = self.size",
+        "All sizes have the drop path of the scale's size.",
+        (SIZES,),
+    ),
+    Mistake(
+        "studies/scale.py",
+        "if self.supervised_drop_path and size in DROP_PATH:",
+        "if size in DROP_PATH:",
+        "The drop path of supervised training cannot be left out.",
+        (DROP_PATH,),
+    ),
+    Mistake(
+        "studies/scale.py",
+        "supervised_batch_size,\n                patience=self.patience,",
+        "supervised_batch_size,",
+        "Training from scratch has no patience.",
+        (FIELD,),
+    ),
+    Mistake(
+        "studies/scale.py",
+        "return {name: value for name, value in options.items() if value}",
+        "return {name: value or 1 for name, value in options.items()}",
+        "A field of 0 is 1, not left to the tables.",
+        (ZERO,),
+    ),
+    Mistake(
+        "studies/scale.py",
+        'return (f"base_learning_rate={_shortest(value)}",) if value else ()',
+        'return (f"base_learning_rate={value:.1g}",) if value else ()',
+        "Learning rates are rounded to one digit.",
+        (FIELD,),
+    ),
+    Mistake(
+        "studies/scale.py",
+        '"label_share": self.label_share,\n            "set": _rate(self.finetuning',
+        '"label_share": 1.0,\n            "set": _rate(self.finetuning',
+        "Fine-tuning sees all labels.",
+        (FIELD,),
+    ),
+    Mistake(
+        "studies/runner.py",
+        'shared, doing = {**shared, "init": str(folder / PRETRAIN)}, "fine-tuning"',
+        'doing = "fine-tuning"',
+        "Fine-tuning does not begin with the pre-trained weights.",
+        (FIELD,),
+    ),
+    Mistake(
+        "studies/runner.py",
+        '{**shared, "seed": setting.seed}',
+        '{**shared, "seed": 0}',
+        "All settings have the same seed.",
+        (SEED,),
+    ),
+    Mistake(
+        "studies/runner.py",
+        '"data": str(Path(shared["data"]) / "train")}',
+        '"data": str(Path(shared["data"]))}',
+        "Pre-training sees the images of val.",
+        (FIELD,),
+    ),
+    Mistake(
+        "studies/work.py",
+        "train=chosen.num_images, val=chosen.num_val_images)",
+        "train=chosen.num_val_images, val=chosen.num_val_images)",
+        "The number of images to validate on decides how many are trained on.",
+        (FIELD,),
+    ),
+    Mistake(
+        "studies/work.py",
+        "tuple(range(chosen.seeds))",
+        "tuple(range(min(chosen.seeds, 2)))",
+        "More than two seeds are not trained.",
+        (SEEDS,),
+    ),
+    Mistake(
+        "studies/work.py",
+        "return Work(part, chosen,",
+        "return Work(data, chosen,",
+        "A study trains on all images whatever the scale says.",
+        (FIELD,),
+    ),
+    Mistake(
+        "studies/subset.py",
+        'numbers = {"train": train, "val": val}',
+        'numbers = {"train": val, "val": train}',
+        "The numbers of images are those of the other split.",
+        (FIELD,),
+    ),
+    Mistake(
+        "studies/subset.py",
+        "out / split / part.name(index): (data / split / part.name(index)).absolute()",
+        'out / split / part.name(index): (data / "train" / part.name(index)).absolute()',
+        "Validation images are links to images of train.",
+        (SPLITS,),
+    ),
+    Mistake(
+        "studies/grn.py",
+        'f"convnextv2_{size}", response=case)',
+        'f"convnextv2_{size}")',
+        "Table 9's cases all have GRN.",
+        (GRN,),
+    ),
+    Mistake(
+        "studies/grn.py",
+        'work.scale.pretraining(f"convnext_{size}")',
+        'work.scale.pretraining(f"convnextv2_{size}")',
+        "Table 9's base is V2.",
+        (GRN,),
+    ),
+    Mistake(
+        "studies/grn.py",
+        "for seed in work.seeds\n        for case",
+        "for seed in work.seeds[:1]\n        for case",
+        "Table 9 is trained with the first seed alone.",
+        (SEEDS,),
+    ),
+    Mistake(
+        "studies/contrastive.py",
+        "(work.scale.contrastive(model), work.scale.finetuning())",
+        "(work.scale.pretraining(model), work.scale.finetuning())",
+        "The setting of MoCo v3 is that of FCMAE.",
+        (FIELD,),
+    ),
+    Mistake(
+        "studies/contrastive.py",
+        "(None, work.scale.supervised(model))",
+        '(None, work.scale.supervised(model.replace("v2", "")))',
+        "The supervised setting of the contrastive study is of V1.",
+        (CONTRASTIVE,),
+    ),
+    Mistake(
+        "studies/scaling.py",
+        'chosen.pretraining(f"{family}_{size}") if',
+        'chosen.pretraining(f"convnextv2_{size}") if',
+        "V1 is pre-trained as V2.",
+        (SCALING,),
+    ),
+    Mistake(
+        "studies/scaling.py",
+        'chosen.supervised(f"{family}_{size}")',
+        'chosen.supervised(f"{family}_{chosen.size}")',
+        "Training from scratch is of the scale's size, whatever sizes are named.",
+        (SIZES,),
+    ),
+    Mistake(
+        "studies/normalization.py",
+        "work.scale.pretraining(model, response=response)",
+        "work.scale.pretraining(model)",
+        "Figure 6's settings all have GRN.",
+        (NORMALIZATION,),
+    ),
+    Mistake(
+        "studies/mask_ratio.py",
+        "chosen.pretraining(model, mask_ratio=ratio)",
+        "chosen.pretraining(model)",
+        "Figure 3's settings all have the usual mask ratio.",
+        (MASK_RATIO,),
+    ),
+    Mistake(
+        "responses.py",
+        '"aggregate": AggregateResponse,',
+        '"aggregate": ScaleResponse,',
+        "Table 9's case (b) is case (a).",
+        (GRN,),
+    ),
+    Mistake(
+        "responses.py",
+        "exact / (exact.mean(3, keepdim=True) + EPSILON)",
+        "exact / (exact.abs().mean(3, keepdim=True) + EPSILON)",
+        "Table 9's case (c) divides by the mean of absolute values.",
+        (GRN,),
+    ),
+    Mistake(
+        "tasks/finetuning/run.py",
+        'share(train_images, options["label_share"], options["seed"])',
+        'share(train_images, options["label_share"], 0)',
+        "All seeds see the same labels.",
+        (SEED,),
+    ),
+    Mistake(
+        "tasks/finetuning/task.py",
+        'return self.epoch - self.best["epoch"] >= self.plan.patience',
+        'return self.epoch - self.best["epoch"] > self.plan.patience',
+        "Fine-tuning stops an epoch later than its patience says.",
+        (FIELD,),
+    ),
+    Mistake(
+        "autoencoder.py",
+        "stem_stride=stem_stride, response=response)\n    patch_size",
+        "stem_stride=stem_stride)\n    patch_size",
+        "The response does not reach the encoder that is pre-trained.",
+        (FIELD,),
+    ),
+    Mistake(
+        "studies/reconstruction/training.py",
+        "sample_seed(setting.seed, batch.step, MASKS)",
+        "sample_seed(setting.seed, 0, MASKS)",
+        "The toy study's masks are the same for all steps.",
+        (TOY_MASKS,),
+    ),
+    Mistake(
+        "studies/reconstruction/training.py",
+        "sample_seed(setting.seed, batch.step, MASKS)",
+        "sample_seed(0, batch.step, MASKS)",
+        "The toy study's masks are the same for all seeds.",
+        (TOY_MASKS,),
+    ),
+    Mistake(
+        "studies/reconstruction/training.py",
+        "grid, recipe.mask_ratio, generator, place.device)",
+        "grid, 0.5, generator, place.device)",
+        "The toy study's mask ratio is fixed.",
+        (TOY_FIELD,),
+    ),
+    Mistake(
+        "studies/reconstruction/training.py",
+        "adamw(groups, recipe.optimizer_momentum, place.device)",
+        "adamw(groups, (0.9, 0.95), place.device)",
+        "The toy study's momentum is ignored.",
+        (TOY_FIELD,),
+    ),
+    Mistake(
+        "studies/reconstruction/training.py",
+        "parameter_groups(model, recipe.weight_decay)",
+        "parameter_groups(model, 0.05)",
+        "The toy study's weight decay is ignored.",
+        (TOY_FIELD,),
+    ),
+    Mistake(
+        "studies/reconstruction/training.py",
+        "parameter_groups(model, recipe.weight_decay)",
+        'parameter_groups(model, recipe.weight_decay, exempt="paper-code")',
+        "The toy study's GRN decays.",
+        (TOY_DECAY,),
+    ),
+    Mistake(
+        "studies/reconstruction/training.py",
+        "warmup_steps=warmup)",
+        "warmup_steps=0)",
+        "The toy study's warm-up is ignored.",
+        (TOY_FIELD,),
+    ),
+    Mistake(
+        "studies/reconstruction/training.py",
+        "recipe.base_learning_rates[setting.encoder]",
+        'recipe.base_learning_rates["convnext"]',
+        "Every encoder of the toy study has the rate of the first.",
+        (TOY_FIELD,),
+    ),
+    Mistake(
+        "studies/reconstruction/training.py",
+        "scaled_learning_rate(base, recipe.batch_size)",
+        "scaled_learning_rate(base, 64)",
+        "The toy study's rate does not follow the batch.",
+        (TOY_FIELD,),
+    ),
+    Mistake(
+        "studies/reconstruction/training.py",
+        "WHOLE = (1.0, 1.0)",
+        "WHOLE = (0.2, 1.0)",
+        "The toy study's images are cropped.",
+        (TOY_IMAGES,),
+    ),
+    Mistake(
+        "studies/reconstruction/training.py",
+        "torch.manual_seed(setting.seed)",
+        "torch.manual_seed(0)",
+        "The toy study's first weights are the same for all seeds.",
+        (TOY_SEED,),
+    ),
+    Mistake(
+        "studies/reconstruction/training.py",
+        "Order(len(data.train), recipe.batch_size, setting.seed)",
+        "Order(len(data.train), recipe.batch_size, 0)",
+        "The toy study's order is the same for all seeds.",
+        (TOY_SEED,),
+    ),
+    Mistake(
+        "studies/reconstruction/training.py",
+        "        seed=setting.seed,\n",
+        "        seed=0,\n",
+        "The toy study's flips are the same for all seeds.",
+        (TOY_SEED,),
+    ),
+    Mistake(
+        "studies/reconstruction/training.py",
+        "recipe.image_size, recipe.image_size, setting.mask_size)",
+        "recipe.image_size, recipe.image_size, recipe.mask_sizes[0])",
+        "All of the toy study's settings have the first mask size.",
+        (TOY_FIELD,),
+    ),
+    Mistake(
+        "studies/reconstruction/training.py",
+        "images = data.standardised(batch.images.to(place.device, non_blocking=True))",
+        "images = batch.images.to(place.device, non_blocking=True)",
+        "The toy study trains on pixels that are not standardised.",
+        (TOY_IMAGES,),
+    ),
+    Mistake(
+        "studies/reconstruction/training.py",
+        "return recipe.epochs * (images // recipe.batch_size)",
+        "return recipe.epochs * images // recipe.batch_size",
+        "The toy study counts parts of batches.",
+        (TOY_FIELD,),
+    ),
+    Mistake(
+        "studies/reconstruction/model.py",
+        "return errors[pixels(mask, images).expand_as(errors)]",
+        "return errors.flatten()",
+        "The toy study's loss is of all pixels.",
+        (TOY_LOSS,),
+    ),
+    Mistake(
+        "studies/reconstruction/model.py",
+        "seen = images.masked_fill(hidden, 0)",
+        "seen = images",
+        "The toy study's encoder sees what is masked.",
+        (TOY_IMAGES,),
+    ),
+    Mistake(
+        "studies/reconstruction/model.py",
+        "Block(width, response=response)",
+        "Block(width)",
+        "The toy study's ConvNeXt has GRN.",
+        (TOY_NAMES,),
+    ),
+    Mistake(
+        "studies/reconstruction/model.py",
+        "frequencies = 10000 **",
+        "frequencies = 100 **",
+        "The codes of places have other frequencies.",
+        (TOY_BY_HAND,),
+    ),
+    Mistake(
+        "studies/reconstruction/model.py",
+        "self.head(self.norm(self.encode(images, mask)))",
+        "self.head(self.encode(images, mask))",
+        "The toy study's last norm is left out.",
+        (TOY_BY_HAND,),
+    ),
+    Mistake(
+        "studies/reconstruction/evaluation.py",
+        "(recipe.neighbours,)",
+        "(20,)",
+        "The toy study's neighbours are always 20.",
+        (TOY_FIELD,),
+    ),
+    Mistake(
+        "studies/reconstruction/evaluation.py",
+        "random_mask(number, grid, recipe.mask_ratio, generator)",
+        "random_mask(number, grid, 0.5, generator)",
+        "The toy study measures errors at another mask ratio.",
+        (TOY_FIELD,),
+    ),
+    Mistake(
+        "studies/reconstruction/evaluation.py",
+        "_features(model, data.val, recipe, data, place)",
+        "_features(model, data.train, recipe, data, place)",
+        "The toy study's accuracies are of images that are trained on.",
+        (TOY_FIELD,),
+    ),
+    Mistake(
+        "studies/reconstruction/data.py",
+        "val = part(val, recipe.num_val_images)",
+        "val = part(val, recipe.num_images)",
+        "The toy study measures on as many images as it trains on.",
+        (TOY_FIELD,),
+    ),
+    Mistake(
+        "studies/reconstruction/data.py",
+        "channel_statistics(train, CHANNELS)",
+        "channel_statistics(val, CHANNELS)",
+        "The toy study standardises by the images that it measures on.",
+        (TOY_IMAGES,),
+    ),
+    Mistake(
+        "studies/reconstruction/options.py",
+        'NUMBERS = ("epochs", "num_images", "batch_size", "image_size")',
+        'NUMBERS = ("epochs", "num_images", "batch_size")',
+        "The toy study's option image_size is ignored.",
+        (TOY_OPTIONS,),
+    ),
+)
