@@ -226,10 +226,7 @@ class Undisturbed(NamedTuple):
 
 
 @pytest.fixture(autouse=True)
-def _rare_lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Without what is not looked at here and takes the most time: reports, waiting for the disk."""
-    monkeypatch.setattr(process, "write_report", lambda out: out / "report.html")
-    monkeypatch.setattr(os, "fsync", lambda _: None)  # what is killed is not the machine
+def _rare_lines() -> Iterator[None]:
     with rare_lines():
         yield
 
