@@ -1,5 +1,261 @@
-"""What can go wrong in evaluation, prediction and embedding without any error."""
+"""What can go wrong in validation and evaluation without any error."""
 
 from mutants.mistake import Mistake
 
-MISTAKES: tuple[Mistake, ...] = ()
+HERE = "tests/wiring/test_evaluation.py::"
+BY_HAND = f"{HERE}test_every_number_by_hand"
+MOST_CONFIDENT = f"{HERE}test_the_mistakes_are_the_most_confident_ones_in_order"
+PICTURES = f"{HERE}test_the_pictures_of_the_mistakes_are_theirs"
+BEST = f"{HERE}test_the_best_epoch_is_that_of_the_weights_that_are_kept"
+LAST = f"{HERE}test_what_the_last_epoch_is_said_to_be_is_what_its_weights_are"
+CLASSES = f"{HERE}test_data_may_lack_classes_and_have_another_size"
+STATISTICS = f"{HERE}test_the_statistics_are_of_the_training_images"
+INTERIM = f"{HERE}test_the_interim_probe_by_hand"
+
+MISTAKES = (
+    Mistake(
+        "tasks/finetuning/validation.py",
+        "(batch.images.to(place.device, non_blocking=True) - mean) / std",
+        "batch.images.to(place.device, non_blocking=True) - mean",
+        "Validation's pixels are not divided by the deviation.",
+        (BY_HAND,),
+    ),
+    Mistake(
+        "tasks/finetuning/validation.py",
+        "from fcmae.images import EvaluationView, Labelled, load_in_order",
+        "from fcmae.images import CentreView as EvaluationView, Labelled, load_in_order",
+        "Validation sees the largest centred crop.",
+        (BY_HAND,),
+    ),
+    Mistake(
+        "tasks/finetuning/validation.py",
+        '"top_5": (ranks < 5)',
+        '"top_5": (ranks < 4)',
+        "Validation counts among four.",
+        (BY_HAND,),
+    ),
+    Mistake(
+        "tasks/finetuning/validation.py",
+        "rows_of(logits, labels[batch.indices])",
+        "rows_of(logits, labels.roll(1)[batch.indices])",
+        "Validation's labels are shifted by an image.",
+        (BY_HAND,),
+    ),
+    Mistake(
+        "tasks/finetuning/validation.py",
+        "logits = model(pixels).float().cpu()",
+        "logits = models[0](pixels).float().cpu()",
+        "The average is validated by the model.",
+        (BY_HAND,),
+    ),
+    Mistake(
+        "tasks/finetuning/validation.py",
+        "argsort(descending=True, stable=True)",
+        "argsort(stable=True)",
+        "The least confident mistakes are kept.",
+        (MOST_CONFIDENT,),
+    ),
+    Mistake(
+        "tasks/finetuning/validation.py",
+        "matrix[label][predicted] = count",
+        "matrix[predicted][label] = count",
+        "Validation's confusion matrix is transposed.",
+        (BY_HAND,),
+    ),
+    Mistake(
+        "tasks/finetuning/validation.py",
+        '"predicted": images.classes[int(outcomes.predictions[i])]',
+        '"predicted": images.classes[int(outcomes.labels[i])]',
+        "A mistake names its own class as what it was taken for.",
+        (MOST_CONFIDENT,),
+    ),
+    Mistake(
+        "tasks/finetuning/validation.py",
+        '"index": int(self.indices[i])',
+        '"index": int(self.indices[i - 1])',
+        "Mistakes show another image's picture.",
+        (PICTURES,),
+    ),
+    Mistake(
+        "tasks/finetuning/task.py",
+        "summary = validations[-1].summary(self.val)",
+        "summary = validations[0].summary(self.val)",
+        "validation.json is of the model, not of the average.",
+        (BY_HAND,),
+    ),
+    Mistake(
+        "tasks/finetuning/task.py",
+        "average = measured[1] if self.average else None",
+        "average = measured[0] if self.average else None",
+        "The average's numbers are the model's.",
+        (BEST,),
+    ),
+    Mistake(
+        "tasks/finetuning/task.py",
+        'step, "epoch": epoch, **measured[0]}',
+        'step, "epoch": epoch, **measured[-1]}',
+        "The model's numbers are the average's.",
+        (LAST,),
+    ),
+    Mistake(
+        "tasks/finetuning/task.py",
+        "            std=self.std,\n            batch_size=self.micro_batch_size,",
+        "            std=self.mean,\n            batch_size=self.micro_batch_size,",
+        "Validation divides by the mean.",
+        (BY_HAND,),
+    ),
+    Mistake(
+        "tasks/finetuning/task.py",
+        "models = [self.trained] + ([self.average.module] if self.average else [])",
+        "models = ([self.average.module] if self.average else []) + [self.trained]",
+        "Model and average are confused.",
+        (BY_HAND,),
+    ),
+    Mistake(
+        "tasks/finetuning/task.py",
+        '"mean": self.plan.mean,\n            "std": self.plan.std,',
+        '"mean": self.plan.std,\n            "std": self.plan.mean,',
+        "Weights say mean and deviation the wrong way round.",
+        (BY_HAND,),
+    ),
+    Mistake(
+        "tasks/measuring/outcomes.py",
+        "logits.argmax(1)",
+        "logits.argmin(1)",
+        "The prediction is the least likely class.",
+        (BY_HAND,),
+    ),
+    Mistake(
+        "tasks/measuring/outcomes.py",
+        "confidences = logits.softmax(1).amax(1)",
+        "confidences = logits.softmax(1).gather(1, labels[:, None])[:, 0]",
+        "Confidence is that of the image's own class.",
+        (BY_HAND,),
+    ),
+    Mistake(
+        "tasks/measuring/outcomes.py",
+        "outcomes.ranks < 5",
+        "outcomes.ranks <= 5",
+        "Evaluation counts among six.",
+        (CLASSES,),
+    ),
+    Mistake(
+        "tasks/measuring/evaluating.py",
+        "return [number[name] for name in ours], theirs",
+        "return [number[name] for name in reversed(ours)], theirs",
+        "Evaluation's classes are counted in reverse.",
+        (BY_HAND,),
+    ),
+    Mistake(
+        "tasks/measuring/evaluating.py",
+        "return [number[name] for name in ours], theirs",
+        "return list(range(len(ours))), theirs",
+        "The data's classes are taken for the weights' first ones.",
+        (CLASSES,),
+    ),
+    Mistake(
+        "tasks/measuring/reading.py",
+        "network((pixels - mean) / std)",
+        "network(pixels - mean)",
+        "Evaluation's pixels are not divided by the deviation.",
+        (BY_HAND,),
+    ),
+    Mistake(
+        "tasks/measuring/reading.py",
+        "network((pixels - mean) / std)",
+        "network((pixels - std) / mean)",
+        "Evaluation swaps mean and deviation.",
+        (BY_HAND,),
+    ),
+    Mistake(
+        "tasks/measuring/reading.py",
+        "view=EvaluationView(reading.size)",
+        "view=EvaluationView(reading.size[::-1])",
+        "Evaluation swaps height and width.",
+        (BY_HAND,),
+    ),
+    Mistake(
+        "metrics.py",
+        "bins: int = 15",
+        "bins: int = 10",
+        "Calibration over ten bins.",
+        (BY_HAND,),
+    ),
+    Mistake(
+        "images/transforms.py",
+        "CROP_RATIO = 224 / 256",
+        "CROP_RATIO = 1.0",
+        "The evaluation crop has no margin.",
+        (BY_HAND,),
+    ),
+    Mistake(
+        "images/transforms.py",
+        "top, left = round((resized[0] - height) / 2), round((resized[1] - width) / 2)",
+        "top, left = 0, 0",
+        "The evaluation crop is the corner.",
+        (BY_HAND,),
+    ),
+    Mistake(
+        "images/transforms.py",
+        "(rows, rows * wide // high)",
+        "(rows, columns)",
+        "The evaluation crop squashes images.",
+        (BY_HAND,),
+    ),
+    Mistake(
+        "images/statistics.py",
+        "planes = [channel.double() / white for channel in image]",
+        "planes = [channel.double() / white for channel in image.flip(0)]",
+        "Statistics are of the channels in reverse.",
+        (STATISTICS,),
+    ),
+    Mistake(
+        "tasks/pretraining/interim_probe.py",
+        "        mean=plan.mean,\n        std=plan.std,",
+        "        mean=(0.485, 0.456, 0.406),\n        std=(0.229, 0.224, 0.225),",
+        "The interim probe has ImageNet's statistics.",
+        (INTERIM,),
+    ),
+    Mistake(
+        "tasks/pretraining/interim_probe.py",
+        "mean=self.mean,\n                std=self.std,",
+        "mean=self.std,\n                std=self.mean,",
+        "The interim probe swaps mean and deviation.",
+        (INTERIM,),
+    ),
+    Mistake(
+        "tasks/pretraining/interim_probe.py",
+        "image_size=plan.image_size,\n        mean",
+        "image_size=plan.image_size[::-1],\n        mean",
+        "The interim probe swaps height and width.",
+        (INTERIM,),
+    ),
+    Mistake(
+        "tasks/pretraining/interim_probe.py",
+        "                k=K,\n",
+        "                k=10,\n",
+        "The interim probe asks ten neighbours.",
+        (INTERIM,),
+    ),
+    Mistake(
+        "probes/interim.py",
+        "neighbours, queries = standardise(*sides)",
+        "neighbours, queries = sides",
+        "The interim probe does not standardise.",
+        (INTERIM,),
+    ),
+    Mistake(
+        "probes/interim.py",
+        "found.top_5.double().mean()",
+        "found.top_1.double().mean()",
+        "The interim probe's top-5 is its top-1.",
+        (INTERIM,),
+    ),
+    Mistake(
+        "tasks/pretraining/contrastive_task.py",
+        "self.probe, self.encoder, self.place, journal",
+        "self.probe, self.trained.key.encoder, self.place, journal",
+        "The keys' encoder is probed.",
+        (INTERIM,),
+    ),
+)
