@@ -1,7 +1,9 @@
 """Shared by all tests: where real images are, one seed, one thread, and what needs a GPU."""
 
+import multiprocessing
 import os
 import sys
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,13 @@ if not Path("/dev/nvidiactl").exists():
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
 ROOT = Path(__file__).parent.parent
+PRELOAD = [  # what whole runs import
+    "torch._dynamo",
+    "fcmae.tasks.pretraining.run",
+    "fcmae.tasks.pretraining.contrastive_task",
+    "fcmae.tasks.finetuning.run",
+    "torch.utils.tensorboard",
+]
 
 
 def _data(name: str) -> Path:
@@ -53,3 +62,11 @@ def real_images() -> Path:
 def cifar100() -> Path:
     """CIFAR-100 as lossless class mosaics."""
     return _data("cifar100")
+
+
+@pytest.fixture(scope="session")
+def processes() -> ForkServerContext:
+    """Processes that have torch loaded before they fork: they start in an instant."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOAD)
+    return context

@@ -1,20 +1,10 @@
-"""Whole runs: a small folder of images, and processes that have torch loaded before they fork."""
+"""Whole runs: a small folder of images."""
 
-import multiprocessing
-from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-
-PRELOAD = [
-    "torch._dynamo",
-    "fcmae.tasks.pretraining.run",
-    "fcmae.tasks.pretraining.contrastive_task",
-    "fcmae.tasks.finetuning.run",
-    "torch.utils.tensorboard",
-]
 
 
 @pytest.fixture(scope="session")
@@ -32,11 +22,3 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         place.mkdir(exist_ok=True)
         (picture.convert("L") if i % 7 == 0 else picture).save(place / f"{i:02d}.png")
     return root
-
-
-@pytest.fixture(scope="session")
-def processes() -> ForkServerContext:
-    """Processes that start in an instant."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOAD)
-    return context

@@ -8,7 +8,6 @@ metrics, of the epoch's loss, the average of the weights, the keys that follow, 
 import dataclasses
 import functools
 import json
-import multiprocessing
 import os
 import shutil
 import signal
@@ -341,23 +340,6 @@ def test_a_run_that_was_asked_to_stop_in_mid_epoch_goes_on_to_the_bit(
         undisturbed.begin(tmp_path / "run", checkpoint_minutes=5.0)
     assert state_of(tmp_path / "run")["step"] == 5
     assert_same(undisturbed.resume(tmp_path / "run", 5, workers=1), undisturbed.run)
-
-
-PRELOAD = [
-    "torch._dynamo",
-    "fcmae.tasks.pretraining.run",
-    "fcmae.tasks.pretraining.contrastive_task",
-    "fcmae.tasks.finetuning.run",
-    "torch.utils.tensorboard",
-]
-
-
-@pytest.fixture(scope="session")
-def processes() -> ForkServerContext:
-    """Processes that start in an instant."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOAD)
-    return context
 
 
 KILLS = {"fcmae": (5, "torn"), "moco-v3": (2, "logged"), "finetune": (4, "between")}

@@ -120,6 +120,6 @@ def summary(
                 },
             }
         )
-    counts = labels.bincount().sort(descending=True).values / len(labels)
+    counts = labels.bincount().sort(descending=True).values.double() / len(labels)
     chance = {"top_1": counts[0].item(), "top_5": counts[:5].sum().item()}
     return {"chance": chance, "columns": columns, "verdict": verdict(words)}
