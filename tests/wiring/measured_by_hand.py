@@ -31,7 +31,7 @@ CLEAR = 3e-5  # several times what float32 is off, in logits and logarithms of v
 SURE = 3e-6  # likewise in probabilities and cosines
 ORIENTATION = 0x0112  # of EXIF; 6 is a quarter turned
 STRENGTHS = (1.0, 0.1, 0.01, 1e-3)  # of the linear probe's penalty
-LOSS_OFF = (1e-3, 5e-3, 0.1, 0.3)  # of what is held out, where the optimiser may stop
+LOSS_OFF = (1e-4, 1e-3, 0.02, 0.05)  # of what is held out, where the optimiser may stop
 
 
 def save_tinted(root: Path, split: str, counts: Sequence[int], first: int) -> None:

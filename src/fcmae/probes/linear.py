@@ -103,7 +103,7 @@ def fit_linear_probe(
     losses: dict[float, float] = {}
     probe = None
     for strength in sorted(strengths, reverse=True):
-        probe = fit(fitted, num_classes, strength, start=probe, tolerance=1e-4)
+        probe = fit(fitted, num_classes, strength, start=probe)
         if not len(held.values):
             break
         losses[strength] = F.cross_entropy(probe(held.values), held.labels).item()
