@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from interrupted import calls_of
 from weights import randomise
 
 from fcmae.devices import Place
 from fcmae.encoder import Encoder
-from fcmae.images import Labelled, open_splits
+from fcmae.images import Labelled, epoch_order, open_splits
 from fcmae.probes import interim, knn_accuracy
 
 CPU = Place(torch.device("cpu"), "fp32")
@@ -55,16 +56,21 @@ def test_nothing_is_changed(splits: tuple[Labelled, Labelled]) -> None:
         assert torch.equal(value, before[name])
 
 
-def test_no_more_images_than_it_says(
+def test_no_more_images_than_it_says_drawn_whatever_their_class(
     splits: tuple[Labelled, Labelled], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert (interim.TRAIN, interim.VAL) == (2000, 500)
     monkeypatch.setattr(interim, "TRAIN", 4)
     monkeypatch.setattr(interim, "VAL", 1)
+    parts = calls_of(monkeypatch, interim, "Labelled")
     seen: list[int] = []
     network = encoder()
     features = network.features
     monkeypatch.setattr(network, "features", lambda x: seen.append(len(x)) or features(x))
     look(network, splits)
     assert sum(seen) == 5
+    for (images, drawn), whole, number in zip(parts, splits, (4, 1), strict=True):
+        assert images is whole
+        assert drawn == sorted(epoch_order(len(whole), seed=0, epoch=0)[:number])
     with pytest.raises(ValueError, match=r"k 5: .* at most 4"):
         look(network, splits, k=5)

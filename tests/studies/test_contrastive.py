@@ -16,7 +16,7 @@ def rows(values: dict[str, int], seeds: int = 2) -> list[dict[str, Any]]:
     """Rows with a spread of two points between seeds, which do not all move alike."""
     return [
         {
-            "name": method, "seed": seed, "unstable": None, "seconds": 60.0,
+            "name": method, "seed": seed, "unstable": None, "seconds": 60.0 + 30 * seed,
             "accuracy": (value + 2 * ((seed + place) % 2)) / 100,
         }
         for place, (method, value) in enumerate(values.items())
@@ -38,11 +38,11 @@ def test_fcmae_is_above_both_others(values: dict[str, int], word: str) -> None:
     assert found.shows[0].startswith(f"The comparison of section D {word}")
 
 
-def test_the_table_has_the_papers_numbers_beside_ours() -> None:
+def test_the_table_has_the_papers_numbers_beside_ours_and_the_time_of_a_seed() -> None:
     found = finding(rows({"fcmae": 40, "supervised": 30}), RUN)
-    assert [row[:3] for row in found.table.rows] == [
-        ("from scratch", "31.0 ± 1.4 (2)", "84.3"),
-        ("FCMAE", "41.0 ± 1.4 (2)", "84.9"),
+    assert [row[:4] for row in found.table.rows] == [
+        ("from scratch", "31.0 ± 1.4 (2)", "84.3", "1 min 15 s"),
+        ("FCMAE", "41.0 ± 1.4 (2)", "84.9", "1 min 15 s"),
     ]
 
 

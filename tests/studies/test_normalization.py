@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from fcmae.encoder import Encoder
-from fcmae.images import decode, evaluation_crop
+from fcmae.images import decode, epoch_order, evaluation_crop
 from fcmae.probes.diversity import diversity
-from fcmae.studies.measured import diversity_of
+from fcmae.studies import measured
 from fcmae.studies.normalization import normalization
 from fcmae.studies.normalization_page import deep_half, finding, panels
 from fcmae.weights import save_weights
@@ -69,7 +69,13 @@ def test_a_run_without_a_measure_is_in_the_table_and_in_no_curve() -> None:
     assert found.table.rows[0][4] == "unstable in pre-training at step 3 (seed 0)"
 
 
-def test_the_measure_is_that_of_whole_images_of_val(classes: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("limit", [1000, 4])
+def test_the_measure_is_that_of_whole_images_drawn_from_val(
+    classes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    assert measured.IMAGES == 1000
+    monkeypatch.setattr(measured, "IMAGES", limit)
+    monkeypatch.setattr(measured, "AT_A_TIME", 3)
     encoder = Encoder("convnextv2_atto", stem_stride=1, response="batch")
     encoder(torch.randn(9, 3, 16, 16), mode="dense")  # moves its running statistics
     save_weights(encoder.eval(), tmp_path / "weights.safetensors")
@@ -78,9 +84,10 @@ def test_the_measure_is_that_of_whole_images_of_val(classes: Path, tmp_path: Pat
         "options": {}, "plan": {},
     }  # fmt: skip
     (tmp_path / "config.json").write_text(json.dumps(config))
-    found = diversity_of(tmp_path, classes, ("block", "widened"), device="cpu", workers=0)
+    found = measured.diversity_of(tmp_path, classes, ("block", "widened"), device="cpu", workers=0)
     mean, std = (torch.tensor(x).view(3, 1, 1) for x in ([0.5, 0.4, 0.3], [0.2, 0.3, 0.4]))
     files = sorted((classes / "val").rglob("*.png"))
+    files = [files[number] for number in epoch_order(len(files), seed=0, epoch=0)[:limit]]
     images = torch.stack(
         [(evaluation_crop(decode(file, 3), (16, 24)) - mean) / std for file in files]
     )

@@ -13,6 +13,7 @@ from fcmae.engine import NonFiniteError
 from fcmae.findings.record import Record, Row
 from fcmae.studies import runner
 from fcmae.studies.runner import KEY, Setting, estimate
+from fcmae.studies.scale import SMALL
 from fcmae.tasks.training.interrupt import Interrupted
 
 RUN = {"machine": "none", "versions": {}, "settings": {"epochs": 2}}
@@ -160,6 +161,21 @@ def test_a_run_with_other_options_is_refused(
     assert tasks.calls == []
 
 
+def test_no_option_of_a_scale_may_be_another(tmp_path: Path) -> None:
+    model = "convnextv2_atto"
+    for options in (
+        SMALL.pretraining(model, response="layer"),
+        SMALL.contrastive(model),
+        SMALL.finetuning(),
+        SMALL.supervised(model),
+    ):
+        (tmp_path / "config.json").write_text(json.dumps({"options": options}))
+        runner.refuse_others(tmp_path, options)
+        for name in options:
+            with pytest.raises(ValueError, match=f"  {name}: the run has .*, now 'another'"):
+                runner.refuse_others(tmp_path, options | {name: "another"})
+
+
 def test_a_run_may_go_on_elsewhere(tasks: Pretence, tmp_path: Path) -> None:
     tasks.failing["a/seed-0/pretrain"] = [Interrupted(2)]
     with pytest.raises(SystemExit):
@@ -196,19 +212,20 @@ def test_one_of_the_two_trainings_may_be_left_out_and_made_up_for(
 ) -> None:
     scratch = Setting("a", 0, None, {"epochs": 2}, {"model": "m"})
     alone = Setting("b", 0, {"epochs": 2}, None)
-    measured: list[Path] = []
+    measured: list[str] = []
 
     def measure(folder: Path) -> Row:
-        measured.append(folder)
+        measured.append(folder.relative_to(tmp_path).as_posix())
         return {"distance": 0.25}
 
     rows = study(tmp_path, [scratch, alone], measure=measure)
     assert [name for name, _ in tasks.calls] == ["a/seed-0/finetune", "b/seed-0/pretrain"]
     assert (rows[0]["model"], rows[0]["accuracy"]) == ("m", 0.5)
     assert rows[1]["distance"] == 0.25
-    assert measured == [tmp_path / "runs/b/seed-0/pretrain"]
     tasks.calls.clear()
-    rows = study(tmp_path, [scratch, Setting("b", 0, {"epochs": 2}, {"epochs": 2})])
+    both = Setting("b", 0, {"epochs": 2}, {"epochs": 2})
+    rows = study(tmp_path, [scratch, both], measure=measure)
+    assert measured == ["runs/b/seed-0/pretrain"] * 2
     assert [name for name, _ in tasks.calls] == ["b/seed-0/finetune"]
     assert rows[1]["accuracy"] == 0.5
 

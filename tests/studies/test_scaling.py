@@ -1,13 +1,19 @@
 """Table 7: the page by made-up rows, and the smallest study from end to end."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fcmae.studies.contrastive import contrastive
+from fcmae.studies.grn import grn
+from fcmae.studies.mask_ratio import mask_ratio
+from fcmae.studies.normalization import normalization
 from fcmae.studies.scaling import scaling
 from fcmae.studies.scaling_page import CASES, finding, paper
+from fcmae.studies.work import Work
 
 RUN = json.loads((Path(__file__).parent / "run.json").read_text())
 PERCENT = {"atto": (30, 31, 32, 40), "base": (50, 50, 50, 55)}
@@ -76,6 +82,25 @@ def test_sizes_that_cannot_be_compared_are_refused(
     with pytest.raises(ValueError, match=words):
         scaling(data=classes, out=tmp_path / "out", sizes=sizes)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("study", "epochs"),
+    [(scaling, 1600), (contrastive, 1600), (grn, 800), (mask_ratio, 800), (normalization, 800)],
+)
+def test_of_the_papers_scale_this_study_and_section_d_have_the_longer_pretraining(
+    classes: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    study: Callable[..., Any],
+    epochs: int,
+) -> None:
+    monkeypatch.setattr(Work, "run", lambda _, settings, *__: settings)  # and trains none
+    batches = (f"{part}_batch_size=4" for part in ("pretraining", "contrastive", "supervised"))
+    options: dict[str, Any] = {"scale": "paper", "set": tuple(batches), "device": "cpu"}
+    settings = study(data=classes, out=tmp_path / "out", **options)
+    masked = [one.pretraining for one in settings if "moco" not in one.name and one.pretraining]
+    assert {pretraining["epochs"] for pretraining in masked} == {epochs}
 
 
 @pytest.mark.slow

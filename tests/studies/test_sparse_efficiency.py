@@ -64,6 +64,9 @@ def test_the_study_is_measured_and_drawn(
 ) -> None:
     rows = sparse_efficiency(**options)
     assert list(rows[0]["seconds"]) == ["dense", "masked", "tiled"]
+    for row, model in zip(rows, options["models"], strict=True):
+        case = (row["model"], row["image_size"], row["batch_size"], row["mask_ratio"])
+        assert case == (model, 224, 1, 0.6)  # as the page says
     out = options["out"]
     settings = json.loads((out / "results.json").read_text())["settings"]
     assert settings["update"] is False

@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from fcmae.images import open_splits
-from fcmae.studies.subset import part_of
+from fcmae.images import Labelled, open_splits
+from fcmae.images.sets import FolderSet
+from fcmae.studies.subset import SALTS, drawn, part_of
 
 
 def names(folder: Path) -> list[str]:
@@ -34,6 +35,20 @@ def test_a_part_has_as_many_of_each_class_and_is_always_the_same(
 def test_a_larger_part_has_the_smaller_one_in_it(classes: Path, tmp_path: Path) -> None:
     small = names(part_of(classes, tmp_path / "small", train=3, val=3))
     assert set(small) < set(names(part_of(classes, tmp_path / "large", train=9, val=3)))
+
+
+def test_each_class_and_split_has_a_draw_of_its_own() -> None:
+    names = [f"{number:02d}.png" for number in range(12)]
+    paths = [Path(label, name) for label in "abc" for name in names]
+    labels = tuple(number // len(names) for number in range(len(paths)))
+    images = Labelled(FolderSet(paths, Path(), labels, tuple("abc")))
+    kept = []
+    for salt in SALTS.values():
+        part = [drawn(images, 12, salt).name(index) for index in range(12)]
+        kept += [tuple(name[2:] for name in part if name.startswith(label)) for label in "abc"]
+    assert {len(draw) for draw in kept} == {4}
+    assert len(set(kept)) == len(kept)
+    assert tuple(names[:4]) not in kept
 
 
 def test_fewer_images_than_classes_are_one_of_each(classes: Path, tmp_path: Path) -> None:

@@ -184,6 +184,8 @@ def test_it_goes_on_where_it_was(
     assert {path.removeprefix("val/") for path in read} == set(NAMES[3:])
     assert out.read_bytes() == whole.read_bytes()
     assert out.with_suffix(".json").read_bytes() == whole.with_suffix(".json").read_bytes()
+    beside = json.loads(out.with_suffix(".json").read_text())
+    assert beside["unreadable"] == {"val/cat/3.png": "empty file"}  # of the first part
 
 
 def test_it_goes_on_where_only_the_file_was_missing(interrupted: dict[str, Any]) -> None:

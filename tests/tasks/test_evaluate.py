@@ -10,15 +10,19 @@ from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from trained_files import CLASSES, SIZE, logits_of, save_classifier, save_image
 
 from fcmae.checkpoint import save_tensors
 from fcmae.classifier import Classifier
 from fcmae.images import IMAGENET_MEAN, IMAGENET_STD, decode, evaluation_crop
+from fcmae.tasks.embed import embed
 from fcmae.tasks.evaluate import Evaluation, evaluate
 from fcmae.tasks.measuring.trained import load_classifier
+from fcmae.tasks.predict import predict
 
 ON_CPU: dict[str, Any] = {"device": "cpu", "workers": 0, "batch_size": 4}
 
@@ -135,10 +139,15 @@ def test_the_json_is_the_evaluation(
     printed, told = capsys.readouterr()
     assert str(target) in told
     assert f"{found.top_1:.2%}" in printed
-    names = [line.split()[0] for line in printed.splitlines() if line[2:5] in CLASSES]
+    rows = [line.split() for line in printed.splitlines() if line[2:5] in CLASSES]
+    names = [name for name, *_ in rows]
     accuracies = [found.class_accuracy[name] for name in names]
     assert len(names) == 4
     assert accuracies == sorted(accuracies)  # type: ignore[type-var]
+    for name, _, _, other, count in rows:
+        mistakes = {key: value for key, value in found.confusion[name].items() if key != name}
+        assert count == f"({mistakes[other]})"
+        assert mistakes[other] == max(mistakes.values())
 
 
 def test_unreadable_files_are_named_and_not_counted(
@@ -216,6 +225,50 @@ def test_classes_that_the_weights_do_not_know_are_named(data: Path, weights: Pat
     save_image(data / "val/zebra/x.npy", 1)
     with pytest.raises(ValueError, match=r"1 of its classes .*: zebra; .* lack: ant, cat, gnu\."):
         evaluate(data=str(data), weights=str(weights), **ON_CPU)
+
+
+# What `predict` and `embed` share with it
+
+COMMANDS = ("evaluate", "predict", "embed")
+
+
+def numbers_of(command: str, path: Path, weights: str, **options: Any) -> list[float]:
+    """What a command makes of the images, which are small here and so quickly seen."""
+    data = str(path / "data")
+    usual = {"weights": str(path / weights), "image_size": 8, **ON_CPU, **options}
+    if command == "evaluate":
+        return [evaluate(data=data, **usual).cross_entropy]
+    usual["overwrite"] = True
+    if command == "predict":
+        out = predict(images=(data,), out=str(path / "found.json"), **usual)
+        return [row["probability_1"] for row in json.loads(out.read_text())]
+    found: list[float] = np.load(embed(data=data, out=str(path / "found.npy"), **usual)).ravel()
+    return list(found)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_all_compute_in_the_precision_that_is_asked_for(command: str, tmp_path: Path) -> None:
+    nameless(tmp_path, ["0", "1"])
+    exact, rounded = (
+        numbers_of(command, tmp_path, "nameless.safetensors", precision=precision)
+        for precision in ("fp32", "bf16")
+    )
+    assert exact != rounded
+    assert exact == pytest.approx(rounded, rel=0.1, abs=0.1)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_all_take_the_weights_that_the_key_says(command: str, tmp_path: Path) -> None:
+    nameless(tmp_path, ["0", "1"])
+    model = load_file(tmp_path / "nameless.safetensors")
+    average = {name: value / 2 for name, value in model.items()}
+    torch.save({"model": model, "model_ema": average}, tmp_path / "both.pth")
+    save_tensors(tmp_path / "average.safetensors", average)
+    of_model, of_average = (
+        numbers_of(command, tmp_path, "both.pth", key=key) for key in (None, "model_ema")
+    )
+    assert of_average == numbers_of(command, tmp_path, "average.safetensors")
+    assert of_average != of_model == numbers_of(command, tmp_path, "nameless.safetensors")
 
 
 # Several processes

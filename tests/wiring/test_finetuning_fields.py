@@ -34,7 +34,7 @@ from wiring.places import (
 from wiring.small import BATCH, CLASSES, STEPS_PER_EPOCH, TRAIN_IMAGES, built, save_picture
 
 import fcmae
-from fcmae.images import Batch, channel_statistics, open_labelled, share
+from fcmae.images import Batch, channel_statistics, decode, open_labelled, share
 from fcmae.images.augment import augment
 from fcmae.images.mixing import draw_mix
 from fcmae.layers import DropPath
@@ -60,13 +60,14 @@ def build(classes: Path, tmp_path: Path) -> Build:
 
 def is_augmented(task: Any, magnitude: int, deviation: float) -> bool:
     """The views are those of RandAugment of this strength, filled with the data's mean."""
-    picture = (torch.rand(3, 60, 80, generator=plain.dice(0)) * 255).byte()
+    shape = (task.in_channels, 60, 80)
+    picture = (torch.rand(shape, generator=plain.dice(0)) * 255).byte()
     for seed in SEEDS[:8]:
         wanted = augment(
             picture,
             (32, 48),
             rand_augment=("RandAug", magnitude, deviation) if magnitude else None,
-            fill=MEAN,
+            fill=task.plan.mean,
             generator=torch.Generator().manual_seed(seed),
         )
         if not torch.equal(task.view(picture, seed), wanted):
@@ -246,6 +247,18 @@ def test_layers_decay_by_groups_where_the_paper_has_them(build: Build) -> None:
     assert by_name["downsample_layers.0.0.weight"] == 0.5**13
 
 
+def test_grey_images_are_augmented_too(build: Build) -> None:
+    assert is_augmented(build(in_channels=1), 9, 0.5)  # as the table says
+
+
+def test_no_picture_of_an_earlier_best_epoch_stays(build: Build) -> None:
+    task = build()
+    for count in (3, 2):
+        task.keep_best(count, count, {"mistakes": [{"index": i} for i in range(count)]})
+        pictures = {path.name for path in (task.out / "mistakes").iterdir()}
+        assert pictures == {f"{rank}.webp" for rank in range(count)}
+
+
 def test_data(build: Build, tmp_path: Path) -> None:
     data = tmp_path / "data"
     for number in range(8):
@@ -268,6 +281,10 @@ def test_label_share(build: Build, classes: Path) -> None:
         wanted = share(open_labelled(classes), 0.5, seed)
         assert task.images.counts() == [1] * 7
         assert [task.images.name(i) for i in range(7)] == [wanted.name(i) for i in range(7)]
+        for i in range(7):  # what is read is what was drawn
+            whole = decode(classes / "train" / wanted.name(i), 3)
+            assert torch.equal(task.images.read(i, 3), whole)
+            assert torch.equal(task.images.read_shrunk(i, 3, lambda *_: 1)[0], whole)
         assert len(task.val) == 21
 
 

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 from wiring.small import BATCH, STEPS_PER_EPOCH, tiny_sizes
@@ -299,6 +300,7 @@ def test_lines_have_the_mean_loss_of_their_steps(
     assert len(set(losses)) == STEPS
     found = lines(undisturbed.run, "step")
     assert [line["step"] for line in found] == [4, 6]
+    assert [line["epoch"] for line in found] == pytest.approx([4 / STEPS_PER_EPOCH, EPOCHS])
     means = [np.mean(losses[:4]), np.mean(losses[4:])]
     assert [line["loss"] for line in found] == pytest.approx(means, rel=1e-12)
     of_epochs = [line["loss"] for line in lines(undisturbed.run, "epoch")]
@@ -314,6 +316,8 @@ def test_a_run_that_ends_after_a_checkpoint_goes_on_to_the_bit(
     state = state_of(tmp_path / "run")
     assert state["step"] == step
     assert (state["window"][1], state["epoch"][1]) == (step % 4, step % 3)  # both are under way
+    with safe_open(tmp_path / "run/weights.safetensors", "pt") as file:
+        assert json.loads(file.metadata()["fcmae"])["step"] == step
     assert_same(undisturbed.resume(tmp_path / "run", step), undisturbed.run)
 
 
@@ -339,7 +343,12 @@ def test_a_run_that_was_asked_to_stop_in_mid_epoch_goes_on_to_the_bit(
     with dying(5, "computed", die=be_asked_to_stop), pytest.raises(Interrupted):
         undisturbed.begin(tmp_path / "run", checkpoint_minutes=5.0)
     assert state_of(tmp_path / "run")["step"] == 5
+    timing = tmp_path / "run/timing.jsonl"
+    (line,) = map(json.loads, timing.read_text().splitlines())
+    timing.write_text(json.dumps(line | {"seconds": 1000.0}) + "\n")  # as if it had been slow
     assert_same(undisturbed.resume(tmp_path / "run", 5, workers=1), undisturbed.run)
+    before, after = (json.loads(line)["seconds"] for line in timing.read_text().splitlines())
+    assert before == 1000 < after < 2000
 
 
 KILLS = {"fcmae": (5, "torn"), "moco-v3": (2, "logged"), "finetune": (4, "between")}

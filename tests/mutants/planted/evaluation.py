@@ -11,6 +11,11 @@ LAST = f"{HERE}test_what_the_last_epoch_is_said_to_be_is_what_its_weights_are"
 CLASSES = f"{HERE}test_data_may_lack_classes_and_have_another_size"
 STATISTICS = f"{HERE}test_the_statistics_are_of_the_training_images"
 INTERIM = f"{HERE}test_the_interim_probe_by_hand"
+VALIDATION = "tests/tasks/finetuning/test_validation.py::"
+LEFT_OUT = f"{VALIDATION}test_unreadable_images_are_left_out_and_named"
+EVALUATE = "tests/tasks/test_evaluate.py::"
+PRECISION = f"{EVALUATE}test_all_compute_in_the_precision_that_is_asked_for"
+KEY = f"{EVALUATE}test_all_take_the_weights_that_the_key_says"
 
 MISTAKES = (
     Mistake(
@@ -77,10 +82,48 @@ MISTAKES = (
         (PICTURES,),
     ),
     Mistake(
+        "tasks/finetuning/validation.py",
+        "with torch.no_grad(), place.autocast():",
+        "with torch.no_grad():",
+        "Validation ignores the precision.",
+        (f"{VALIDATION}test_models_compute_in_the_precision_of_the_run",),
+    ),
+    Mistake(
+        "tasks/finetuning/validation.py",
+        "_outcomes(table[indices], labels[indices])",
+        "_outcomes(table[indices], labels[: len(indices)])",
+        "With an unreadable file, validation's labels are those of the first images.",
+        (LEFT_OUT,),
+    ),
+    Mistake(
+        "tasks/finetuning/validation.py",
+        '"name": images.name(int(self.indices[i])),',
+        '"name": images.name(i),',
+        "With an unreadable file, mistakes bear the name of another image.",
+        (LEFT_OUT,),
+    ),
+    Mistake(
+        "tasks/finetuning/validation.py",
+        "if num_classes > 5 else None",
+        "if num_classes > 4 else None",
+        "Of five classes, validation says a top-5 of 1.",
+        (f"{VALIDATION}test_each_model_has_its_own_outcomes",),
+    ),
+    Mistake(
+        "tasks/finetuning/task.py",
+        '"unreadable": list(unreadable.items())',
+        '"unreadable": []',
+        "No unreadable file is named in validation.json.",
+        (
+            "tests/tasks/finetuning/test_run.py::"
+            "test_files_that_cannot_be_read_are_named_and_mistakes_that_are_gone_have_no_picture",
+        ),
+    ),
+    Mistake(
         "tasks/finetuning/task.py",
         "summary = validations[-1].summary(self.val)",
         "summary = validations[0].summary(self.val)",
-        "validation.json is of the model, not of the average.",
+        "What validation.json says is of the model, not of the average.",
         (BY_HAND,),
     ),
     Mistake(
@@ -173,6 +216,48 @@ MISTAKES = (
         "view=EvaluationView(reading.size[::-1])",
         "Evaluation swaps height and width.",
         (BY_HAND,),
+    ),
+    Mistake(
+        "tasks/measuring/reading.py",
+        "with torch.no_grad(), place.autocast():",
+        "with torch.no_grad():",
+        "Evaluate, predict and embed ignore the precision.",
+        (PRECISION,),
+    ),
+    Mistake(
+        "tasks/measuring/evaluating.py",
+        'load_classifier(weights, options["key"])',
+        "load_classifier(weights)",
+        "Evaluate ignores the key of the weights.",
+        (f"{KEY}[evaluate]",),
+    ),
+    Mistake(
+        "tasks/measuring/evaluating.py",
+        "most = max(mistakes, ",
+        "most = min(mistakes, ",
+        "A class is said to be most often mistaken for what it is least.",
+        (f"{EVALUATE}test_the_json_is_the_evaluation",),
+    ),
+    Mistake(
+        "tasks/measuring/predicting.py",
+        'load_classifier(weights, options["key"])',
+        "load_classifier(weights)",
+        "Predict ignores the key of the weights.",
+        (f"{KEY}[predict]",),
+    ),
+    Mistake(
+        "tasks/measuring/embedding.py",
+        'load_backbone(weights, options["key"])',
+        "load_backbone(weights)",
+        "Embed ignores the key of the weights.",
+        (f"{KEY}[embed]",),
+    ),
+    Mistake(
+        "tasks/measuring/embedding.py",
+        "        unreadable |= part.unreadable\n",
+        "        unreadable = part.unreadable\n",
+        "Only the last part's unreadable files are named.",
+        ("tests/tasks/test_embed.py::test_it_goes_on_where_it_was",),
     ),
     Mistake(
         "metrics.py",

@@ -6,6 +6,7 @@ FIELDS = ("tests/wiring/test_finetuning_fields.py",)
 BY_HAND = ("tests/wiring/test_by_hand.py::test_finetuning",)
 DRAWS = ("tests/wiring/test_draws.py",)
 MIXING = ("tests/images/test_mixing.py",)
+RUNS = "tests/tasks/finetuning/test_run.py::"
 TASK, RUN, PLAN = (f"tasks/finetuning/{name}.py" for name in ("task", "run", "plan"))
 
 MISTAKES = (
@@ -304,6 +305,27 @@ MISTAKES = (
         "load=False)",
         "First weights are never loaded.",
         FIELDS,
+    ),
+    Mistake(
+        RUN,
+        "report = load_weights(model, path, key=key)",
+        "report = load_weights(model, path)",
+        "Fine-tuning ignores the key of its first weights.",
+        (f"{RUNS}test_the_key_says_which_weights_of_a_file_it_starts_from",),
+    ),
+    Mistake(
+        RUN,
+        'if init.statistics is not None and options["statistics"] == "auto":',
+        "if init.statistics is not None:",
+        "Statistics that are asked for are not taken where there are first weights.",
+        (f"{RUNS}test_statistics_that_are_asked_for_are_not_those_of_the_weights",),
+    ),
+    Mistake(
+        RUN,
+        'if stored is None or "precision" in given:',
+        "if stored is None:",
+        "A precision that is given at a resume is dropped without a word.",
+        (f"{RUNS}test_resuming_otherwise_names_every_difference",),
     ),
     Mistake(
         RUN,

@@ -6,6 +6,14 @@ HERE = "tests/wiring/test_probe.py::"
 CELL = f"{HERE}test_each_cell_by_hand"
 CHANCE = f"{HERE}test_chance_by_hand"
 DIFFERENCE = f"{HERE}test_each_difference_by_hand"
+WHOLE = "tests/tasks/test_probe.py::"
+STATES = f"{WHOLE}test_of_several_states_the_one_that_is_named_is_probed"
+KIND = f"{WHOLE}test_random_weights_are_of_the_given_ones_kind"
+SHARE = f"{WHOLE}test_a_share_of_labels_is_that_share"
+TABLE = "tests/tasks/measuring/test_probing_table.py"
+INTERIM = (
+    "tests/probes/test_interim.py::test_no_more_images_than_it_says_drawn_whatever_their_class"
+)
 
 MISTAKES = (
     Mistake(
@@ -246,5 +254,54 @@ MISTAKES = (
         "CLEAR = 1 ",
         "One deviation is called clear.",
         (DIFFERENCE,),
+    ),
+    Mistake(
+        "tasks/measuring/probing.py",
+        'load_backbone(weights, options["key"])',
+        "load_backbone(weights)",
+        "The probe ignores which state of a file it is asked for.",
+        (STATES,),
+    ),
+    Mistake(
+        "tasks/measuring/probing.py",
+        "                    response=backbone.response,\n",
+        "",
+        "Random weights have GRN, whatever stands in its place in the given ones.",
+        (KIND,),
+    ),
+    Mistake(
+        "tasks/measuring/probing_rows.py",
+        "kept[pair.train.indices]",
+        "kept[: len(pair.train.indices)]",
+        "With an unreadable file, other labels are learnt from than were drawn.",
+        (SHARE,),
+    ),
+    Mistake(
+        "tasks/measuring/probing_table.py",
+        "cells = [_percent(column[kind][row]) for column",
+        'cells = [_percent(column["top_1"][row]) for column',
+        "The table's top-5 is top-1.",
+        (TABLE,),
+    ),
+    Mistake(
+        "tasks/measuring/probing_table.py",
+        "± {100 * statistics.stdev(values):.1f}",
+        "± {100 * statistics.pstdev(values):.1f}",
+        "The table's deviations are too small.",
+        (TABLE,),
+    ),
+    Mistake(
+        "probes/interim.py",
+        "sorted(epoch_order(len(images), seed=0, epoch=0)[:limit].tolist())",
+        "[*range(min(limit, len(images)))]",
+        "The probe during a run is on the first images, which are of the first classes.",
+        (INTERIM,),
+    ),
+    Mistake(
+        "probes/interim.py",
+        "TRAIN, VAL = 2000, 500",
+        "TRAIN, VAL = 500, 2000",
+        "The probe during a run has few neighbours and many queries.",
+        (INTERIM,),
     ),
 )

@@ -15,6 +15,10 @@ KEPT = f"{HERE}test_what_is_kept_is_of_the_best_epoch_and_of_the_last"
 DIES = f"{HERE}test_a_run_that_dies_after_its_best_epoch_ends_as_if_it_had_not"
 STOPPED = f"{HERE}test_a_run_that_stopped_early_is_left_as_it_is"
 
+MEAN_LOSS = f"{HERE}test_lines_have_the_mean_loss_of_their_steps"
+PACE_TESTS = "tests/tasks/training/test_pace.py"
+FOLDER_TESTS = "tests/tasks/training/test_run_folder.py"
+
 PROCESS, CHECKPOINT, JOURNAL = "tasks/training/process.py", "checkpoint.py", "journal.py"
 TASK, CONTRASTIVE = "tasks/finetuning/task.py", "tasks/pretraining/contrastive_task.py"
 
@@ -124,6 +128,49 @@ MISTAKES = (
         "            self.share_unreadables()",
         "A run that is asked to stop saves nothing.",
         (f"{ASKED}[fcmae]",),
+    ),
+    Mistake(
+        PROCESS,
+        '"epoch": step.number / self.schedule.steps_per_epoch,',
+        '"epoch": step.number // self.schedule.steps_per_epoch,',
+        "Lines of steps say whole epochs.",
+        (f"{MEAN_LOSS}[fcmae]",),
+    ),
+    Mistake(
+        PROCESS,
+        "self.task.save_weights(self.step)",
+        "self.task.save_weights(self.schedule.steps)",
+        "Weights of a run under way say that they are of the last step.",
+        (f"{GOES_ON}[fcmae-2]",),
+    ),
+    Mistake(
+        PROCESS,
+        "self.started = self.saved - journal.seconds",
+        "self.started = self.saved",
+        "A resumed run forgets how long it took before.",
+        (f"{ASKED}[fcmae]",),
+    ),
+    # the rest of tasks/training
+    Mistake(
+        "tasks/training/pace.py",
+        "seconds_between_checkpoints=60 * minutes",
+        "seconds_between_checkpoints=minutes",
+        "Minutes between checkpoints are taken for seconds.",
+        (PACE_TESTS,),
+    ),
+    Mistake(
+        "tasks/training/pace.py",
+        "micro_batch_size=local if whole_batches else min(micro or 64, local),",
+        "micro_batch_size=min(micro or 64, local),",
+        "MoCo v3 compares 64 images at most, whatever the batch.",
+        (PACE_TESTS,),
+    ),
+    Mistake(
+        "tasks/training/run_folder.py",
+        'ended = found["stopped"] or found["step"]',
+        'ended = found["step"]',
+        "A run that stopped early never counts as finished.",
+        (f"{FOLDER_TESTS}::test_a_run_is_finished_once_its_last_weights_are_written",),
     ),
     Mistake(
         "tasks/training/start.py",

@@ -16,6 +16,22 @@ SEEDS = f"{SETTINGS}::test_a_scale_says_how_many_seeds_there_are"
 SPLITS = f"{SCALE}::test_what_is_trained_on_lies_in_train_and_what_is_validated_on_in_val"
 SCALING = f"{SETTINGS}::test_scaling_compares_v1_and_v2_from_scratch_and_pretrained"
 NORMALIZATION = f"{SETTINGS}::test_normalization_compares_models_that_differ_in_their_response"
+DIVERSITY = (
+    "tests/studies/test_normalization.py::test_the_measure_is_that_of_whole_images_drawn_from_val"
+)
+RUNNER = "tests/studies/test_runner.py::"
+OPTIONS = f"{RUNNER}test_no_option_of_a_scale_may_be_another"
+MADE_UP_FOR = f"{RUNNER}test_one_of_the_two_trainings_may_be_left_out_and_made_up_for"
+DRAWS = "tests/studies/test_subset.py::test_each_class_and_split_has_a_draw_of_its_own"
+LONGER = (
+    "tests/studies/test_scaling.py::"
+    "test_of_the_papers_scale_this_study_and_section_d_have_the_longer_pretraining"
+)
+TIME = (
+    "tests/studies/test_contrastive.py::"
+    "test_the_table_has_the_papers_numbers_beside_ours_and_the_time_of_a_seed"
+)
+SPARSE = "tests/studies/test_sparse_efficiency.py::test_the_study_is_measured_and_drawn"
 TOY_MASKS = (
     f"{TOY}::test_masks_differ_by_image_step_seed_and_size_and_are_the_same_for_all_encoders"
 )
@@ -476,5 +492,89 @@ MISTAKES = (
         'NUMBERS = ("epochs", "num_images", "batch_size")',
         "The toy study's option image_size is ignored.",
         (TOY_OPTIONS,),
+    ),
+    Mistake(
+        "studies/measured.py",
+        "means = distances.mean(0).tolist()",
+        "means = batches[-1].values.double().mean(0).tolist()",
+        "The diversity of figure 6 is of the last batch alone.",
+        (DIVERSITY,),
+    ),
+    Mistake(
+        "studies/measured.py",
+        "IMAGES, AT_A_TIME = 1000, 50",
+        "IMAGES, AT_A_TIME = 100, 50",
+        "Figure 6 is of a hundred images.",
+        (DIVERSITY,),
+    ),
+    Mistake(
+        "studies/measured.py",
+        "sorted(epoch_order(len(val), seed=0, epoch=0)[:IMAGES].tolist())",
+        "[*range(IMAGES)]",
+        "Figure 6 is of the first images, which are of the first classes.",
+        (DIVERSITY,),
+    ),
+    Mistake(
+        "studies/runner.py",
+        'WHERE = {"data", "init", "device", "workers"}',
+        'WHERE = {"data", "init", "device", "workers", "set"}',
+        "A study goes on with runs that have other rates or responses.",
+        (OPTIONS,),
+    ),
+    Mistake(
+        "studies/runner.py",
+        "row |= measure(folder / PRETRAIN)",
+        "row |= measure(folder / (FINETUNE if setting.finetuning else PRETRAIN))",
+        "What is measured is fine-tuned weights, where there are some.",
+        (MADE_UP_FOR,),
+    ),
+    Mistake(
+        "studies/subset.py",
+        "for place in epoch_order(len(indices), mix(salt, label), epoch=0)[:each].tolist()",
+        "for place in range(min(each, len(indices)))",
+        "A part of the images is the first ones of each class.",
+        (DRAWS,),
+    ),
+    Mistake(
+        "studies/subset.py",
+        "mix(salt, label)",
+        "mix(salt)",
+        "The parts of all classes lie at the same places.",
+        (DRAWS,),
+    ),
+    Mistake(
+        "studies/subset.py",
+        "mix(salt, label)",
+        "mix(label)",
+        "The parts of train and val lie at the same places.",
+        (DRAWS,),
+    ),
+    Mistake(
+        "studies/scaling.py",
+        "        long=True,\n",
+        "",
+        "Table 7's pre-training has 800 epochs.",
+        (LONGER,),
+    ),
+    Mistake(
+        "studies/contrastive.py",
+        "        long=True,\n",
+        "",
+        "Section D's FCMAE is pre-trained for 800 epochs.",
+        (LONGER,),
+    ),
+    Mistake(
+        "studies/contrastive_page.py",
+        "duration(mean(seconds[name]) or 0.0)",
+        "duration(sum(seconds[name]))",
+        "The time of a seed is that of all seeds.",
+        (TIME,),
+    ),
+    Mistake(
+        "studies/sparse_efficiency.py",
+        "cases = [Case(model, 224, batch, 0.6, number)",
+        "cases = [Case(model, 224, batch, 0.5, number)",
+        "Figure 1 is of another mask ratio than its page says.",
+        (SPARSE,),
     ),
 )

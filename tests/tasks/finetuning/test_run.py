@@ -19,7 +19,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 import fcmae
+from fcmae.images import IMAGENET_MEAN
 from fcmae.tasks.finetune import finetune
+from fcmae.tasks.finetuning.task import FinetuningTask
 from fcmae.tasks.finetuning.validation import validate
 
 TINY: dict[str, Any] = {
@@ -199,6 +201,47 @@ def test_a_head_is_never_taken_over(classes: Path, finished: Path, tmp_path: Pat
     assert after["head.weight"].abs().max() < 1e-3 < before["head.weight"].abs().max()
 
 
+@pytest.fixture
+def begun(
+    classes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., FinetuningTask]:
+    """What would be trained with some options, before its first step."""
+
+    def begin(**options: Any) -> FinetuningTask:
+        tasks: list[FinetuningTask] = []
+        monkeypatch.setattr(
+            "fcmae.tasks.finetuning.run.rehearse", lambda task, *_: tasks.append(task)
+        )
+        usual = {"batch_size": 8, "workers": 0, "device": "cpu", "image_size": 32}
+        finetune(data=str(classes), out=str(tmp_path / "run"), dry_run=True, **usual, **options)
+        return tasks[0]
+
+    return begin
+
+
+def test_statistics_that_are_asked_for_are_not_those_of_the_weights(
+    begun: Callable[..., FinetuningTask], pretrained: Path
+) -> None:
+    before = json.loads((pretrained / "config.json").read_text())["statistics"]["mean"]
+    found = {
+        name: begun(init=str(pretrained), statistics=name).plan.mean
+        for name in ("data", "imagenet")
+    }
+    assert found["imagenet"] == IMAGENET_MEAN
+    assert found["data"] not in (IMAGENET_MEAN, tuple(before))
+
+
+def test_the_key_says_which_weights_of_a_file_it_starts_from(
+    begun: Callable[..., FinetuningTask], pretrained: Path, tmp_path: Path
+) -> None:
+    model = load_file(pretrained / "weights.safetensors")
+    average = {name: value + 1 for name, value in model.items()}
+    torch.save({"model": model, "model_ema": average}, tmp_path / "both.pth")
+    for key, expected in ((None, model), ("model_ema", average)):
+        found = begun(init=str(tmp_path / "both.pth"), key=key).trained.state_dict()
+        assert [name for name in expected if not torch.equal(found[name], expected[name])] == []
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -317,8 +360,9 @@ def test_a_state_that_was_changed_is_refused_in_words(finished: Path, tmp_path: 
 
 
 def test_resuming_otherwise_names_every_difference(finished: Path) -> None:
-    with pytest.raises(ValueError, match=r"(?s)epochs: .* 3, now 100.*seed: .* 0, now 3"):
-        finetune(out=str(finished), resume=True, epochs=100, seed=3)
+    said = r"(?s)epochs: .* 3, now 100.*seed: .* 0, now 3.*precision: .* 'fp32', now 'bf16'"
+    with pytest.raises(ValueError, match=said):
+        finetune(out=str(finished), resume=True, epochs=100, seed=3, precision="bf16")
 
 
 # Stopping early, shares of labels, several processes
@@ -455,10 +499,11 @@ def test_a_dry_run_says_it_all_and_touches_nothing(
     assert not (tmp_path / "run").exists()
 
 
-def test_mistakes_whose_files_are_gone_have_no_picture(
+def test_files_that_cannot_be_read_are_named_and_mistakes_that_are_gone_have_no_picture(
     classes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = shutil.copytree(classes, tmp_path / "data")
+    (data / "val/blue/val1.png").write_bytes(b"")
 
     def validate_and_lose(*models: Any, **options: Any) -> Any:
         found = validate(*models, **options)
@@ -468,7 +513,9 @@ def test_mistakes_whose_files_are_gone_have_no_picture(
 
     monkeypatch.setattr("fcmae.tasks.finetuning.task.validate", validate_and_lose)
     run = finetune(data=str(data), out=str(tmp_path / "run"), **{**TINY, "epochs": 1})
-    assert json.loads((run / "validation.json").read_text())["mistakes"]
+    best = json.loads((run / "validation.json").read_text())
+    assert best["unreadable"] == [["blue/val1.png", "empty file"]]
+    assert best["mistakes"]
     assert not list((run / "mistakes").iterdir())
     assert (run / "report.html").exists()
 

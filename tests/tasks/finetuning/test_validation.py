@@ -21,9 +21,11 @@ class Reader(nn.Module):
         super().__init__()
         self.shift = shift
         self.modes: list[bool] = []
+        self.lowered: list[bool] = []
 
     def forward(self, x: Tensor) -> Tensor:
         self.modes.append(self.training)
+        self.lowered.append(torch.is_autocast_enabled("cpu"))
         values = x.mean((1, 2, 3))[:, None] * 255
         distance = (values - torch.tensor(GREYS)).abs()
         return -distance.roll(self.shift, 1)
@@ -38,7 +40,9 @@ def images(tmp_path: Path) -> Labelled:
     return open_classes(tmp_path)
 
 
-def see(images: Labelled, *models: nn.Module) -> tuple[list[Validation], dict[str, str]]:
+def see(
+    images: Labelled, *models: nn.Module, precision: str = "fp32"
+) -> tuple[list[Validation], dict[str, str]]:
     return validate(
         models,
         images,
@@ -48,7 +52,7 @@ def see(images: Labelled, *models: nn.Module) -> tuple[list[Validation], dict[st
         std=torch.ones(1, 1, 1, 1),
         batch_size=3,
         workers=0,
-        place=Place(torch.device("cpu"), "fp32"),
+        place=Place(torch.device("cpu"), precision),
     )
 
 
@@ -60,7 +64,7 @@ def test_each_model_has_its_own_outcomes(images: Labelled) -> None:
     assert right.indices.tolist() == list(range(10))
     assert right.outcomes.predictions.tolist() == list(images.labels)
     assert wrong.outcomes.predictions.tolist() == [(label + 1) % 4 for label in images.labels]
-    assert right.measures(4)["top_5"] is None
+    assert right.measures(5)["top_5"] is None
     assert right.measures(6)["top_5"] == 1
 
 
@@ -95,11 +99,19 @@ def test_of_very_many_classes_no_matrix_is_written(
 
 
 def test_unreadable_images_are_left_out_and_named(images: Labelled, tmp_path: Path) -> None:
-    (tmp_path / "class3" / "0.png").write_bytes(b"")
-    (right,), unreadable = see(images, Reader())
-    assert unreadable == {"class3/0.png": "empty file"}
-    assert len(right.indices) == 9
-    assert right.summary(images)["images"] == [1, 2, 3, 3]
+    (tmp_path / "class0" / "0.png").write_bytes(b"")  # the first, so that all others move up
+    (right, wrong), unreadable = see(images, Reader(), Reader(shift=1))
+    assert unreadable == {"class0/0.png": "empty file"}
+    assert right.indices.tolist() == list(range(1, 10))
+    assert right.measures(4)["accuracy"] == 1
+    summary = wrong.summary(images)
+    assert summary["images"] == [0, 2, 3, 4]
+    assert summary["confusion"] == [[0, 0, 0, 0], [0, 0, 2, 0], [0, 0, 0, 3], [4, 0, 0, 0]]
+    found = {mistake["name"]: mistake for mistake in summary["mistakes"]}
+    assert found.keys() == {images.name(index) for index in range(1, 10)}
+    for name, mistake in found.items():
+        assert name == images.name(mistake["index"])
+        assert name.startswith(mistake["label"])
 
 
 def test_if_none_can_be_read_the_data_are_at_fault(images: Labelled, tmp_path: Path) -> None:
@@ -117,3 +129,12 @@ def test_models_are_evaluated_in_evaluation_mode_and_put_back(
     see(images, model)
     assert set(model.modes) == {False}
     assert model.training == training
+
+
+@pytest.mark.parametrize(("precision", "lowered"), [("fp32", False), ("bf16", True)])
+def test_models_compute_in_the_precision_of_the_run(
+    images: Labelled, precision: str, lowered: bool
+) -> None:
+    models = Reader(), Reader()
+    see(images, *models, precision=precision)
+    assert {found for model in models for found in model.lowered} == {lowered}

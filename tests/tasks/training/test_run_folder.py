@@ -9,8 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from fcmae.tasks.training.run_folder import RunFolder, check, compare, merge, read_config
+from fcmae.checkpoint import save_tensors
+from fcmae.tasks.training.run_folder import (
+    RunFolder,
+    check,
+    compare,
+    is_finished,
+    merge,
+    read_config,
+    require_finished,
+)
 
 CONFIG: dict[str, Any] = {"options": {"seed": 3}, "plan": {"seed": 3}}
 
@@ -233,6 +243,34 @@ def test_a_run_that_was_left_can_be_taken_at_once(run: Path) -> None:
     for _ in range(3):
         with RunFolder(run, resume=True, overwrite=False):
             pass
+
+
+# Coming to an end
+
+
+@pytest.mark.parametrize(
+    ("step", "stopped", "step_of_weights", "finished"),
+    [
+        pytest.param(9, False, 9, True, id="the-last-step"),
+        pytest.param(6, True, 6, True, id="stopped-early"),
+        pytest.param(6, False, 6, False, id="under-way"),
+        pytest.param(9, False, 6, False, id="killed-before-the-last-weights"),
+        pytest.param(6, True, 3, False, id="killed-before-the-weights-it-stopped-with"),
+    ],
+)
+def test_a_run_is_finished_once_its_last_weights_are_written(
+    run: Path, step: int, stopped: bool, step_of_weights: int, finished: bool
+) -> None:
+    (run / "config.json").write_text(json.dumps(CONFIG | {"task": "finetune", "steps": 9}))
+    state = {"step": step, "stopped": stopped}
+    (run / "checkpoints/last/state.json").write_text(json.dumps(state))
+    save_tensors(run / "weights.safetensors", {"a": torch.zeros(1)}, {"step": step_of_weights})
+    assert is_finished(run) == finished
+    if finished:
+        require_finished(str(run))
+    else:
+        with pytest.raises(ValueError, match=r"unfinished: .*fcmae finetune --resume --out .*run"):
+            require_finished(str(run))
 
 
 # Resuming with other settings
