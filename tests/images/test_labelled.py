@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
+from fcmae.images.decode import decode
 from fcmae.images.labelled import Labelled, open_classes, open_labelled, open_splits, share
 
 
@@ -103,7 +105,17 @@ def test_a_share_keeps_labels_and_images_together(data: Path) -> None:
     kept = share(open_labelled(data), 0.3, seed=3)
     for index, label in enumerate(kept.labels):
         assert kept.name(index).startswith(kept.classes[label])
-        assert kept.read(index, 1).shape == (1, 2, 3)
+        image = decode(data / "train" / kept.name(index), 1)
+        assert torch.equal(kept.read(index, 1), image)
+        assert torch.equal(kept.read_shrunk(index, 1, lambda *_: 1)[0], image)
+
+
+def test_each_class_draws_its_own_share(tmp_path: Path) -> None:
+    for name in "abcdef":
+        write(tmp_path / "train" / name, *(f"{i:02d}.png" for i in range(20)))
+    kept = share(open_labelled(tmp_path), 0.25, seed=0)
+    files = [Path(kept.name(index)).name for index in range(len(kept))]
+    assert len({tuple(files[5 * label : 5 * label + 5]) for label in range(6)}) == 6
 
 
 @pytest.mark.parametrize("part", [0.0, -0.1, 1.1, float("nan")])

@@ -126,6 +126,15 @@ def test_the_global_generator_is_left_alone(images: FolderSet) -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_what_stands_in_for_an_unreadable_file_looks_as_itself(images: FolderSet) -> None:
+    (images.root / "01.npy").write_bytes(b"")
+    reader = BatchReader(images, RandomView((9, 7)), 2, seed=1)
+    stands_in, itself = (reader[MicroBatch(0, 0, [(4, index)])] for index in (1, 2))
+    assert isinstance(stands_in, Batch)
+    assert isinstance(itself, Batch)
+    assert torch.equal(stands_in.images, itself.images)
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_an_unreadable_file_is_replaced_by_the_next_readable_one(
     images: FolderSet, workers: int

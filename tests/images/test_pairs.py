@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fcmae.images import Order, load, open_images
 from fcmae.images.pairs import PairView, blur, jitter
-from fcmae.images.transforms import random_resized_crop, sample_seed
+from fcmae.images.transforms import random_resized_crop, random_window, sample_seed, shrinkage
 
 # It does nothing but crop.
 CROP = PairView(
@@ -160,6 +160,13 @@ def test_fast_views_shrink_as_far_as_both_crops_allow() -> None:
         assert factors[0] == 1
         assert factors[-1] == 8
         alone.append(factors[3])
+        crops = [
+            shrinkage(random_window(300, 400, (0.05, 1.0), generator), (16, 24))
+            for generator in (
+                torch.Generator().manual_seed(sample_seed(seed, 0, number)) for number in (0, 1)
+            )
+        ]
+        assert fast.shrinkage(300, 400, seed) == min(crops)
     assert len(set(alone)) > 1
     assert ALL.shrinkage(10_000, 10_000, 3) == 1
 

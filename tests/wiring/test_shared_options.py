@@ -1,6 +1,7 @@
 """What trainings of every kind share: first weights by key, precision, blocks, digests, looks."""
 
 import dataclasses
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -155,6 +156,27 @@ def test_a_run_goes_on_in_the_precision_that_it_began_with(
     assert begun_there.place.precision == "bf16"
     monkeypatch.setattr(chosen, lambda *_: "fp32")
     command(out=str(tmp_path / "run"), resume=True)  # is not refused
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_was_measured_when_a_run_began_is_kept(
+    kind: str, pictures: Path, classes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = command_of(kind)
+    options = options_of(kind, pictures, classes, epochs=1, statistics="data")
+    before = built(command, tmp_path / "run", **options)
+
+    def never(*_: object) -> None:
+        raise AssertionError("measured again")
+
+    measure = "fcmae.tasks.training.image_options.channel_statistics"
+    monkeypatch.setattr(measure, never)
+    run = command(out=str(tmp_path / "run"), resume=True)
+    statistics = json.loads((run / "config.json").read_text())["statistics"]
+    assert statistics == {"mean": [*before.plan.mean], "std": [*before.plan.std]}
+    monkeypatch.setattr(measure, lambda *_: ((0.1,) * 3, (0.2,) * 3))
+    with pytest.raises(ValueError, match="mean"):  # where it is asked for, it is measured again
+        command(out=str(run), resume=True, statistics="data")
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -9,8 +9,9 @@ from mutants.planted import (
     pretraining,
     probe,
     resuming,
+    shared,
     studies,
 )
 
-AREAS = (pretraining, finetuning, contrastive, evaluation, probe, studies, engine, resuming)
+AREAS = (pretraining, finetuning, contrastive, evaluation, probe, studies, engine, resuming, shared)
 PLANTED: tuple[Mistake, ...] = tuple(mistake for area in AREAS for mistake in area.MISTAKES)

@@ -147,8 +147,14 @@ def make_plan(
     device: torch.device,
     stored: dict[str, Any] | None,
 ) -> FinetuningPlan:
-    """The plan that these options come to for these images and weights."""
-    if init.statistics is not None and options["statistics"] == "auto":
+    """The plan that these options come to for these images and weights.
+
+    What was measured or found out when a run began is kept when it is resumed: measuring again
+    could differ in the last bit.
+    """
+    if stored is not None and "statistics" not in given:
+        mean, std = tuple(stored["mean"]), tuple(stored["std"])
+    elif init.statistics is not None and options["statistics"] == "auto":
         mean, std = init.statistics
     else:
         mean, std = normalisation(options["statistics"], init.in_channels, images)
