@@ -99,7 +99,7 @@ MISTAKES = (
         "return self.step\n\n    def save",
         "return -1\n\n    def save",
         "A resumed run forgets the lines before its checkpoint and begins the journal again.",
-        (f"{GOES_ON}[fcmae-4]",),
+        (f"{GOES_ON}[fcmae-5]",),
     ),
     Mistake(
         PROCESS,
