@@ -184,7 +184,7 @@ def test_after_a_resume_all_is_drawn_again_the_same(
     watch: Watch, copies: Path, command: Callable[..., Path], options: dict[str, Any]
 ) -> None:
     data = copies if command is fcmae.finetune else copies / "train"
-    options = {**options, "data": str(data)}
+    options = {**options, "data": str(data), "image_size": "32x48"}
     undisturbed = watch(command, **options)
     before = watch(command, crash_at=4, **options)  # in the second epoch
     after = watch(command, resume=True)
