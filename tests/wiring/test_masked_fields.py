@@ -28,7 +28,7 @@ from wiring.places import (
     shrinks,
     starts_as,
 )
-from wiring.small import BATCH, STEPS_PER_EPOCH, TRAIN_IMAGES, built
+from wiring.small import BATCH, STEPS_PER_EPOCH, built
 
 import fcmae
 from fcmae.images import centre_crop, channel_statistics, decode, open_images
@@ -116,7 +116,8 @@ OPTIONS = {
     "precision": Check("bf16", lambda t: computes_in(t, torch.bfloat16)),
     "decoding": Check("exact", lambda t: not shrinks(t)),
 }
-# The rest of the plan says what follows from the above, or has a test of its own below.
+# The rest of the plan says what follows from the above, or has a test of its own, below or (data)
+# in test_shared_options.py.
 SAID = {"names", "images", "visible_patches", "patches", "departures", "recipe"}
 OWN_TEST = {"data", "init", "seed", "mean", "std"}
 
@@ -134,14 +135,6 @@ def test_each_field_of_the_recipe(build: Build, name: str) -> None:
 @pytest.mark.parametrize("name", OPTIONS)
 def test_each_option_of_the_plan(build: Build, name: str) -> None:
     option_is_seen(build, name, OPTIONS[name])
-
-
-def test_data(build: Build, pictures: Path, tmp_path: Path) -> None:
-    chosen = sorted(pictures.rglob("*.png"))[2:10]
-    (tmp_path / "list.txt").write_text("\n".join(map(str, chosen)))
-    task = build(data=str(tmp_path / "list.txt"))
-    assert [Path(task.images.name(i)).name for i in range(8)] == [path.name for path in chosen]
-    assert len(build().images) == TRAIN_IMAGES
 
 
 def test_init(build: Build, encoder: Path) -> None:

@@ -11,9 +11,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from wiring.places import batch, is_normalised
-from wiring.small import BATCH, begun, built, save_weights
+from wiring.small import BATCH, TRAIN_IMAGES, begun, built, save_weights
 
 import fcmae
+from fcmae.images import channel_statistics, open_labelled
 from fcmae.journal import Silence
 from fcmae.layers import Block
 from fcmae.tasks.training.process import Training
@@ -78,15 +79,18 @@ def test_the_key_chooses_the_first_weights(
     others = load_file(save_weights(tmp_path / "other.safetensors", stem_stride=stem_stride))
     states = {"model": {name: value + 1 for name, value in others.items()}, "model_ema": wanted}
     torch.save(states, tmp_path / "both.pth")
-    task = build(kind, init=str(tmp_path / "both.pth"), key="model_ema")
-    ours = encoder_of(task).state_dict()
-    assert all(torch.equal(ours[name], value) for name, value in wanted.items())
+    for key in ("model_ema", None)[:stem_stride]:  # without a key it is the model
+        task = build(kind, init=str(tmp_path / "both.pth"), key=key)
+        ours = encoder_of(task).state_dict()
+        expected = states[key or "model"]
+        assert all(torch.equal(ours[name], value) for name, value in expected.items())
 
 
 def test_size_and_statistics_are_those_of_the_first_weights_unless_others_are_asked_for(
-    build: Start, tmp_path: Path
+    build: Start, pictures: Path, classes: Path, tmp_path: Path
 ) -> None:
-    before = build("fcmae", statistics="data", image_size="32x64")
+    data = str(pictures / "group0")
+    before = build("fcmae", data=data, statistics="data", image_size="32x64")
     before.save_weights(0)
     weights = str(shutil.copy(tmp_path / "run/weights.safetensors", tmp_path / "init.safetensors"))
     calm = ("random_erasing=0", "mixup=0", "cutmix=0")
@@ -94,8 +98,11 @@ def test_size_and_statistics_are_those_of_the_first_weights_unless_others_are_as
     assert task.plan.image_size == (32, 64)
     assert task.view(torch.zeros(3, 90, 70).byte(), 0).shape == (3, 32, 64)
     assert is_normalised(task, before.plan.mean, before.plan.std)
-    asked = build("finetune", init=weights, statistics="imagenet", set=calm)
-    assert is_normalised(asked, *IMAGENET)
+    measured = channel_statistics(open_labelled(classes), 3)
+    assert not is_normalised(task, *measured)
+    for name, expected in (("imagenet", IMAGENET), ("data", measured)):
+        asked = build("finetune", init=weights, statistics=name, set=calm)
+        assert is_normalised(asked, *expected)
 
 
 @pytest.mark.parametrize("method", ["fcmae", "moco-v3"])
@@ -136,13 +143,6 @@ def test_steps_are_computed_in_the_precision_that_is_asked_for(
     training.loss_of(run.task.trained, given)
     assert dtype in found
     assert precision == "bf16" or len(found) == 1
-
-
-def test_validation_is_computed_in_the_precision_that_is_asked_for(build: Start) -> None:
-    task = build("finetune", precision="bf16")
-    found = products_of(task)
-    task.after_epoch(Silence(), step=3, epoch=1)
-    assert found == {torch.bfloat16}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -214,6 +214,17 @@ def test_everything_is_trained_but_keys(build: Start, kind: str) -> None:
 
 
 # Data
+
+
+@pytest.mark.parametrize("method", ["fcmae", "moco-v3"])
+def test_the_images_are_those_of_the_data(
+    build: Start, method: str, pictures: Path, tmp_path: Path
+) -> None:
+    chosen = sorted(pictures.rglob("*.png"))[2:10]
+    (tmp_path / "list.txt").write_text("\n".join(map(str, chosen)))
+    task = build(method, data=str(tmp_path / "list.txt"))
+    assert [Path(task.images.name(i)).name for i in range(8)] == [path.name for path in chosen]
+    assert len(build(method).images) == TRAIN_IMAGES
 
 
 @pytest.mark.parametrize(

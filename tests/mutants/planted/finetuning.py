@@ -7,6 +7,7 @@ BY_HAND = ("tests/wiring/test_by_hand.py::test_finetuning",)
 DRAWS = ("tests/wiring/test_draws.py",)
 MIXING = ("tests/images/test_mixing.py",)
 RUNS = "tests/tasks/finetuning/test_run.py::"
+SHARED = "tests/wiring/test_shared_options.py::"
 TASK, RUN, PLAN = (f"tasks/finetuning/{name}.py" for name in ("task", "run", "plan"))
 
 MISTAKES = (
@@ -311,14 +312,17 @@ MISTAKES = (
         "report = load_weights(model, path, key=key)",
         "report = load_weights(model, path)",
         "Fine-tuning ignores the key of its first weights.",
-        (f"{RUNS}test_the_key_says_which_weights_of_a_file_it_starts_from",),
+        (f"{SHARED}test_the_key_chooses_the_first_weights",),
     ),
     Mistake(
         RUN,
         'if init.statistics is not None and options["statistics"] == "auto":',
         "if init.statistics is not None:",
         "Statistics that are asked for are not taken where there are first weights.",
-        (f"{RUNS}test_statistics_that_are_asked_for_are_not_those_of_the_weights",),
+        (
+            f"{SHARED}test_size_and_statistics_are_those_of_the_first_weights_"
+            "unless_others_are_asked_for",
+        ),
     ),
     Mistake(
         RUN,

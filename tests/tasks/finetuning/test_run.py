@@ -19,9 +19,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 import fcmae
-from fcmae.images import IMAGENET_MEAN
 from fcmae.tasks.finetune import finetune
-from fcmae.tasks.finetuning.task import FinetuningTask
 from fcmae.tasks.finetuning.validation import validate
 
 TINY: dict[str, Any] = {
@@ -199,47 +197,6 @@ def test_a_head_is_never_taken_over(classes: Path, finished: Path, tmp_path: Pat
     before, after = load_file(finished / "best.safetensors"), load_file(run / "best.safetensors")
     assert torch.allclose(before["norm.weight"], after["norm.weight"])
     assert after["head.weight"].abs().max() < 1e-3 < before["head.weight"].abs().max()
-
-
-@pytest.fixture
-def begun(
-    classes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., FinetuningTask]:
-    """What would be trained with some options, before its first step."""
-
-    def begin(**options: Any) -> FinetuningTask:
-        tasks: list[FinetuningTask] = []
-        monkeypatch.setattr(
-            "fcmae.tasks.finetuning.run.rehearse", lambda task, *_: tasks.append(task)
-        )
-        usual = {"batch_size": 8, "workers": 0, "device": "cpu", "image_size": 32}
-        finetune(data=str(classes), out=str(tmp_path / "run"), dry_run=True, **usual, **options)
-        return tasks[0]
-
-    return begin
-
-
-def test_statistics_that_are_asked_for_are_not_those_of_the_weights(
-    begun: Callable[..., FinetuningTask], pretrained: Path
-) -> None:
-    before = json.loads((pretrained / "config.json").read_text())["statistics"]["mean"]
-    found = {
-        name: begun(init=str(pretrained), statistics=name).plan.mean
-        for name in ("data", "imagenet")
-    }
-    assert found["imagenet"] == IMAGENET_MEAN
-    assert found["data"] not in (IMAGENET_MEAN, tuple(before))
-
-
-def test_the_key_says_which_weights_of_a_file_it_starts_from(
-    begun: Callable[..., FinetuningTask], pretrained: Path, tmp_path: Path
-) -> None:
-    model = load_file(pretrained / "weights.safetensors")
-    average = {name: value + 1 for name, value in model.items()}
-    torch.save({"model": model, "model_ema": average}, tmp_path / "both.pth")
-    for key, expected in ((None, model), ("model_ema", average)):
-        found = begun(init=str(tmp_path / "both.pth"), key=key).trained.state_dict()
-        assert [name for name in expected if not torch.equal(found[name], expected[name])] == []
 
 
 @pytest.mark.parametrize(

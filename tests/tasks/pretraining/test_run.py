@@ -390,19 +390,6 @@ def test_data_that_moved_are_the_same_data(finished: Path, folder: Path, tmp_pat
         pretrain(out=str(finished), data=str(moved), resume=True, dry_run=True)
 
 
-def test_what_was_measured_is_kept_on_resuming(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    options = {**TINY, "data": str(folder), "out": str(tmp_path / "run"), "epochs": 1}
-    pretrain(**options, statistics="data")
-
-    def never(*_: object) -> None:
-        raise AssertionError("measured again")
-
-    monkeypatch.setattr("fcmae.tasks.training.image_options.channel_statistics", never)
-    pretrain(out=str(tmp_path / "run"), resume=True)
-
-
 def test_resuming_on_other_files_is_refused(folder: Path, tmp_path: Path) -> None:
     data = tmp_path / "list.txt"
     names = sorted(str(path) for path in folder.rglob("*.png"))
