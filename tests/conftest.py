@@ -6,7 +6,9 @@ import sys
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 # Tests run side by side, and threads that wait for a core that another test has are very slow.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -18,9 +20,9 @@ if not Path("/dev/nvidiactl").exists():
 ROOT = Path(__file__).parent.parent
 PRELOAD = [  # what whole runs import
     "torch._dynamo",
-    "fcmae.tasks.pretraining.run",
-    "fcmae.tasks.pretraining.contrastive_task",
-    "fcmae.tasks.finetuning.run",
+    "fcmae.pretraining.run",
+    "fcmae.pretraining.contrastive_task",
+    "fcmae.finetuning.run",
     "torch.utils.tensorboard",
 ]
 
@@ -70,3 +72,20 @@ def processes() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
     return context
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Thirty small pictures with structure in them, nested, of several sizes and modes."""
+    root = tmp_path_factory.mktemp("images")
+    noise = np.random.default_rng(0)
+    for i in range(30):
+        height, width = 40 + i, 72 - i
+        y, x = np.mgrid[:height, :width]
+        waves = [127 + 120 * np.sin(x / (3 + c + i % 5) + y / (4 + i % 3)) for c in range(3)]
+        pixels = np.stack(waves, -1) + noise.normal(0, 4, (height, width, 3))
+        picture = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+        place = root / f"group{i % 3}"
+        place.mkdir(exist_ok=True)
+        (picture.convert("L") if i % 7 == 0 else picture).save(place / f"{i:02d}.png")
+    return root

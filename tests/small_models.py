@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 import fcmae
-from fcmae.checkpoint import save_tensors
+from fcmae.storage.atomic import save_tensors
 
 SIZE = (32, 40)
 MEAN, STD = (0.5, 0.4, 0.6), (0.2, 0.25, 0.3)

@@ -12,12 +12,12 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from fcmae.autoencoder import create_autoencoder
-from fcmae.devices import Place
-from fcmae.layers import GRN
-from fcmae.masks import random_mask
-from fcmae.tasks.pretrain import pretrain
-from fcmae.tasks.training.interrupt import Interrupted
+from fcmae.commands.pretrain import pretrain
+from fcmae.models.autoencoder import create_autoencoder
+from fcmae.models.layers import GRN
+from fcmae.models.masks import random_mask
+from fcmae.training.devices import Place
+from fcmae.training.signals import Interrupted
 
 pytestmark = pytest.mark.gpu
 

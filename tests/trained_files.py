@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fcmae.checkpoint import save_tensors
-from fcmae.classifier import Classifier, create_model
 from fcmae.images import decode, evaluation_crop
+from fcmae.models.classifier import Classifier, create_model
+from fcmae.storage.atomic import save_tensors
 
 SIZE = (32, 40)
 CLASSES = ("ant", "bee", "cat", "dog", "eel", "fox", "gnu")

@@ -8,31 +8,31 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fcmae import analyze, optim, recipes
-    from fcmae.autoencoder import create_autoencoder
-    from fcmae.classifier import create_model
-    from fcmae.masks import random_mask
+    from fcmae.commands.embed import embed
+    from fcmae.commands.evaluate import evaluate
+    from fcmae.commands.finetune import finetune
+    from fcmae.commands.predict import predict
+    from fcmae.commands.pretrain import pretrain
+    from fcmae.commands.probe import probe
+    from fcmae.models.autoencoder import create_autoencoder
+    from fcmae.models.classifier import create_model
+    from fcmae.models.masks import random_mask
     from fcmae.sizes import list_models
-    from fcmae.tasks.embed import embed
-    from fcmae.tasks.evaluate import evaluate
-    from fcmae.tasks.finetune import finetune
-    from fcmae.tasks.predict import predict
-    from fcmae.tasks.pretrain import pretrain
-    from fcmae.tasks.probe import probe
     from fcmae.weights import load_weights, save_weights
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "list_models": "fcmae.sizes",
-    "create_model": "fcmae.classifier",
-    "create_autoencoder": "fcmae.autoencoder",
-    "random_mask": "fcmae.masks",
-    "pretrain": "fcmae.tasks.pretrain",
-    "finetune": "fcmae.tasks.finetune",
-    "evaluate": "fcmae.tasks.evaluate",
-    "predict": "fcmae.tasks.predict",
-    "embed": "fcmae.tasks.embed",
-    "probe": "fcmae.tasks.probe",
+    "create_model": "fcmae.models.classifier",
+    "create_autoencoder": "fcmae.models.autoencoder",
+    "random_mask": "fcmae.models.masks",
+    "pretrain": "fcmae.commands.pretrain",
+    "finetune": "fcmae.commands.finetune",
+    "evaluate": "fcmae.commands.evaluate",
+    "predict": "fcmae.commands.predict",
+    "embed": "fcmae.commands.embed",
+    "probe": "fcmae.commands.probe",
     "load_weights": "fcmae.weights",
     "save_weights": "fcmae.weights",
 }

@@ -54,14 +54,14 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    "pretrain": Command("fcmae.tasks.pretrain", "pretrain"),
-    "finetune": Command("fcmae.tasks.finetune", "finetune"),
-    "evaluate": Command("fcmae.tasks.evaluate", "evaluate"),
-    "predict": Command("fcmae.tasks.predict", "predict", ("images",)),
-    "embed": Command("fcmae.tasks.embed", "embed"),
-    "probe": Command("fcmae.tasks.probe", "probe"),
-    "convert": Command("fcmae.tasks.convert", "convert", ("source", "target")),
-    "recipe show": Command("fcmae.tables", "recipe_show", ("task",)),
+    "pretrain": Command("fcmae.commands.pretrain", "pretrain"),
+    "finetune": Command("fcmae.commands.finetune", "finetune"),
+    "evaluate": Command("fcmae.commands.evaluate", "evaluate"),
+    "predict": Command("fcmae.commands.predict", "predict", ("images",)),
+    "embed": Command("fcmae.commands.embed", "embed"),
+    "probe": Command("fcmae.commands.probe", "probe"),
+    "convert": Command("fcmae.commands.convert", "convert", ("source", "target")),
+    "recipe show": Command("fcmae.recipes.printed", "recipe_show", ("task",)),
     "doctor": Command("fcmae.doctor", "doctor"),
     "benchmark pretraining": Command("fcmae.benchmarks.pretraining", "benchmark_pretraining"),
     "benchmark inference": Command("fcmae.benchmarks.inference", "benchmark_inference"),
@@ -71,14 +71,14 @@ COMMANDS = {
     "analyze diversity": Command("fcmae.analyze.diversity", "diversity"),
     "analyze activations": Command("fcmae.analyze.activations", "activations"),
     "analyze reconstruct": Command("fcmae.analyze.reconstruct", "reconstruct"),
-    "study sparse-efficiency": Command("fcmae.studies.sparse_efficiency", "sparse_efficiency"),
+    "study sparse-efficiency": Command("fcmae.benchmarks.sparse_efficiency", "sparse_efficiency"),
     "study mask-ratio": Command("fcmae.studies.mask_ratio", "mask_ratio"),
     "study normalization": Command("fcmae.studies.normalization", "normalization"),
     "study grn": Command("fcmae.studies.grn", "grn"),
     "study scaling": Command("fcmae.studies.scaling", "scaling"),
     "study contrastive": Command("fcmae.studies.contrastive", "contrastive"),
     "study reconstruction": Command("fcmae.studies.reconstruction", "reconstruction"),
-    "models": Command("fcmae.tables", "models"),
+    "models": Command("fcmae.recipes.printed", "models"),
 }
 GROUPS = ("recipe", "benchmark", "analyze", "study")  # of commands of two words
 

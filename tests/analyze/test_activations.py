@@ -12,10 +12,10 @@ from fcmae.analyze import activations
 from fcmae.analyze.activations_page import Shown, mosaics, says
 from fcmae.analyze.idle_channels import idle_channels
 from fcmae.analyze.pictures import colours, draw_grid, mosaic
-from fcmae.checkpoint import save_tensors
 from fcmae.images import centre_crop, decode
-from fcmae.tasks.measuring.trained import load_backbone
-from fcmae.tasks.training.looks import Pictures
+from fcmae.images.fixed_images import Pictures
+from fcmae.inference.trained import load_backbone
+from fcmae.storage.atomic import save_tensors
 
 
 def noise(*shape: int) -> torch.Tensor:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fcmae.analyze.masks import Box, block_mask, box_mask, parse_box
-from fcmae.masks import random_mask
+from fcmae.models.masks import random_mask
 
 
 def generator(seed: int = 0) -> torch.Generator:

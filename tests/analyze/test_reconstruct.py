@@ -11,10 +11,10 @@ import torch
 from fcmae.analyze import reconstruct
 from fcmae.analyze.autoencoders import read_autoencoders
 from fcmae.analyze.reconstructions import reconstructed
-from fcmae.checkpoint import save_tensors
-from fcmae.devices import Place
 from fcmae.images import centre_crop, decode
-from fcmae.masks import enlarge, random_mask
+from fcmae.models.masks import enlarge, random_mask
+from fcmae.storage.atomic import save_tensors
+from fcmae.training.devices import Place
 
 CPU = Place(torch.device("cpu"), "fp32")
 SIZE = (32, 48)

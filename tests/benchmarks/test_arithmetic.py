@@ -7,9 +7,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from fcmae import create_autoencoder, create_model
 from fcmae.benchmarks import arithmetic
 from fcmae.benchmarks.arithmetic import Arithmetic
-from fcmae.decoder import Decoder
-from fcmae.encoder import Encoder
-from fcmae.masks import random_mask
+from fcmae.models.decoder import Decoder
+from fcmae.models.encoder import Encoder
+from fcmae.models.masks import random_mask
 from fcmae.sizes import SIZES
 
 ATEN = torch.ops.aten

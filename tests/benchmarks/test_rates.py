@@ -3,7 +3,7 @@ import torch
 
 from fcmae.benchmarks import rates
 from fcmae.benchmarks.rates import Probe, Rate
-from fcmae.devices import Place
+from fcmae.training.devices import Place
 
 CPU = Place(torch.device("cpu"), "fp32")
 

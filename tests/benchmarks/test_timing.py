@@ -3,7 +3,7 @@ import torch
 
 from fcmae.benchmarks import timing
 from fcmae.benchmarks.timing import ratios, seconds_of
-from fcmae.devices import Place
+from fcmae.training.devices import Place
 
 
 def test_what_a_call_takes_is_its_time(monkeypatch: pytest.MonkeyPatch) -> None:

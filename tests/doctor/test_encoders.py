@@ -4,9 +4,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from fcmae.classifier import create_model
 from fcmae.doctor.encoders import load_encoder, with_live_branches
-from fcmae.encoder import Encoder
+from fcmae.models.classifier import create_model
+from fcmae.models.encoder import Encoder
 from fcmae.weights import save_weights
 
 

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from fcmae import ops
 from fcmae.doctor import doctor
-from fcmae.encoder import Encoder
+from fcmae.models.encoder import Encoder
 from fcmae.ops import conv_reference, conv_tiled, norm_tiled
-from fcmae.tiles import Tiles
+from fcmae.ops.tiles import Tiles
 
 SMALL = 96  # pixels a side
 

@@ -7,7 +7,7 @@ import torch
 
 from fcmae import ops
 from fcmae.gpu.correctness import check_block, examine_encoder
-from fcmae.layers import Block
+from fcmae.models.layers import Block
 
 CPU = torch.device("cpu")
 SMALL = {"channels": 7, "side": 4, "images": 3, "cells": 3}

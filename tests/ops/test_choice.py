@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from fcmae import ops
-from fcmae.encoder import Encoder
-from fcmae.masks import random_mask
+from fcmae.models.encoder import Encoder
+from fcmae.models.masks import random_mask
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from fcmae import ops
-from fcmae.masks import enlarge
+from fcmae.models.masks import enlarge
 from fcmae.ops.depthwise_conv import cpu, reference, tiled
-from fcmae.tiles import Tiles
+from fcmae.ops.tiles import Tiles
 
 Conv = Callable[[Tensor, Tensor, Tensor, Tiles], Tensor]
 

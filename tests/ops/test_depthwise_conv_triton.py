@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from fcmae.masks import enlarge, random_mask
+from fcmae.models.masks import enlarge, random_mask
 from fcmae.ops.depthwise_conv import reference
-from fcmae.tiles import Tiles
+from fcmae.ops.tiles import Tiles
 
 kernels = interpreted.load("fcmae.ops.depthwise_conv.triton")
 DEVICE = interpreted.DEVICE

@@ -14,9 +14,9 @@ from feed_forward_checks import (
 from torch import Tensor, nn
 
 from fcmae import ops
-from fcmae.layers import Block
+from fcmae.models.layers import Block
 from fcmae.ops.feed_forward import cpu
-from fcmae.tiles import Tiles
+from fcmae.ops.tiles import Tiles
 
 MASK = torch.tensor([[[0, 1, 0], [1, 1, 1]], [[1, 1, 1], [1, 1, 1]], [[0, 0, 0], [1, 0, 1]]]) > 0
 tiles = pytest.mark.parametrize("tiles", TILES.values(), ids=TILES)

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from fcmae.masks import enlarge
+from fcmae.models.masks import enlarge
 from fcmae.ops import response_norm
-from fcmae.tiles import Sites, Tiles
+from fcmae.ops.tiles import Sites, Tiles
 
 MASK = torch.tensor([[[0, 1, 1], [1, 0, 0]], [[1, 1, 0], [1, 1, 1]]]) > 0  # 3 and 1 visible
 

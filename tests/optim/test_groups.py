@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from fcmae.autoencoder import create_autoencoder
-from fcmae.classifier import create_model
+from fcmae.models.autoencoder import create_autoencoder
+from fcmae.models.classifier import create_model
 from fcmae.optim import layer_scales, parameter_groups
 
 MATRICES = {"dwconv.weight", "pwconv1.weight", "pwconv2.weight"}

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 import fcmae
-from fcmae.encoder import Backbone
-from fcmae.layers import compile_blocks
+from fcmae.models.encoder import Backbone
+from fcmae.models.layers import compile_blocks
 from fcmae.probes.diversity import cosine_distances, diversity
 
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from weights import randomise
+from random_weights import randomise
 
-from fcmae.devices import Place
-from fcmae.encoder import Encoder
 from fcmae.images import Labelled, TooManyUnreadable, evaluation_crop, open_labelled
+from fcmae.models.encoder import Encoder
 from fcmae.probes import Features, extract, pooled, standardise
+from fcmae.training.devices import Place
 
 CPU = Place(torch.device("cpu"), "fp32")
 SIZE = (32, 40)

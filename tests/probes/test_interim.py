@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 from interrupted import calls_of
-from weights import randomise
+from random_weights import randomise
 
-from fcmae.devices import Place
-from fcmae.encoder import Encoder
 from fcmae.images import Labelled, epoch_order, open_splits
+from fcmae.models.encoder import Encoder
 from fcmae.probes import interim, knn_accuracy
+from fcmae.training.devices import Place
 
 CPU = Place(torch.device("cpu"), "fp32")
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from fcmae.encoder import Encoder
 from fcmae.images import decode, epoch_order, evaluation_crop
+from fcmae.models.encoder import Encoder
 from fcmae.probes.diversity import diversity
 from fcmae.studies import measured
 from fcmae.studies.normalization import normalization

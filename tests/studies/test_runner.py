@@ -9,12 +9,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from fcmae.engine import NonFiniteError
 from fcmae.findings.record import Record, Row
 from fcmae.studies import runner
 from fcmae.studies.runner import KEY, Setting, estimate
 from fcmae.studies.scale import SMALL
-from fcmae.tasks.training.interrupt import Interrupted
+from fcmae.training.engine import NonFiniteError
+from fcmae.training.signals import Interrupted
 
 RUN = {"machine": "none", "versions": {}, "settings": {"epochs": 2}}
 

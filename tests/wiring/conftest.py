@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from wiring.small import save_labelled, save_unlabelled, save_weights, tiny_sizes
 
-from fcmae.tasks.training import process
+from fcmae.training import trainer
 
 
 @pytest.fixture(autouse=True)
 def _tiny(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Without what is not looked at here and takes the most time: reports, waiting for the disk."""
-    monkeypatch.setattr(process, "write_report", lambda out: out / "report.html")
+    monkeypatch.setattr(trainer, "write_report", lambda out: out / "report.html")
     monkeypatch.setattr(os, "fsync", lambda _: None)  # what is killed is not the machine
     with tiny_sizes():
         yield

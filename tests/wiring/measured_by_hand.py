@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from wiring.small import CLASSES, save_picture
 
-from fcmae.encoder import Encoder
+from fcmae.models.encoder import Encoder
 
 Values = NDArray[np.float64]
 Whole = NDArray[np.int64]

@@ -16,7 +16,7 @@ from PIL import Image
 
 import fcmae
 from fcmae.sizes import SIZES, Size
-from fcmae.tasks.training import start
+from fcmae.training import start
 
 BATCH, STEPS_PER_EPOCH = 4, 3
 TRAIN_IMAGES = 14  # three batches of four, and two images that wait for another epoch

@@ -30,10 +30,10 @@ from wiring.places import (
 from wiring.small import BATCH, STEPS_PER_EPOCH, TRAIN_IMAGES, built
 
 import fcmae
-from fcmae.contrastive import create_contrast
 from fcmae.images import centre_crop, channel_statistics, decode, open_images
-from fcmae.journal import Silence
-from fcmae.tasks.pretraining.contrastive_plan import ContrastivePlan, ContrastiveRecipe
+from fcmae.models.contrastive import create_contrast
+from fcmae.pretraining.contrastive_plan import ContrastivePlan, ContrastiveRecipe
+from fcmae.training.journal import Silence
 
 Build = Callable[..., Any]
 CALM = ("jitter_probability=0", "grey=0", "blur=0,0", "solarise=0,0")

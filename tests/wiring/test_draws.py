@@ -15,8 +15,8 @@ from wiring import plain
 from wiring.small import save_picture
 
 import fcmae
-from fcmae.layers import DropPath
-from fcmae.tasks.training import start
+from fcmae.models.layers import DropPath
+from fcmae.training import start
 
 STEPS, BATCH = 6, 4
 CALM = ("rand_augment=0,0", "random_erasing=0", "mixup=0", "cutmix=0", "drop_path=0")

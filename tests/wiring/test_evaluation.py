@@ -30,8 +30,8 @@ from wiring.measured_by_hand import (
 from wiring.small import built, save_unlabelled, tiny_sizes
 
 import fcmae
-from fcmae.encoder import Encoder
-from fcmae.tasks.evaluate import Evaluation
+from fcmae.commands.evaluate import Evaluation
+from fcmae.models.encoder import Encoder
 
 ON_CPU: dict[str, Any] = {"device": "cpu", "workers": 0}
 SIZE = (40, 56)

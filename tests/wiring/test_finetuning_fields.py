@@ -34,12 +34,12 @@ from wiring.places import (
 from wiring.small import BATCH, CLASSES, STEPS_PER_EPOCH, TRAIN_IMAGES, built, save_picture
 
 import fcmae
+from fcmae.finetuning.plan import FinetuningPlan, Recipe
 from fcmae.images import Batch, channel_statistics, decode, open_labelled, share
 from fcmae.images.augment import augment
 from fcmae.images.mixing import draw_mix
-from fcmae.layers import DropPath
+from fcmae.models.layers import DropPath
 from fcmae.recipes import TABLE_6
-from fcmae.tasks.finetuning.plan import FinetuningPlan, Recipe
 
 Build = Callable[..., Any]
 MEAN = (0.485, 0.456, 0.406)

@@ -32,9 +32,9 @@ from wiring.small import BATCH, STEPS_PER_EPOCH, built
 
 import fcmae
 from fcmae.images import centre_crop, channel_statistics, decode, open_images
-from fcmae.journal import Silence
-from fcmae.layers import GRN
-from fcmae.tasks.pretraining.plan import Plan, Recipe
+from fcmae.models.layers import GRN
+from fcmae.pretraining.plan import Plan, Recipe
+from fcmae.training.journal import Silence
 
 Build = Callable[..., Any]
 

@@ -29,8 +29,8 @@ from wiring.measured_by_hand import statistics as channel_statistics
 from wiring.small import tiny_sizes
 
 import fcmae
-from fcmae.encoder import Encoder
 from fcmae.images import open_labelled, share
+from fcmae.models.encoder import Encoder
 from fcmae.probes import Features
 from fcmae.probes.linear import held_out
 

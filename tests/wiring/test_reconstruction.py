@@ -21,7 +21,6 @@ from torch import Tensor
 from wiring import plain
 from wiring.small import CLASSES
 
-from fcmae.engine import Step
 from fcmae.images import Batch, Labelled
 from fcmae.studies.reconstruction import evaluation, reconstruction, study, training
 from fcmae.studies.reconstruction.data import Data
@@ -36,6 +35,7 @@ from fcmae.studies.reconstruction.recipe import (
     TRANSFORMER,
     Recipe,
 )
+from fcmae.training.engine import Step
 
 SIDE = 24  # of the pictures too: seen whole, they are seen as they are
 # No value is one of a scale's, and no two encoders have the same rate.

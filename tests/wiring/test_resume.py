@@ -26,17 +26,17 @@ from torch import Tensor
 from wiring.small import BATCH, STEPS_PER_EPOCH, tiny_sizes
 
 import fcmae
-from fcmae import checkpoint
+from fcmae.finetuning import task as finetuning
+from fcmae.finetuning.task import FinetuningTask
+from fcmae.finetuning.validation import Validation
 from fcmae.images import unreadable
+from fcmae.pretraining.contrastive_task import ContrastiveTask
 from fcmae.report import write_report
-from fcmae.tasks.finetuning import task as finetuning
-from fcmae.tasks.finetuning.task import FinetuningTask
-from fcmae.tasks.finetuning.validation import Validation
-from fcmae.tasks.pretraining.contrastive_task import ContrastiveTask
-from fcmae.tasks.training import process
-from fcmae.tasks.training.interrupt import Interrupted
-from fcmae.tasks.training.process import Training
-from fcmae.tasks.training.schedule import Schedule
+from fcmae.storage import atomic
+from fcmae.training import checkpoint, trainer
+from fcmae.training.schedule import Schedule
+from fcmae.training.signals import Interrupted
+from fcmae.training.trainer import Training
 
 EPOCHS = 2
 STEPS = EPOCHS * STEPS_PER_EPOCH
@@ -128,10 +128,10 @@ def dying(
             of the checkpoint is. "between": it is whole and not yet in its place. "saved":
             everything is.
         checkpoints: the steps after which there is one; the others' are left out.
-        die: what ends the process.
+        die: what ends the trainer.
     """
     keep_books, save = Training.keep_books, Training.save
-    save_tensors, rename = checkpoint.save_tensors, Path.rename
+    save_tensors, rename = atomic.save_tensors, Path.rename
     now = 0  # the step whose files may be written
 
     def reach(number: int, here: str) -> None:
@@ -378,7 +378,7 @@ def test_a_process_that_is_killed_goes_on_to_the_bit(
 def test_a_finished_run_is_left_as_it_is(
     undisturbed: Undisturbed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "write_report", write_report)
+    monkeypatch.setattr(trainer, "write_report", write_report)
     run = shutil.copytree(undisturbed.run, tmp_path / "run")
     undisturbed.resume(run, STEPS)
     assert_same(run, undisturbed.run)

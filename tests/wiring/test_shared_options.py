@@ -15,9 +15,9 @@ from wiring.small import BATCH, TRAIN_IMAGES, begun, built, save_weights
 
 import fcmae
 from fcmae.images import channel_statistics, open_labelled
-from fcmae.journal import Silence
-from fcmae.layers import Block
-from fcmae.tasks.training.process import Training
+from fcmae.models.layers import Block
+from fcmae.training.journal import Silence
+from fcmae.training.trainer import Training
 
 KINDS = ("fcmae", "moco-v3", "finetune")
 SMALL = ("hidden_width=12", "projection_width=6")
@@ -150,7 +150,7 @@ def test_a_run_goes_on_in_the_precision_that_it_began_with(
     kind: str, pictures: Path, classes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command, room = command_of(kind), "finetuning" if kind == "finetune" else "pretraining"
-    chosen = f"fcmae.tasks.{room}.run.choose_precision"
+    chosen = f"fcmae.{room}.run.choose_precision"
     monkeypatch.setattr(chosen, lambda *_: "bf16")  # as auto, where the hardware has it
     begun_there = built(command, tmp_path / "run", **options_of(kind, pictures, classes, epochs=1))
     assert begun_there.place.precision == "bf16"
@@ -169,7 +169,7 @@ def test_what_was_measured_when_a_run_began_is_kept(
     def never(*_: object) -> None:
         raise AssertionError("measured again")
 
-    measure = "fcmae.tasks.training.image_options.channel_statistics"
+    measure = "fcmae.training.image_options.channel_statistics"
     monkeypatch.setattr(measure, never)
     run = command(out=str(tmp_path / "run"), resume=True)
     statistics = json.loads((run / "config.json").read_text())["statistics"]

@@ -11,13 +11,13 @@ from fcmae.analyze.activations_page import Shown, write_page
 from fcmae.analyze.idle_channels import idle_channels
 from fcmae.analyze.image_sets import pictures_of
 from fcmae.analyze.models import Model, read_models
-from fcmae.devices import Place, choose_device, choose_precision, take_place
 from fcmae.errors import unknown
 from fcmae.findings.machine import describe_run
 from fcmae.findings.record import Record, Row, say_written
+from fcmae.images.fixed_images import Pictures
+from fcmae.inference.outputs import require_one_process
 from fcmae.probes.blocks import check_tensor, each_block
-from fcmae.tasks.measuring.reading import require_one_process
-from fcmae.tasks.training.looks import Pictures
+from fcmae.training.devices import Place, choose_device, choose_precision, take_place
 
 
 def run(options: dict[str, Any]) -> Path:

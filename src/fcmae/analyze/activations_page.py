@@ -11,11 +11,11 @@ from torch import Tensor
 from fcmae.analyze.comparison import greater, pair_of
 from fcmae.analyze.idle_channels import RULE
 from fcmae.analyze.pictures import Picture, colours, draw_grid, mosaic
+from fcmae.console.units import percent
 from fcmae.findings.page import Finding, Table, write_finding
 from fcmae.findings.record import Row
 from fcmae.findings.verdict import UNDECIDED
-from fcmae.report.units import percent
-from fcmae.tasks.training.looks import Pictures
+from fcmae.images.fixed_images import Pictures
 
 SHOWN = (0.01, 0.99)  # quantiles of a model's values that have the colours at the ends
 FEW = 16  # sites: too few to say that a channel never changes

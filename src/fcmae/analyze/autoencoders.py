@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 
-from fcmae import checkpoint
 from fcmae.analyze.models import labels_of
-from fcmae.autoencoder import Autoencoder, create_autoencoder
-from fcmae.responses import USUAL
-from fcmae.tasks.measuring.embedding import digest
-from fcmae.tasks.training.run_folder import CONFIG, read_config, require_finished
+from fcmae.inference.embed import digest
+from fcmae.models.autoencoder import Autoencoder, create_autoencoder
+from fcmae.models.responses import USUAL
+from fcmae.training import checkpoint
+from fcmae.training.run_folder import CONFIG, read_config, require_finished
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,14 @@ from torch import Tensor
 from fcmae.analyze.diversity_page import Curve, write_page
 from fcmae.analyze.image_sets import Part, names_of, part_of, place_of
 from fcmae.analyze.models import Model, read_models, titled
-from fcmae.devices import Place, choose_device, choose_precision, take_place
+from fcmae.console.screen import say
 from fcmae.findings.machine import describe_run
 from fcmae.findings.record import Record, Row, say_written
 from fcmae.images import open_images
+from fcmae.inference.outputs import outputs, require_one_process
 from fcmae.probes.blocks import check_tensor, each_block
 from fcmae.probes.diversity import cosine_distances
-from fcmae.tasks.measuring.reading import outputs, require_one_process
-from fcmae.tasks.training.screen import say
+from fcmae.training.devices import Place, choose_device, choose_precision, take_place
 
 KEY = ("digest", "settings", "block")
 

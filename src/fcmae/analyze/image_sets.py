@@ -8,9 +8,9 @@ from typing import Any
 from torch import Tensor
 
 from fcmae.images import FolderSet, ImageSet, Unreadable, centre_crop, epoch_order, open_images
-from fcmae.tasks.measuring.embedding import digest
-from fcmae.tasks.measuring.predicting import find
-from fcmae.tasks.training.looks import Pictures, choose
+from fcmae.images.fixed_images import Pictures, choose
+from fcmae.inference.embed import digest
+from fcmae.inference.predict import find
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fcmae.masks import num_visible
+from fcmae.models.masks import num_visible
 
 RANDOM, BLOCK, BOXES = KINDS = ("random", "block", "boxes")
 LEAST = 4  # patches of a rectangle, where so many are still to be masked

@@ -8,13 +8,13 @@ from typing import Any
 import torch
 
 from fcmae.analyze.comparison import v1_first
-from fcmae.encoder import Backbone
+from fcmae.console.screen import say
+from fcmae.inference.embed import digest
+from fcmae.inference.outputs import Reading, make_reading
+from fcmae.inference.trained import load_backbone
+from fcmae.models.encoder import Backbone
 from fcmae.probes.blocks import blocks_of
-from fcmae.tasks.measuring.embedding import digest
-from fcmae.tasks.measuring.reading import Reading, make_reading
-from fcmae.tasks.measuring.trained import load_backbone
-from fcmae.tasks.training.run_folder import require_finished
-from fcmae.tasks.training.screen import say
+from fcmae.training.run_folder import require_finished
 from fcmae.weights import FILE
 
 

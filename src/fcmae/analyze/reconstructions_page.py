@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from fcmae.analyze.pictures import Picture, colours, draw_grid
+from fcmae.console.units import percent
 from fcmae.findings.page import Finding, Table, write_finding
 from fcmae.findings.record import Row
-from fcmae.masks import enlarge
-from fcmae.report.units import percent
-from fcmae.tasks.training.looks import GREY, Pictures
+from fcmae.images.fixed_images import Pictures
+from fcmae.models.masks import enlarge
+from fcmae.pretraining.reconstructions import GREY
 
 PAPER = (
     "The paper (appendix D, figure 4) shows such reconstructions of CIFAR-100 for masks of 4, 8 "

@@ -9,12 +9,12 @@ from torch import Tensor
 
 from fcmae.analyze.image_sets import Part
 from fcmae.analyze.models import Model
-from fcmae.devices import Place
 from fcmae.findings.record import Row
 from fcmae.images import epoch_order
+from fcmae.inference.outputs import outputs
 from fcmae.probes.blocks import each_block
 from fcmae.probes.selectivity import ClassMeans, Values, activities, selectivity_index
-from fcmae.tasks.measuring.reading import outputs
+from fcmae.training.devices import Place
 
 GENERIC, SELECTIVE = 0.2, 0.5  # channels with an index below the one and above the other
 

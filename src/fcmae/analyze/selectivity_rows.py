@@ -13,16 +13,16 @@ from fcmae.analyze.image_sets import Part, names_of, part_of, place_of
 from fcmae.analyze.models import Model, read_models, titled
 from fcmae.analyze.selectivity_measure import Measured, measure
 from fcmae.analyze.selectivity_page import write_page
-from fcmae.checkpoint import save_tensors
-from fcmae.devices import Place, choose_device, choose_precision, take_place
+from fcmae.console.screen import say, shown
 from fcmae.findings.machine import describe_run
 from fcmae.findings.record import Record, say_written
+from fcmae.inference.embed import digest
+from fcmae.inference.evaluate import open_data
+from fcmae.inference.outputs import require_one_process
 from fcmae.probes.selectivity import activities, distance
 from fcmae.sizes import size_of
-from fcmae.tasks.measuring.embedding import digest
-from fcmae.tasks.measuring.evaluating import open_data
-from fcmae.tasks.measuring.reading import require_one_process
-from fcmae.tasks.training.screen import say, shown
+from fcmae.storage.atomic import save_tensors
+from fcmae.training.devices import Place, choose_device, choose_precision, take_place
 
 KEY = ("digest", "settings", "block")
 

@@ -6,7 +6,7 @@ and the optimiser are not. A multiply-add is two operations.
 
 from dataclasses import dataclass
 
-from fcmae.masks import num_visible
+from fcmae.models.masks import num_visible
 from fcmae.sizes import size_of, total_stride
 
 DECODER_WIDTH, DECODER_DEPTH = 512, 1  # section 3

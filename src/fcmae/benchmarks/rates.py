@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from fcmae.benchmarks.timing import seconds_of
-from fcmae.devices import Place
+from fcmae.training.devices import Place
 
 SIDES = {"cpu": (1024, 2048), "cuda": (4096, 8192), "mps": (2048, 4096)}  # of square matrices
 BYTES = {"cpu": 1 << 28, "cuda": 1 << 30, "mps": 1 << 28}  # far beyond every cache

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 
-from fcmae.devices import Place
+from fcmae.training.devices import Place
 
 
 def seconds_of(call: Callable[[], object], place: Place) -> float:

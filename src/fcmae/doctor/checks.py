@@ -9,13 +9,13 @@ from torch import Tensor
 
 from fcmae import ops
 from fcmae.doctor.installation import small_step
-from fcmae.encoder import Encoder
-from fcmae.layers import GRN
-from fcmae.masks import enlarge, random_mask
+from fcmae.models.encoder import Encoder
+from fcmae.models.layers import GRN
+from fcmae.models.masks import enlarge, random_mask
 from fcmae.ops.depthwise_conv import reference as conv_reference
 from fcmae.ops.response_norm import reference as norm_reference
+from fcmae.ops.tiles import Tiles
 from fcmae.sizes import is_v2
-from fcmae.tiles import Tiles
 
 # Largest relative difference that rounding may make.
 TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-4, torch.bfloat16: 2e-2}

@@ -5,11 +5,11 @@ import copy
 import torch
 from torch import nn
 
-from fcmae.encoder import Encoder
-from fcmae.layers import GRN, Block
-from fcmae.recognition import FINAL
-from fcmae.responses import Affine
+from fcmae.models.encoder import Encoder
+from fcmae.models.layers import GRN, Block
+from fcmae.models.responses import Affine
 from fcmae.weights import read_weights
+from fcmae.weights.recognition import FINAL
 
 
 def fresh_encoder(model: str, seed: int) -> Encoder:

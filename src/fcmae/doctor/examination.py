@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import torch
 
     from fcmae.doctor.checks import Check
-    from fcmae.encoder import Encoder
+    from fcmae.models.encoder import Encoder
 
 
 def doctor(
@@ -43,9 +43,9 @@ def doctor(
 
     from rich.console import Console
 
-    from fcmae.devices import choose_device
     from fcmae.doctor.encoders import fresh_encoder, load_encoder
     from fcmae.doctor.installation import installation
+    from fcmae.training.devices import choose_device
 
     where = choose_device(device)
     encoder = fresh_encoder(model, seed) if weights is None else load_encoder(weights)

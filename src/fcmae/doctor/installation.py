@@ -9,11 +9,11 @@ import torch
 
 import fcmae
 from fcmae import ops
-from fcmae.autoencoder import create_autoencoder
-from fcmae.devices import Place
 from fcmae.errors import described
-from fcmae.masks import random_mask
-from fcmae.tiles import Tiles
+from fcmae.models.autoencoder import create_autoencoder
+from fcmae.models.masks import random_mask
+from fcmae.ops.tiles import Tiles
+from fcmae.training.devices import Place
 
 
 def installation(device: torch.device) -> list[tuple[str, str]]:

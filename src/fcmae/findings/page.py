@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fcmae.checkpoint import write_text
+from fcmae.console.units import cell
 from fcmae.findings.figures import save
-from fcmae.report.units import cell
+from fcmae.storage.atomic import write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fcmae.checkpoint import write_text
+from fcmae.storage.atomic import write_text
 
 Row = dict[str, Any]  # JSON-able
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from fcmae.report.units import memory, rate
+from fcmae.console.units import memory, rate
 
 Row = Mapping[str, Any]
 Column = tuple[str, Callable[[Row], str]]  # its heading, and a row's cell

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from fcmae.console.units import memory, percent
 from fcmae.gpu.cells import (
     Column,
     agrees,
@@ -22,7 +23,6 @@ from fcmae.gpu.cells import (
     text,
     within,
 )
-from fcmae.report.units import memory, percent
 
 STEP = "224 pixels, mask ratio 0.6"
 

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fcmae.devices import Place
 from fcmae.doctor import examine
 from fcmae.doctor.encoders import fresh_encoder
 from fcmae.gpu.isolation import Row
-from fcmae.layers import GRN, Block
-from fcmae.masks import enlarge, random_mask
-from fcmae.tiles import Sites, Tiles, hide
+from fcmae.models.layers import GRN, Block
+from fcmae.models.masks import enlarge, random_mask
+from fcmae.ops.tiles import Sites, Tiles, hide
+from fcmae.training.devices import Place
 
 # Relative differences that rounding makes, with a margin; bf16 keeps 8 bits.
 TOLERANCES = {"fp32": 1e-4, "bf16": 3e-2}

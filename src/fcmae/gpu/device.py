@@ -10,9 +10,9 @@ import torch
 
 import fcmae
 from fcmae.benchmarks.rates import matrix_products, memory_traffic
-from fcmae.devices import Place
 from fcmae.findings.machine import describe_run, processor, version
 from fcmae.gpu.isolation import Row
+from fcmae.training.devices import Place
 
 LIBRARIES = ("torch", "triton", "torchvision", "timm", "numba", "jax", "numpy", "simplejpeg")
 

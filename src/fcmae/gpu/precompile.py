@@ -267,7 +267,7 @@ def _launch_block(block: Block) -> None:
     from fcmae.ops.depthwise_conv import triton as convolution
     from fcmae.ops.feed_forward import triton as passes
     from fcmae.ops.feed_forward.images import Images
-    from fcmae.tiles import Tiles
+    from fcmae.ops.tiles import Tiles
 
     side, channels = block.side, block.channels
     dtype = DTYPES[block.dtype]

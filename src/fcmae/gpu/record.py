@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from fcmae.checkpoint import write_text
 from fcmae.errors import described
 from fcmae.gpu.isolation import Row
 from fcmae.gpu.sentences import is_failed
+from fcmae.storage.atomic import write_text
 
 PAGE_SECONDS = 2.0  # at least, between two writings of the page
 SAME = ("machine", "versions", "commit", "rehearsal")  # what rows of one file have in common

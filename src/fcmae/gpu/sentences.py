@@ -3,8 +3,8 @@
 import statistics
 from collections.abc import Sequence
 
+from fcmae.console.units import percent, plural
 from fcmae.gpu.cells import Row, short
-from fcmae.report.units import percent, plural
 
 
 def sentences(record: Row) -> list[str]:

@@ -42,7 +42,7 @@ def pretrain_shortly(
         One row: images a second after the first epoch, the share of time spent waiting for images,
         the loss at the start and at the end.
     """
-    from fcmae.tasks.pretrain import pretrain
+    from fcmae.commands.pretrain import pretrain
 
     with tempfile.TemporaryDirectory() as folder:
         data, out = Path(folder) / "photographs", Path(folder) / "run"

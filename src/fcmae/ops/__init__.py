@@ -22,7 +22,7 @@ from fcmae.ops.feed_forward.fused import Weights
 from fcmae.ops.feed_forward.images import Images
 from fcmae.ops.response_norm import reference as norm_reference
 from fcmae.ops.response_norm import tiled as norm_tiled
-from fcmae.tiles import Sites, Tiles
+from fcmae.ops.tiles import Sites, Tiles
 
 
 def depthwise_conv(x: Tensor, weight: Tensor, bias: Tensor, sites: Sites) -> Tensor:
@@ -68,7 +68,7 @@ def feed_forward(
         sites: which sites x has; not a mask.
         epsilon: LayerNorm's.
         compiled: what `compiled_for("feed_forward", x, sites)` gave; where it gave None, layer by
-            layer is the way (`fcmae.layers.Block`).
+            layer is the way (`fcmae.models.layers.Block`).
     """
     assert not isinstance(sites, Tensor)
     return fused.feed_forward(x, weights, Images.of(x, sites), epsilon, compiled)

@@ -6,9 +6,9 @@ from typing import Literal, get_args
 
 from torch import Tensor, nn
 
-from fcmae.encoder import Backbone
 from fcmae.errors import unknown
-from fcmae.layers import Block
+from fcmae.models.encoder import Backbone
+from fcmae.models.layers import Block
 
 Measured = Literal["block", "branch", "grn", "widened"]
 """Which tensor of a block is measured; the paper does not say which its figures show:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fcmae.metrics import ranks
+from fcmae.inference.metrics import ranks
 
 CLEAR = 2  # spreads
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from fcmae.encoder import Backbone
+from fcmae.models.encoder import Backbone
 from fcmae.probes.blocks import each_block
 
 

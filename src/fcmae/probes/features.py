@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from fcmae.devices import Place
-from fcmae.encoder import Backbone
 from fcmae.images import EvaluationView, Labelled, Unreadables, load_in_order
+from fcmae.models.encoder import Backbone
+from fcmae.training.devices import Place
 
 Network = Callable[[Tensor], Tensor]  # images [B, C, H, W] in 0..1 -> features [B, D]
 

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from fcmae.devices import Place
-from fcmae.encoder import Backbone
 from fcmae.images import Labelled, epoch_order
+from fcmae.models.encoder import Backbone
 from fcmae.probes.comparison import score
 from fcmae.probes.features import extract, pooled, standardise
 from fcmae.probes.knn import nearest_neighbours
+from fcmae.training.devices import Place
 
 TRAIN, VAL = 2000, 500  # images, at most
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from fcmae.console import units
 from fcmae.report import (
     explanations,
     figures,
@@ -16,7 +17,6 @@ from fcmae.report import (
     key_figures,
     neighbours,
     tables,
-    units,
     words,
 )
 from fcmae.report.read import Run, read_run

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fcmae.report import units
+from fcmae.console import units
 from fcmae.report.curves import Array
 
 Label = Callable[[float], str]

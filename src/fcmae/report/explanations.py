@@ -2,7 +2,8 @@
 
 import math
 
-from fcmae.report import units, words
+from fcmae.console import units
+from fcmae.report import words
 from fcmae.report.key_figures import mean
 from fcmae.report.read import Run
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fcmae.report import units
+from fcmae.console import units
 from fcmae.report.axes import Axis, linear_axis, log_axis
 from fcmae.report.charts import Horizontal, Line, Panel, chart
 from fcmae.report.curves import finite, smooth, thin

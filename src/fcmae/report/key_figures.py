@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fcmae.report import units
+from fcmae.console import units
 from fcmae.report.curves import Array, finite, smooth
 from fcmae.report.read import Run
 

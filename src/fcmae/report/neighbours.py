@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from fcmae.report import units
+from fcmae.console import units
 from fcmae.report.axes import linear_axis
 from fcmae.report.charts import Horizontal, Line, Panel, chart
 from fcmae.report.curves import Array

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fcmae.report import units
+from fcmae.console import units
 from fcmae.report.read import Run
 
 MOST_UNREADABLE = 1000  # rows; the run folder has them all

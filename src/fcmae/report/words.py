@@ -6,7 +6,7 @@ from datetime import datetime
 
 import numpy as np
 
-from fcmae.report import units
+from fcmae.console import units
 from fcmae.report.key_figures import loss_ends
 from fcmae.report.read import Look, Run
 

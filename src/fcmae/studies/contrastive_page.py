@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fcmae.console.units import duration
 from fcmae.findings.figures import Panel, Series, draw
 from fcmae.findings.page import Finding, Table
 from fcmae.findings.record import Row
-from fcmae.report.units import duration
 from fcmae.studies.claims import above, sentence
 from fcmae.studies.rows import by_name, by_seed, failures, in_words, mean, spread
 

@@ -39,7 +39,7 @@ def mask_ratio(
     Raises:
         ValueError: for bad input, naming the field, the value and the remedy.
     """
-    from fcmae.masks import num_visible
+    from fcmae.models.masks import num_visible
     from fcmae.sizes import total_stride
     from fcmae.studies.mask_ratio_page import finding
     from fcmae.studies.runner import Setting

@@ -6,13 +6,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fcmae.devices import Place, choose_device, choose_precision
 from fcmae.findings.record import Row
 from fcmae.images import Labelled, epoch_order, open_splits
+from fcmae.inference.outputs import make_reading, outputs
+from fcmae.inference.trained import load_backbone
 from fcmae.probes.blocks import each_block
 from fcmae.probes.diversity import cosine_distances
-from fcmae.tasks.measuring.reading import make_reading, outputs
-from fcmae.tasks.measuring.trained import load_backbone
+from fcmae.training.devices import Place, choose_device, choose_precision
 
 IMAGES, AT_A_TIME = 1000, 50
 

@@ -4,8 +4,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fcmae.console.units import percent
 from fcmae.findings.record import Row
-from fcmae.report.units import percent
 
 
 def by_seed(

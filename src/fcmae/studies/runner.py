@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from fcmae.engine import NonFiniteError
+from fcmae.commands.finetune import finetune
+from fcmae.commands.pretrain import pretrain
+from fcmae.console.screen import say
+from fcmae.console.units import duration
 from fcmae.findings.record import Record, Row
-from fcmae.journal import METRICS, TIMING, last_seconds
-from fcmae.report.units import duration
-from fcmae.tasks.finetune import finetune
-from fcmae.tasks.pretrain import pretrain
-from fcmae.tasks.training.interrupt import Interrupted
-from fcmae.tasks.training.run_folder import CONFIG, is_finished, read_config
-from fcmae.tasks.training.screen import say
+from fcmae.training.engine import NonFiniteError
+from fcmae.training.journal import METRICS, TIMING, last_seconds
+from fcmae.training.run_folder import CONFIG, is_finished, read_config
+from fcmae.training.signals import Interrupted
 
 S = TypeVar("S")
 KEY = ("name", "seed")

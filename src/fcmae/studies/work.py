@@ -5,13 +5,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fcmae.devices import choose_device
 from fcmae.errors import unknown
 from fcmae.findings.figures import save
 from fcmae.findings.machine import describe_run
 from fcmae.findings.page import Finding, Page, Section, write_page
 from fcmae.findings.record import Record, Row, say_written
 from fcmae.images import Labelled, open_splits, share
+from fcmae.inference.outputs import require_one_process
 from fcmae.sizes import size_of, total_stride
 from fcmae.studies import runner
 from fcmae.studies.claims import RULE
@@ -19,9 +19,9 @@ from fcmae.studies.rows import trained_in_words
 from fcmae.studies.runner import KEY, Setting
 from fcmae.studies.scale import Scale, scale_of
 from fcmae.studies.subset import SALTS, drawn, part_of
-from fcmae.tasks.measuring.reading import require_one_process
-from fcmae.tasks.training.schedule import default_batch_size
-from fcmae.tasks.training.settings import override
+from fcmae.training.devices import choose_device
+from fcmae.training.schedule import default_batch_size
+from fcmae.training.settings import override
 
 # The parts of a scale, as its fields begin. Pre-training, of either kind, is on all images and has
 # no table by size that its numbers could be left to.

@@ -7,7 +7,7 @@ import torch
 
 from fcmae.benchmarks.inference import benchmark_inference, classifiers
 from fcmae.benchmarks.inference.classifiers import pair, require_agreement
-from fcmae.devices import Place
+from fcmae.training.devices import Place
 
 SMALL = {
     "models": ("convnextv2_atto",),

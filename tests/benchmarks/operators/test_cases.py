@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from fcmae.benchmarks.operators.cases import PLAIN, Sites, depthwise_conv, feed_forward, operators
-from fcmae.devices import Place
+from fcmae.training.devices import Place
 
 FP32, BF16 = (Place(torch.device("cpu"), precision) for precision in ("fp32", "bf16"))
 

@@ -7,9 +7,9 @@ from torch import Tensor
 from fcmae.benchmarks.operators.cases import Sites, depthwise_conv
 from fcmae.benchmarks.operators.measurement import _pass, measure_operator
 from fcmae.benchmarks.rates import Rate
-from fcmae.devices import Place
 from fcmae.ops.depthwise_conv import tiled
-from fcmae.tiles import Tiles
+from fcmae.ops.tiles import Tiles
+from fcmae.training.devices import Place
 
 FP32, BF16 = (Place(torch.device("cpu"), precision) for precision in ("fp32", "bf16"))
 

@@ -7,7 +7,7 @@ import torch
 
 from fcmae.benchmarks.operators import benchmark_operators
 from fcmae.benchmarks.operators.cases import PLAIN
-from fcmae.devices import Place
+from fcmae.training.devices import Place
 
 FP32, BF16 = (Place(torch.device("cpu"), precision) for precision in ("fp32", "bf16"))
 

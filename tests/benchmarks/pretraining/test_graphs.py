@@ -9,13 +9,13 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import DynamicOutputShapeException, FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from fcmae.autoencoder import Autoencoder, create_autoencoder
 from fcmae.benchmarks.pretraining.graphs import loss_of, places, static_loss, time_graph
 from fcmae.benchmarks.pretraining.opponents import plain_operators
 from fcmae.benchmarks.pretraining.workload import Case, Workload
-from fcmae.masks import random_mask
+from fcmae.models.autoencoder import Autoencoder, create_autoencoder
+from fcmae.models.masks import random_mask
 from fcmae.ops.feed_forward.images import Images
-from fcmae.tiles import Tiles
+from fcmae.ops.tiles import Tiles
 
 CPU = torch.device("cpu")
 CASE = Case("convnextv2_atto", 64, 2, 0.5, "fp32")

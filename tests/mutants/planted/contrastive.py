@@ -4,7 +4,7 @@ from mutants.mistake import Mistake
 
 FIELDS = ("tests/wiring/test_contrastive_fields.py",)
 BY_HAND = ("tests/wiring/test_by_hand.py::test_contrastive_pretraining",)
-TASK = "tasks/pretraining/contrastive_task.py"
+TASK = "pretraining/contrastive_task.py"
 
 MISTAKES = (
     Mistake(
@@ -149,28 +149,28 @@ MISTAKES = (
         FIELDS,
     ),
     Mistake(
-        "contrastive.py",
+        "models/contrastive.py",
         "return contrast(q1, k2, self.temperature) + contrast(q2, k1, self.temperature)",
         "return contrast(q1, k1, self.temperature) + contrast(q2, k2, self.temperature)",
         "Queries are compared with the keys of their own view.",
         BY_HAND,
     ),
     Mistake(
-        "contrastive.py",
+        "models/contrastive.py",
         "q1, q2 = self.predictor(self.query(first)), self.predictor(self.query(second))",
         "q1, q2 = self.query(first), self.query(second)",
         "The predictor is left out.",
         BY_HAND,
     ),
     Mistake(
-        "contrastive.py",
+        "models/contrastive.py",
         "key.lerp_(query, 1 - momentum)",
         "key.lerp_(query, momentum)",
         "The keys follow fast where they should follow slowly.",
         BY_HAND,
     ),
     Mistake(
-        "perceptron.py",
+        "models/perceptron.py",
         "variance = _mean_over_processes(centred.square().mean(0))",
         "variance = _mean_over_processes(centred.square().sum(0) / (len(x) - 1))",
         "BatchNorm's variance is the unbiased one.",

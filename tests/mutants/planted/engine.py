@@ -3,7 +3,7 @@
 from mutants.mistake import Mistake
 
 BY_HAND = ("tests/wiring/test_by_hand.py",)
-ENGINE, PROCESS = "engine.py", "tasks/training/process.py"
+ENGINE, PROCESS = "training/engine.py", "training/trainer.py"
 
 MISTAKES = (
     Mistake(

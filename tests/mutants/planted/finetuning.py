@@ -6,9 +6,9 @@ FIELDS = ("tests/wiring/test_finetuning_fields.py",)
 BY_HAND = ("tests/wiring/test_by_hand.py::test_finetuning",)
 DRAWS = ("tests/wiring/test_draws.py",)
 MIXING = ("tests/images/test_mixing.py",)
-RUNS = "tests/tasks/finetuning/test_run.py::"
+RUNS = "tests/finetuning/test_run.py::"
 SHARED = "tests/wiring/test_shared_options.py::"
-TASK, RUN, PLAN = (f"tasks/finetuning/{name}.py" for name in ("task", "run", "plan"))
+TASK, RUN, PLAN = (f"finetuning/{name}.py" for name in ("task", "run", "plan"))
 
 MISTAKES = (
     Mistake(
@@ -367,7 +367,7 @@ MISTAKES = (
         FIELDS,
     ),
     Mistake(
-        "layers.py",
+        "models/layers.py",
         "return x * spread(kept / (1 - self.rate), sites).to(x.dtype)",
         "return x * spread(kept.float(), sites).to(x.dtype)",
         "What drop path leaves is not scaled up.",

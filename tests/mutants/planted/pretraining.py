@@ -5,22 +5,22 @@ from mutants.mistake import Mistake
 FIELDS = ("tests/wiring/test_masked_fields.py",)
 BY_HAND = ("tests/wiring/test_by_hand.py",)
 DRAWS = ("tests/wiring/test_draws.py",)
-TASK = "tasks/pretraining/task.py"
+TASK = "pretraining/task.py"
 
 MISTAKES = (
     Mistake(
-        file="loss.py",
+        file="models/loss.py",
         words="return (cells - mean) / (variance + EPSILON).sqrt()",
         replacement="return (cells - mean) / (variance.sqrt() + EPSILON)",
         meaning="The small number is added to the deviation of a cell, not to its variance.",
-        tests=("tests/test_loss.py",),
+        tests=("tests/models/test_loss.py",),
     ),
     Mistake(
-        file="loss.py",
+        file="models/loss.py",
         words="cells.permute(0, 2, 4, 3, 5, 1)",
         replacement="cells.permute(0, 2, 4, 5, 3, 1)",
         meaning="The values of a cell run over columns before rows.",
-        tests=("tests/test_loss.py",),
+        tests=("tests/models/test_loss.py",),
     ),
     Mistake(
         TASK,
@@ -174,49 +174,49 @@ MISTAKES = (
         FIELDS,
     ),
     Mistake(
-        "tasks/pretraining/encoders.py",
+        "pretraining/encoders.py",
         "warmup_steps=plan.warmup_steps,",
         "warmup_steps=0,",
         "There is no warm-up.",
         FIELDS,
     ),
     Mistake(
-        "tasks/pretraining/encoders.py",
+        "pretraining/encoders.py",
         "        minimum=plan.recipe.minimum_learning_rate,\n",
         "",
         "The rate always falls to 0.",
         FIELDS,
     ),
     Mistake(
-        "tasks/pretraining/plan.py",
+        "pretraining/plan.py",
         "return round(self.recipe.warmup_epochs * self.steps_per_epoch)",
         "return round(self.recipe.warmup_epochs)",
         "Epochs of warm-up are taken for steps.",
         FIELDS,
     ),
     Mistake(
-        "tasks/pretraining/plan.py",
+        "pretraining/plan.py",
         "return scaled_learning_rate(self.recipe.base_learning_rate, self.batch_size)",
         "return self.recipe.base_learning_rate",
         "The rate is not scaled by the batch size.",
         FIELDS,
     ),
     Mistake(
-        "tasks/pretraining/run.py",
+        "pretraining/run.py",
         'assignments=tuple(options["set"]),',
         "assignments=(),",
         "What is given by --set is ignored.",
         FIELDS,
     ),
     Mistake(
-        "tasks/pretraining/run.py",
+        "pretraining/run.py",
         "mean, std = normalisation(statistics, channels, images)",
         'mean, std = normalisation("auto", channels, images)',
         "The kind of statistics that was asked for is ignored.",
         FIELDS,
     ),
     Mistake(
-        "autoencoder.py",
+        "models/autoencoder.py",
         "prediction = self.decoder.predict(decoded[cells])",
         "prediction = self.decoder.predict(decoded[cells].detach())",
         "No gradient passes the last layer.",

@@ -6,116 +6,116 @@ HERE = "tests/wiring/test_probe.py::"
 CELL = f"{HERE}test_each_cell_by_hand"
 CHANCE = f"{HERE}test_chance_by_hand"
 DIFFERENCE = f"{HERE}test_each_difference_by_hand"
-WHOLE = "tests/tasks/test_probe.py::"
+WHOLE = "tests/probes/test_probe.py::"
 STATES = f"{WHOLE}test_of_several_states_the_one_that_is_named_is_probed"
 KIND = f"{WHOLE}test_random_weights_are_of_the_given_ones_kind"
 SHARE = f"{WHOLE}test_a_share_of_labels_is_that_share"
-TABLE = "tests/tasks/measuring/test_probing_table.py"
+TABLE = "tests/probes/test_table.py"
 INTERIM = (
     "tests/probes/test_interim.py::test_no_more_images_than_it_says_drawn_whatever_their_class"
 )
 
 MISTAKES = (
     Mistake(
-        "tasks/measuring/probing.py",
+        "probes/probe.py",
         "colour_histogram(mean, std)]",
         "colour_histogram(std, mean)]",
         "The histogram swaps mean and deviation.",
         (CELL,),
     ),
     Mistake(
-        "tasks/measuring/probing.py",
+        "probes/probe.py",
         "torch.manual_seed(seed)",
         "torch.manual_seed(0)",
         "All random rows are one network.",
         (CELL,),
     ),
     Mistake(
-        "tasks/measuring/probing.py",
+        "probes/probe.py",
         "torch.manual_seed(seed)",
         "torch.manual_seed(seed + 1)",
         "Random rows are of other seeds.",
         (CELL,),
     ),
     Mistake(
-        "tasks/measuring/probing.py",
+        "probes/probe.py",
         "mean, std = reading.mean, reading.std",
         "from fcmae.images import IMAGENET_MEAN as mean, IMAGENET_STD as std",
         "Features are of pixels normalised by ImageNet's statistics.",
         (CELL,),
     ),
     Mistake(
-        "tasks/measuring/probing.py",
+        "probes/probe.py",
         "drawn = share(train, part, seed)",
         "drawn = share(train, part, 0)",
         "All draws of a share are one.",
         (CELL,),
     ),
     Mistake(
-        "tasks/measuring/probing_rows.py",
+        "probes/rows.py",
         "near = [*scaled[:-1], pairs[-1]]",
         "near = scaled",
         "The histogram is standardised for the neighbours.",
         (CELL,),
     ),
     Mistake(
-        "tasks/measuring/probing_rows.py",
+        "probes/rows.py",
         "near = [*scaled[:-1], pairs[-1]]",
         "near = pairs",
         "Features of networks are not standardised for the neighbours.",
         (CELL,),
     ),
     Mistake(
-        "tasks/measuring/probing_rows.py",
+        "probes/rows.py",
         "linear = labelled(scaled[number], kept)",
         "linear = labelled(pairs[number], kept)",
         "The linear probe has features that are not standardised.",
         (CELL,),
     ),
     Mistake(
-        "tasks/measuring/probing_rows.py",
+        "probes/rows.py",
         "RANDOM: [*range(1, len(pairs) - 1)]",
         "RANDOM: [1]",
         "Only one random network counts.",
         (CELL,),
     ),
     Mistake(
-        "tasks/measuring/probing_rows.py",
+        "probes/rows.py",
         "WEIGHTS: [0]",
         "WEIGHTS: [1]",
         "The weights' row is of random ones.",
         (CELL,),
     ),
     Mistake(
-        "tasks/measuring/probing_rows.py",
+        "probes/rows.py",
         "draws[seed % len(draws)].to(device)",
         "draws[0].to(device)",
         "The first draw of a share counts for all.",
         (CELL,),
     ),
     Mistake(
-        "tasks/measuring/probing_rows.py",
+        "probes/rows.py",
         "return pair.train.rows(kept[pair.train.indices]), pair.val",
         "return pair.train, pair.val",
         "All labels are learnt from, whatever the share.",
         (CELL,),
     ),
     Mistake(
-        "tasks/measuring/probing_rows.py",
+        "probes/rows.py",
         "counts[:5].sum()",
         "counts[:4].sum()",
         "Chance is of four classes.",
         (CHANCE,),
     ),
     Mistake(
-        "tasks/measuring/probing_rows.py",
+        "probes/rows.py",
         "difference(scores[WEIGHTS], scores[control])",
         "difference(scores[control], scores[WEIGHTS])",
         "Differences have the wrong sign.",
         (DIFFERENCE,),
     ),
     Mistake(
-        "tasks/measuring/probing_rows.py",
+        "probes/rows.py",
         "labels = pairs[0].val.labels",
         "labels = pairs[0].val.labels.flip(0)",
         "Answers are compared with other images' labels.",
@@ -256,35 +256,35 @@ MISTAKES = (
         (DIFFERENCE,),
     ),
     Mistake(
-        "tasks/measuring/probing.py",
-        'load_backbone(weights, options["key"])',
+        "probes/probe.py",
+        'load_backbone(weights, options.key)',
         "load_backbone(weights)",
         "The probe ignores which state of a file it is asked for.",
         (STATES,),
     ),
     Mistake(
-        "tasks/measuring/probing.py",
+        "probes/probe.py",
         "                    response=backbone.response,\n",
         "",
         "Random weights have GRN, whatever stands in its place in the given ones.",
         (KIND,),
     ),
     Mistake(
-        "tasks/measuring/probing_rows.py",
+        "probes/rows.py",
         "kept[pair.train.indices]",
         "kept[: len(pair.train.indices)]",
         "With an unreadable file, other labels are learnt from than were drawn.",
         (SHARE,),
     ),
     Mistake(
-        "tasks/measuring/probing_table.py",
+        "probes/table.py",
         "cells = [_percent(column[kind][row]) for column",
         'cells = [_percent(column["top_1"][row]) for column',
         "The table's top-5 is top-1.",
         (TABLE,),
     ),
     Mistake(
-        "tasks/measuring/probing_table.py",
+        "probes/table.py",
         "± {100 * statistics.stdev(values):.1f}",
         "± {100 * statistics.pstdev(values):.1f}",
         "The table's deviations are too small.",

@@ -16,11 +16,15 @@ DIES = f"{HERE}test_a_run_that_dies_after_its_best_epoch_ends_as_if_it_had_not"
 STOPPED = f"{HERE}test_a_run_that_stopped_early_is_left_as_it_is"
 
 MEAN_LOSS = f"{HERE}test_lines_have_the_mean_loss_of_their_steps"
-PACE_TESTS = "tests/tasks/training/test_pace.py"
-FOLDER_TESTS = "tests/tasks/training/test_run_folder.py"
+PACE_TESTS = "tests/training/test_batching.py"
+FOLDER_TESTS = "tests/training/test_run_folder.py"
 
-PROCESS, CHECKPOINT, JOURNAL = "tasks/training/process.py", "checkpoint.py", "journal.py"
-TASK, CONTRASTIVE = "tasks/finetuning/task.py", "tasks/pretraining/contrastive_task.py"
+PROCESS, CHECKPOINT, JOURNAL = (
+    "training/trainer.py",
+    "training/checkpoint.py",
+    "training/journal.py",
+)
+TASK, CONTRASTIVE = "finetuning/task.py", "pretraining/contrastive_task.py"
 
 SUMS = 'self.window, self.epoch = tuple(found.state["window"]), tuple(found.state["epoch"])'
 COUNTS = 'self.step, self.stopped = found.state["step"], found.state["stopped"]'
@@ -30,7 +34,7 @@ MOMENTS = "key.removeprefix(prefix): value\n"
 READ = '\n        if (place / "state.json").exists():\n            return Checkpoint('
 
 MISTAKES = (
-    # tasks/training/process.py
+    # training/trainer.py
     Mistake(
         PROCESS,
         SUMS,
@@ -150,36 +154,36 @@ MISTAKES = (
         "A resumed run forgets how long it took before.",
         (f"{ASKED}[fcmae]",),
     ),
-    # the rest of tasks/training
+    # the rest of training
     Mistake(
-        "tasks/training/pace.py",
+        "training/batching.py",
         "seconds_between_checkpoints=60 * minutes",
         "seconds_between_checkpoints=minutes",
         "Minutes between checkpoints are taken for seconds.",
         (PACE_TESTS,),
     ),
     Mistake(
-        "tasks/training/pace.py",
+        "training/batching.py",
         "micro_batch_size=local if whole_batches else min(micro or 64, local),",
         "micro_batch_size=min(micro or 64, local),",
         "MoCo v3 compares 64 images at most, whatever the batch.",
         (PACE_TESTS,),
     ),
     Mistake(
-        "tasks/training/run_folder.py",
+        "training/run_folder.py",
         'ended = found["stopped"] or found["step"]',
         'ended = found["step"]',
         "A run that stopped early never counts as finished.",
         (f"{FOLDER_TESTS}::test_a_run_is_finished_once_its_last_weights_are_written",),
     ),
     Mistake(
-        "tasks/training/start.py",
+        "training/start.py",
         "resumed=config is None",
         "resumed=False",
         "A resumed run begins again.",
         (f"{GOES_ON}[fcmae-2]",),
     ),
-    # checkpoint.py
+    # training/checkpoint.py
     Mistake(
         CHECKPOINT,
         "optimizer.state[parameter] = state",
@@ -215,7 +219,7 @@ MISTAKES = (
         "Half a checkpoint is in the way of the next.",
         (f"{KILLED}[fcmae]",),
     ),
-    # journal.py
+    # training/journal.py
     Mistake(
         JOURNAL,
         "if _step(line) <= after",
@@ -244,16 +248,16 @@ MISTAKES = (
         "A killed run loses lines of before its checkpoint.",
         (f"{KILLED}[moco-v3]",),
     ),
-    # engine.py, optim/average.py
+    # training/engine.py, optim/average.py
     Mistake(
-        "engine.py",
+        "training/engine.py",
         'group["lr"] = learning_rate(step) *',
         'group["lr"] = learning_rate(step - start) *',
         "The rate that is used begins anew at a resume; the one that is logged does not.",
         (f"{GOES_ON}[moco-v3-2]",),
     ),
     Mistake(
-        "engine.py",
+        "training/engine.py",
         "undo.callback(_restore, buffers, [buffer.clone() for buffer in buffers])",
         "pass",
         "A step that is cut short moves the running statistics.",
@@ -266,7 +270,7 @@ MISTAKES = (
         "The average's warm-up is another.",
         (f"{DIES}[knows-the-best]",),
     ),
-    # tasks/finetuning/task.py
+    # finetuning/task.py
     Mistake(
         TASK,
         '{"best": self.best, "epoch": self.epoch}',
@@ -341,7 +345,7 @@ MISTAKES = (
     Mistake(
         TASK,
         'self.write_weights("best.safetensors", step)',
-        'checkpoint.save_tensors(self.out / "best.safetensors", self.trained.state_dict())',
+        'atomic.save_tensors(self.out / "best.safetensors", self.trained.state_dict())',
         "The best weights are the model's, where there is an average.",
         (f"{KEPT}[True]",),
     ),
@@ -381,9 +385,9 @@ MISTAKES = (
         "Drop path depends on what the process has drawn before.",
         (f"{GOES_ON}[finetune-2]",),
     ),
-    # tasks/pretraining
+    # pretraining
     Mistake(
-        "tasks/pretraining/task.py",
+        "pretraining/task.py",
         "random_mask(self.plan.batch_size, grid, self.plan.mask_ratio, generator)",
         "random_mask(self.plan.batch_size, grid, self.plan.mask_ratio, torch.default_generator)",
         "Masks depend on what the process has drawn before.",

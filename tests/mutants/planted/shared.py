@@ -69,42 +69,42 @@ MISTAKES = (
         (PAIRS,),
     ),
     Mistake(
-        "tasks/finetuning/run.py",
+        "finetuning/run.py",
         'found = load_backbone(options["init"], options["key"])',
         'found = load_backbone(options["init"], None)',
         "What the first weights are of is read without the key.",
         (KEY,),
     ),
     Mistake(
-        "tasks/finetuning/run.py",
+        "finetuning/run.py",
         "    model.checkpoint_blocks = pace.checkpoint_blocks\n",
         "",
         "The option --checkpoint-blocks is ignored in fine-tuning.",
         (RECOMPUTED,),
     ),
     Mistake(
-        "tasks/finetuning/run.py",
+        "finetuning/run.py",
         ("    if pace.compile_blocks:\n        compile_blocks(model)\n"),
         "",
         "The option --compile is ignored in fine-tuning.",
         (COMPILED,),
     ),
     Mistake(
-        "tasks/finetuning/run.py",
+        "finetuning/run.py",
         ("names = [part.name(index) for part in (images, val) for index in range(len(part))]"),
         "names = [images.name(index) for index in range(len(images))]",
         "A run may be resumed with other validation images.",
         (DATA,),
     ),
     Mistake(
-        "tasks/finetuning/run.py",
+        "finetuning/run.py",
         "size, statistics = said.image_size, None",
         "size, statistics = (said.image_size[1], said.image_size[0]), None",
         "First weights' height and width are taken the wrong way round.",
         (SIZE,),
     ),
     Mistake(
-        "tasks/finetuning/run.py",
+        "finetuning/run.py",
         (
             '    if stored is None or "precision" in given:\n'
             '        precision = choose_precision(options["precision"], device)\n'
@@ -116,63 +116,63 @@ MISTAKES = (
         (PRECISION_KEPT,),
     ),
     Mistake(
-        "tasks/finetuning/task.py",
+        "finetuning/task.py",
         '            if int(path.name.partition(".")[0]) >= len(summary["mistakes"]):',
         '            if int(path.name.partition(".")[0]) > len(summary["mistakes"]):',
         "One picture of an earlier best epoch's mistakes stays.",
         (OLD,),
     ),
     Mistake(
-        "tasks/finetuning/task.py",
+        "finetuning/task.py",
         '("RandAug", int(magnitude), deviation) if magnitude else None',
         ('("RandAug", int(magnitude), deviation) if magnitude and self.in_channels == 3 else None'),
         "Images of one channel are not augmented, whatever the recipe says.",
         (GREY,),
     ),
     Mistake(
-        "tasks/pretraining/task.py",
+        "pretraining/task.py",
         "return load_weights(self.trained, path, key=key)",
         "return load_weights(self.trained, path)",
         "The key of the first weights is ignored in masked pre-training.",
         (KEY,),
     ),
     Mistake(
-        "tasks/pretraining/contrastive_task.py",
+        "pretraining/contrastive_task.py",
         "report = load_weights(self.encoder, path, key=key)",
         "report = load_weights(self.encoder, path)",
         "The key of the first weights is ignored in MoCo v3.",
         (KEY,),
     ),
     Mistake(
-        "tasks/pretraining/task.py",
+        "pretraining/task.py",
         "        self.trained.encoder.checkpoint_blocks = pace.checkpoint_blocks\n",
         "",
         "The option --checkpoint-blocks is ignored in masked pre-training.",
         (RECOMPUTED,),
     ),
     Mistake(
-        "tasks/pretraining/task.py",
+        "pretraining/task.py",
         ("        if pace.compile_blocks:\n            compile_blocks(self.trained)\n"),
         "",
         "The option --compile is ignored in masked pre-training.",
         (COMPILED,),
     ),
     Mistake(
-        "tasks/pretraining/contrastive_task.py",
+        "pretraining/contrastive_task.py",
         "        self.encoder.checkpoint_blocks = pace.checkpoint_blocks\n",
         "",
         "The option --checkpoint-blocks is ignored in MoCo v3.",
         (RECOMPUTED,),
     ),
     Mistake(
-        "tasks/pretraining/contrastive_task.py",
+        "pretraining/contrastive_task.py",
         ("        if pace.compile_blocks:\n            compile_blocks(self.trained)\n"),
         "",
         "The option --compile is ignored in MoCo v3.",
         (COMPILED,),
     ),
     Mistake(
-        "tasks/pretraining/task.py",
+        "pretraining/task.py",
         (
             "                mask_ratio=plan.mask_ratio,\n"
             "                patch_size=plan.patch_size,\n"
@@ -185,28 +185,28 @@ MISTAKES = (
         (PATCHES,),
     ),
     Mistake(
-        "tasks/pretraining/contrastive_task.py",
+        "pretraining/contrastive_task.py",
         "with torch.no_grad(), evaluating(self.encoder):",
         "with torch.no_grad():",
         "A look in MoCo v3 moves running statistics.",
         (STATISTICS,),
     ),
     Mistake(
-        "tasks/training/looks.py",
+        "pretraining/reconstructions.py",
         "        model.eval()\n",
         "",
         "A look moves running statistics.",
         (STATISTICS,),
     ),
     Mistake(
-        "tasks/pretraining/run.py",
+        "pretraining/run.py",
         'if options["init"] is not None and begins(out, stored):',
         'if options["init"] is not None and stored is None:',
         ("A pre-training resumed before its first checkpoint begins without its first weights."),
         (BEGINS,),
     ),
     Mistake(
-        "tasks/pretraining/run.py",
+        "pretraining/run.py",
         (
             '    if stored is None or "precision" in given:\n'
             '        precision = choose_precision(options["precision"], device)\n'
@@ -218,14 +218,14 @@ MISTAKES = (
         (PRECISION_KEPT,),
     ),
     Mistake(
-        "tasks/pretraining/contrastive_plan.py",
+        "pretraining/contrastive_plan.py",
         "names=digest(names),",
         "names=digest(names[:1]),",
         "MoCo v3's run may be resumed on other images.",
         (DATA,),
     ),
     Mistake(
-        "tasks/training/process.py",
+        "training/trainer.py",
         (
             "        with self.place.autocast():\n"
             "            return self.task.loss(module, images, other)"
@@ -235,14 +235,14 @@ MISTAKES = (
         (PRECISION,),
     ),
     Mistake(
-        "tasks/pretraining/task.py",
+        "pretraining/task.py",
         "        looks = epoch in epochs_to_look(self.plan.epochs)\n",
         "        looks = epoch == self.plan.epochs\n",
         "Masked pre-training looks before the first and after the last epoch alone.",
         (LOOKS,),
     ),
     Mistake(
-        "tasks/finetuning/run.py",
+        "finetuning/run.py",
         "    check_statistics(plan.recipe.response, options, stored)\n",
         "",
         (
@@ -252,35 +252,35 @@ MISTAKES = (
         (RUNNING,),
     ),
     Mistake(
-        "tasks/finetuning/run.py",
+        "finetuning/run.py",
         '    refuse_inside(out, options["data"])\n',
         "",
         "A fine-tuning's folder may lie among its images.",
         (INSIDE,),
     ),
     Mistake(
-        "tasks/finetuning/run.py",
+        "finetuning/run.py",
         'if stored is not None and "statistics" not in given:',
         'if stored is not None and "statistics" in given:',
         "Statistics are measured again when fine-tuning is resumed.",
         (MEASURED,),
     ),
     Mistake(
-        "tasks/pretraining/run.py",
+        "pretraining/run.py",
         'if stored is None or "statistics" in given:',
         "if True:",
         "Statistics are measured again when pre-training is resumed.",
         (MEASURED,),
     ),
     Mistake(
-        "tasks/pretraining/run.py",
+        "pretraining/run.py",
         'options["epochs"] = method.epochs',
         'options["epochs"] = 800',
         "Every method has the epochs of masked pre-training.",
         (EPOCHS,),
     ),
     Mistake(
-        "decoder.py",
+        "models/decoder.py",
         "nn.init.normal_(self.mask_token, std=0.02)",
         "nn.init.normal_(self.mask_token, std=0.02).requires_grad_(False)",
         "The mask token is not trained.",

@@ -31,7 +31,7 @@ TIME = (
     "tests/studies/test_contrastive.py::"
     "test_the_table_has_the_papers_numbers_beside_ours_and_the_time_of_a_seed"
 )
-SPARSE = "tests/studies/test_sparse_efficiency.py::test_the_study_is_measured_and_drawn"
+SPARSE = "tests/benchmarks/test_sparse_efficiency.py::test_the_study_is_measured_and_drawn"
 TOY_MASKS = (
     f"{TOY}::test_masks_differ_by_image_step_seed_and_size_and_are_the_same_for_all_encoders"
 )
@@ -270,35 +270,35 @@ MISTAKES = (
         (MASK_RATIO,),
     ),
     Mistake(
-        "responses.py",
+        "models/responses.py",
         '"aggregate": AggregateResponse,',
         '"aggregate": ScaleResponse,',
         "Table 9's case (b) is case (a).",
         (GRN,),
     ),
     Mistake(
-        "responses.py",
+        "models/responses.py",
         "exact / (exact.mean(3, keepdim=True) + EPSILON)",
         "exact / (exact.abs().mean(3, keepdim=True) + EPSILON)",
         "Table 9's case (c) divides by the mean of absolute values.",
         (GRN,),
     ),
     Mistake(
-        "tasks/finetuning/run.py",
+        "finetuning/run.py",
         'share(train_images, options["label_share"], options["seed"])',
         'share(train_images, options["label_share"], 0)',
         "All seeds see the same labels.",
         (SEED,),
     ),
     Mistake(
-        "tasks/finetuning/task.py",
+        "finetuning/task.py",
         'return self.epoch - self.best["epoch"] >= self.plan.patience',
         'return self.epoch - self.best["epoch"] > self.plan.patience',
         "Fine-tuning stops an epoch later than its patience says.",
         (FIELD,),
     ),
     Mistake(
-        "autoencoder.py",
+        "models/autoencoder.py",
         "stem_stride=stem_stride, response=response)\n    patch_size",
         "stem_stride=stem_stride)\n    patch_size",
         "The response does not reach the encoder that is pre-trained.",
@@ -571,7 +571,7 @@ MISTAKES = (
         (TIME,),
     ),
     Mistake(
-        "studies/sparse_efficiency.py",
+        "benchmarks/sparse_efficiency.py",
         "cases = [Case(model, 224, batch, 0.6, number)",
         "cases = [Case(model, 224, batch, 0.5, number)",
         "Figure 1 is of another mask ratio than its page says.",

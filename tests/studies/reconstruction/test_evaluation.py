@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from fcmae.devices import Place
 from fcmae.images import CentreView
 from fcmae.studies.reconstruction import evaluation
 from fcmae.studies.reconstruction.data import Data, open_data
 from fcmae.studies.reconstruction.evaluation import measure, reconstruct
 from fcmae.studies.reconstruction.model import Toy, pixels
 from fcmae.studies.reconstruction.recipe import ENCODERS, SCALES, Recipe
+from fcmae.training.devices import Place
 
 CPU = Place(torch.device("cpu"), "fp32")
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from fcmae.layers import GRN
-from fcmae.masks import random_mask
+from fcmae.models.layers import GRN
+from fcmae.models.masks import random_mask
 from fcmae.studies.reconstruction.model import (
     Toy,
     pixels,

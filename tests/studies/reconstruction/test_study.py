@@ -11,11 +11,11 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from fcmae.engine import NonFiniteError
 from fcmae.studies.reconstruction import reconstruction, study
 from fcmae.studies.reconstruction.model import Toy
 from fcmae.studies.reconstruction.recipe import ENCODERS
-from fcmae.tasks.training.interrupt import Interrupted
+from fcmae.training.engine import NonFiniteError
+from fcmae.training.signals import Interrupted
 
 
 @pytest.fixture

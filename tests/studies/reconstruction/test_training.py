@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from fcmae.devices import Place
-from fcmae.engine import NonFiniteError
 from fcmae.studies.reconstruction import training
 from fcmae.studies.reconstruction.data import Data, open_data
 from fcmae.studies.reconstruction.model import Toy
 from fcmae.studies.reconstruction.recipe import ENCODERS, SCALES, Recipe
 from fcmae.studies.reconstruction.training import Setting, num_steps, train
+from fcmae.training.devices import Place
+from fcmae.training.engine import NonFiniteError
 
 CPU = Place(torch.device("cpu"), "fp32")
 

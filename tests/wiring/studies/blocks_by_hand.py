@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fcmae.layers import Block
+from fcmae.models.layers import Block
 
 # Table 9's and figure 6's formulas: of widened channels x [B, H, W, C], gamma and beta.
 Formula = Callable[[Tensor, Any, Any], Tensor]

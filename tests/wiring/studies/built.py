@@ -15,11 +15,12 @@ from torch import Tensor
 from wiring.small import NotTrained, begun
 
 import fcmae
-from fcmae.autoencoder import Autoencoder
-from fcmae.classifier import Classifier
-from fcmae.contrastive import MomentumContrast
 from fcmae.images import Batch
-from fcmae.layers import DropPath
+from fcmae.models.autoencoder import Autoencoder
+from fcmae.models.classifier import Classifier
+from fcmae.models.contrastive import MomentumContrast
+from fcmae.models.layers import DropPath
+from fcmae.pretraining import contrastive_plan
 from fcmae.sizes import SIZES
 from fcmae.studies import runner
 from fcmae.studies.contrastive import contrastive
@@ -27,8 +28,7 @@ from fcmae.studies.grn import grn
 from fcmae.studies.mask_ratio import mask_ratio
 from fcmae.studies.normalization import normalization
 from fcmae.studies.scaling import scaling
-from fcmae.tasks.pretraining import contrastive_plan
-from fcmae.tasks.training.process import Training
+from fcmae.training.trainer import Training
 
 PRETRAINING, CONTRASTIVE, FINETUNING, SUPERVISED = (
     "pretraining",

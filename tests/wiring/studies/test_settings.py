@@ -20,9 +20,9 @@ from wiring.studies.built import (
     encoder_of,
 )
 
-from fcmae.autoencoder import Autoencoder
-from fcmae.classifier import Classifier
-from fcmae.contrastive import MomentumContrast
+from fcmae.models.autoencoder import Autoencoder
+from fcmae.models.classifier import Classifier
+from fcmae.models.contrastive import MomentumContrast
 from fcmae.studies.contrastive import contrastive
 from fcmae.studies.grn import grn
 from fcmae.studies.scaling import scaling

@@ -11,8 +11,8 @@ from wiring.studies.blocks_by_hand import check_blocks
 from wiring.studies.built import MASKED, STUDIES, Built, check_pretrained, encoder_of
 
 from fcmae.studies.grn import grn
-from fcmae.tasks.training import start
-from fcmae.tasks.training.process import Training
+from fcmae.training import start
+from fcmae.training.trainer import Training
 
 # Trained
 

@@ -62,9 +62,9 @@ def benchmark_inference(
 
     from fcmae.benchmarks.inference.classifiers import InferenceCase, measure_inference
     from fcmae.benchmarks.memory import TOO_LARGE, is_lack_of_memory
-    from fcmae.devices import Place, choose_device, choose_precision, settle
     from fcmae.findings.machine import describe_run
     from fcmae.findings.record import write_rows
+    from fcmae.training.devices import Place, choose_device, choose_precision, settle
 
     where = choose_device(device)
     settle(where)

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from fcmae.benchmarks.arithmetic import CLASSES
 from fcmae.benchmarks.timing import ratios, seconds_of
-from fcmae.classifier import create_model
-from fcmae.devices import Place
-from fcmae.dialects import from_ours
-from fcmae.layers import GRN
+from fcmae.models.classifier import create_model
+from fcmae.models.layers import GRN
+from fcmae.training.devices import Place
+from fcmae.weights.dialects import from_ours
 
 # Relative difference of logits between the two libraries: rounding, with a margin of ten.
 TOLERANCES = {"fp32": 1e-4, "bf16": 5e-2}

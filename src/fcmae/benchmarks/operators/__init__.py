@@ -58,9 +58,9 @@ def benchmark_operators(
 
     from fcmae.benchmarks.operators.cases import operators
     from fcmae.benchmarks.operators.measurement import measure_operator
-    from fcmae.devices import Place, choose_device, choose_precision, settle
     from fcmae.findings.machine import describe_run
     from fcmae.findings.record import write_rows
+    from fcmae.training.devices import Place, choose_device, choose_precision, settle
 
     where = choose_device(device)
     settle(where)

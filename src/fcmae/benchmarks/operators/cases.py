@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from fcmae import ops
 from fcmae.benchmarks.arithmetic import KERNEL, TILE
-from fcmae.devices import Place
-from fcmae.layers import GRN, LayerNorm
-from fcmae.masks import enlarge, random_mask
+from fcmae.models.layers import GRN, LayerNorm
+from fcmae.models.masks import enlarge, random_mask
 from fcmae.ops import Weights
 from fcmae.ops.depthwise_conv import reference, tiled
+from fcmae.ops.tiles import Tiles
 from fcmae.sizes import is_v2, size_of
-from fcmae.tiles import Tiles
+from fcmae.training.devices import Place
 
 # Relative difference of results and gradients: rounding, with a margin of ten.
 TOLERANCES = {"fp32": 1e-4, "bf16": 5e-2}

@@ -12,14 +12,14 @@ from torch import Tensor
 
 from fcmae.benchmarks.arithmetic import KERNEL, TILE
 from fcmae.benchmarks.timing import seconds_of
-from fcmae.devices import Place
 from fcmae.errors import described
-from fcmae.masks import random_mask
+from fcmae.models.masks import random_mask
 from fcmae.ops.depthwise_conv import tiled
 from fcmae.ops.feed_forward.images import Images
 from fcmae.ops.response_norm.reference import sum_of_squares
+from fcmae.ops.tiles import Tiles, spread
 from fcmae.sizes import size_of
-from fcmae.tiles import Tiles, spread
+from fcmae.training.devices import Place
 
 MASK_RATIO = 0.6
 DTYPE = torch.bfloat16

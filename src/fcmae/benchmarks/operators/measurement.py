@@ -8,7 +8,7 @@ import torch
 from fcmae.benchmarks.operators.cases import Implementation, Operator
 from fcmae.benchmarks.rates import Rate, matrix_products, memory_traffic
 from fcmae.benchmarks.timing import ratios, seconds_of
-from fcmae.devices import Place
+from fcmae.training.devices import Place
 
 PASSES = ("forward", "backward")
 

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from fcmae.benchmarks.operators.kernels import CONTESTS, Contest, Shape, attempt, compared
 from fcmae.benchmarks.timing import seconds_of
-from fcmae.devices import Place
-from fcmae.tiles import Tiles
+from fcmae.ops.tiles import Tiles
+from fcmae.training.devices import Place
 
 REPLAYS = 2  # of a captured graph, within a turn
 

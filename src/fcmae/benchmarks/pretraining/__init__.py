@@ -78,9 +78,9 @@ def benchmark_pretraining(
     from fcmae.benchmarks.pretraining.screen import table_of
     from fcmae.benchmarks.pretraining.sweeps import Wanted, choose_cases, run_cases
     from fcmae.benchmarks.pretraining.workload import CASE
-    from fcmae.devices import choose_device, settle
     from fcmae.findings.machine import describe_run
     from fcmae.findings.record import Record, say_written, write_rows
+    from fcmae.training.devices import choose_device, settle
 
     where = choose_device(device)
     settle(where)
@@ -107,7 +107,7 @@ def benchmark_pretraining(
 def _check_ratios(mask_ratios: Sequence[float], image_sizes: Sequence[int]) -> None:
     if not mask_ratios:
         return
-    from fcmae.masks import num_visible
+    from fcmae.models.masks import num_visible
 
     for ratio in mask_ratios:
         for value in image_sizes or (224,):

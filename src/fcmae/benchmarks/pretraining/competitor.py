@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from fcmae.benchmarks.arithmetic import CLASSES
-from fcmae.devices import Place
+from fcmae.training.devices import Place
 
 
 class Competitor:

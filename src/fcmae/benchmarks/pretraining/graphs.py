@@ -17,15 +17,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fcmae.autoencoder import Autoencoder
 from fcmae.benchmarks.memory import peak_memory
 from fcmae.benchmarks.pretraining.agreement import Gradient, difference, verdict
 from fcmae.benchmarks.pretraining.workload import Case, Step, Workload, all_of, take_turns
 from fcmae.benchmarks.timing import ratios
-from fcmae.loss import normalise, patchify, reconstruction_loss
-from fcmae.masks import num_visible
+from fcmae.models.autoencoder import Autoencoder
+from fcmae.models.loss import normalise, patchify, reconstruction_loss
+from fcmae.models.masks import num_visible
 from fcmae.ops.feed_forward.images import Images
-from fcmae.tiles import Tiles
+from fcmae.ops.tiles import Tiles
 
 # Steps in which libraries choose and set up, kernels are compiled, the optimiser gets its state.
 WARM_UP = 3

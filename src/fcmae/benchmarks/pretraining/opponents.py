@@ -33,7 +33,7 @@ from fcmae.benchmarks.pretraining.workload import (
 )
 from fcmae.benchmarks.timing import ratios, seconds_of
 from fcmae.errors import unknown
-from fcmae.layers import compile_blocks
+from fcmae.models.layers import compile_blocks
 
 OURS, THEIRS = "tiled", "opponent"
 

@@ -5,9 +5,9 @@ from typing import NamedTuple, cast
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fcmae.encoder import TILE, Encoder
-from fcmae.layers import Block
-from fcmae.masks import enlarge
+from fcmae.models.encoder import TILE, Encoder
+from fcmae.models.layers import Block
+from fcmae.models.masks import enlarge
 
 
 class _Active(NamedTuple):

@@ -24,7 +24,7 @@ import torch
 
 from fcmae.benchmarks.memory import can_be_counted, is_lack_of_memory, peak_memory
 from fcmae.benchmarks.pretraining.workload import Case, Workload
-from fcmae.devices import M_MMAP_THRESHOLD
+from fcmae.training.devices import M_MMAP_THRESHOLD
 
 Memory = dict[str, int]  # bytes of each mode
 REPEATS = 3

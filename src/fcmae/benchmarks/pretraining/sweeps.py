@@ -11,10 +11,10 @@ from rich.console import Console
 
 from fcmae.benchmarks.pretraining.measurement import Settings, expected_work, measure
 from fcmae.benchmarks.pretraining.workload import Case
-from fcmae.devices import choose_precision
+from fcmae.console.units import duration
 from fcmae.findings.record import Record
-from fcmae.report.units import duration
 from fcmae.sizes import is_v2, list_models, size_of
+from fcmae.training.devices import choose_precision
 
 Sweep = Literal["mask-ratio", "image-size", "batch", "size"]
 

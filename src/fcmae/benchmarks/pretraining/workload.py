@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fcmae.autoencoder import create_autoencoder
 from fcmae.benchmarks.pretraining.agreement import Gradient, difference, verdict
 from fcmae.benchmarks.pretraining.competitor import Competitor
 from fcmae.benchmarks.timing import seconds_of
-from fcmae.devices import Place
-from fcmae.layers import GRN
-from fcmae.loss import reconstruction_loss
-from fcmae.masks import random_mask
+from fcmae.models.autoencoder import create_autoencoder
+from fcmae.models.layers import GRN
+from fcmae.models.loss import reconstruction_loss
+from fcmae.models.masks import random_mask
+from fcmae.training.devices import Place
 
 MODES = ("dense", "masked", "tiled", "timm")
 

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fcmae.ops.numba_kernels import array, compiled, threaded, use_torch_threads
-from fcmae.tiles import Tiles
+from fcmae.ops.tiles import Tiles
 
 CHUNKS = 16  # partial sums of the weight gradient: a constant, so that threads change no bit
 SIDE = 8  # sites of a square on a dense map

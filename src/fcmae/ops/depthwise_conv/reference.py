@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from fcmae.tiles import hide
+from fcmae.ops.tiles import hide
 
 
 def depthwise_conv(x: Tensor, weight: Tensor, bias: Tensor, masked: Tensor | None) -> Tensor:

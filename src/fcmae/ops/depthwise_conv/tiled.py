@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fcmae.tiles import Tiles
+from fcmae.ops.tiles import Tiles
 
 
 def depthwise_conv(x: Tensor, weight: Tensor, bias: Tensor, tiles: Tiles) -> Tensor:

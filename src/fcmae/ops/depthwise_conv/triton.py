@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from fcmae.tiles import Tiles
+from fcmae.ops.tiles import Tiles
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 

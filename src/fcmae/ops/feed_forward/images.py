@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fcmae.tiles import Tiles
+from fcmae.ops.tiles import Tiles
 
 
 class Images(NamedTuple):

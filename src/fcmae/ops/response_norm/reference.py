@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from fcmae.tiles import hide
+from fcmae.ops.tiles import hide
 
 EPSILON = 1e-6  # added to the mean over channels, as in the authors' code
 

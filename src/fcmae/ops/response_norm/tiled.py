@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from fcmae.ops.response_norm.reference import divide, sum_of_squares
-from fcmae.tiles import Tiles
+from fcmae.ops.tiles import Tiles
 
 
 def response_norm(x: Tensor, tiles: Tiles) -> Tensor:

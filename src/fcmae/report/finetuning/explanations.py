@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from fcmae.report import units
+from fcmae.console import units
 from fcmae.report.finetuning.words import num_classes
 from fcmae.report.read import Run
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fcmae.report import units
+from fcmae.console import units
 from fcmae.report.axes import linear_axis
 from fcmae.report.charts import Line, Panel, chart
 from fcmae.report.curves import Array, finite, thin

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from fcmae.report import units
+from fcmae.console import units
 from fcmae.report.curves import finite
 from fcmae.report.finetuning.accuracy import best, followed, interval
 from fcmae.report.read import Run

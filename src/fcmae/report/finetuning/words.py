@@ -2,7 +2,8 @@
 
 import math
 
-from fcmae.report import key_figures, units, words
+from fcmae.console import units
+from fcmae.report import key_figures, words
 from fcmae.report.curves import finite
 from fcmae.report.finetuning import fit
 from fcmae.report.finetuning.accuracy import Best, best, has_average, interval

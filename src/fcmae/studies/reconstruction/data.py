@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from fcmae.images import Labelled, channel_statistics, open_splits, share
+from fcmae.images.fixed_images import choose
 from fcmae.studies.reconstruction.model import CHANNELS
 from fcmae.studies.reconstruction.recipe import Recipe
-from fcmae.tasks.training.looks import choose
 
 CLASSES = 6  # at least: of five, each is among the first five
 DRAW = 0  # decides which images a part has; not the settings' seeds, whose spread is of training

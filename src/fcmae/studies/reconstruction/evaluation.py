@@ -6,15 +6,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fcmae.devices import Place
 from fcmae.images import Batch, CentreView, Labelled, Unreadables, load_in_order, sample_seed
-from fcmae.masks import patch_grid, random_mask
+from fcmae.models.masks import patch_grid, random_mask
 from fcmae.probes import Features, nearest_neighbours, score, standardise
 from fcmae.probes.diversity import cosine_distances
 from fcmae.probes.features import evaluating
 from fcmae.studies.reconstruction.data import Data
 from fcmae.studies.reconstruction.model import CHANNELS, Toy, pixels, squared_errors
 from fcmae.studies.reconstruction.recipe import Recipe
+from fcmae.training.devices import Place
 
 BATCH = 250  # images at a time; fixed, since masks are drawn so
 MASKS = 1 << 41  # sets the seeds of these masks apart from those of every setting

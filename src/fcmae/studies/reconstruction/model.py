@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from fcmae.layers import Block, LayerNorm, PatchConv, initialise
-from fcmae.loss import unpatchify
-from fcmae.masks import enlarge
+from fcmae.models.layers import Block, LayerNorm, PatchConv, initialise
+from fcmae.models.loss import unpatchify
+from fcmae.models.masks import enlarge
 from fcmae.studies.reconstruction.recipe import Architecture
 
 CHANNELS = 3

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from fcmae.errors import unknown
-from fcmae.masks import num_visible, patch_grid
+from fcmae.models.masks import num_visible, patch_grid
 from fcmae.studies.reconstruction.recipe import ENCODERS, SCALES, Recipe
 from fcmae.studies.work import each_once, some_of
 

@@ -4,15 +4,15 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
+from fcmae.console.units import accuracy
 from fcmae.findings.figures import save
 from fcmae.findings.page import Page, Section, Table, write_page
 from fcmae.findings.record import Record, Row
-from fcmae.report.units import accuracy
+from fcmae.storage.tensor_files import read_tensors
 from fcmae.studies.reconstruction import figures
 from fcmae.studies.reconstruction.claims import RULE, Claim, by_setting, claims
 from fcmae.studies.reconstruction.recipe import ENCODERS
 from fcmae.studies.reconstruction.training import Setting
-from fcmae.tensor_files import read_tensors
 
 SETTINGS, RECONSTRUCTIONS = "settings", "reconstructions.safetensors"
 ERRORS = (

@@ -15,7 +15,7 @@ class Architecture:
     width: int
     base_learning_rate: float  # lr = base_learning_rate * batch_size / 256
     heads: int = 0  # of attention; 0 for a ConvNeXt
-    response: str = "none"  # of a ConvNeXt's blocks, see `fcmae.responses`
+    response: str = "none"  # of a ConvNeXt's blocks, see `fcmae.models.responses`
 
 
 ENCODERS: Mapping[str, Architecture] = {

@@ -5,12 +5,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fcmae.checkpoint import save_tensors
-from fcmae.devices import Place, choose_device, choose_precision, num_readers, take_place
-from fcmae.engine import NonFiniteError, Step
+from fcmae.console.screen import progress_bar, say
+from fcmae.console.units import accuracy, duration
 from fcmae.findings.machine import describe_run
 from fcmae.findings.record import Record, Row, say_written
-from fcmae.report.units import accuracy, duration
+from fcmae.inference.outputs import require_one_process
+from fcmae.storage.atomic import save_tensors
 from fcmae.studies.reconstruction.data import Data, open_data
 from fcmae.studies.reconstruction.evaluation import measure, reconstruct
 from fcmae.studies.reconstruction.options import settle
@@ -18,9 +18,9 @@ from fcmae.studies.reconstruction.page import RECONSTRUCTIONS, SETTINGS, write_f
 from fcmae.studies.reconstruction.recipe import Recipe
 from fcmae.studies.reconstruction.training import Setting, num_steps, train
 from fcmae.studies.runner import one_by_one
-from fcmae.tasks.measuring.reading import require_one_process
-from fcmae.tasks.training.interrupt import Interrupt, Interrupted
-from fcmae.tasks.training.screen import progress_bar, say
+from fcmae.training.devices import Place, choose_device, choose_precision, num_readers, take_place
+from fcmae.training.engine import NonFiniteError, Step
+from fcmae.training.signals import Interrupt, Interrupted
 
 KEY = ("encoder", "mask_size", "seed")
 WHICH = {"mask_sizes", "seeds"}  # of the recipe: which settings there are, not what they are

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fcmae.devices import Place
-from fcmae.engine import Step, optimise
 from fcmae.images import Batch, Order, RandomView, Unreadables, load, sample_seed
-from fcmae.masks import patch_grid, random_mask
+from fcmae.models.masks import patch_grid, random_mask
 from fcmae.optim import adamw, learning_rate, parameter_groups, scaled_learning_rate
 from fcmae.studies.reconstruction.data import Data
 from fcmae.studies.reconstruction.model import CHANNELS, Toy, squared_errors
 from fcmae.studies.reconstruction.recipe import ENCODERS, Recipe
+from fcmae.training.devices import Place
+from fcmae.training.engine import Step, optimise
 
 MASKS = 1 << 40  # sets the masks' seeds apart from the views', whose index is that of an image
 WHOLE = (1.0, 1.0)  # of the image's area: nothing is cropped, nothing resampled

@@ -1,0 +1,70 @@
+"""A command: its options, a frozen dataclass, and the function with the same keywords.
+
+What does the work is imported when the function is called: help and errors in options come at once.
+"""
+
+import dataclasses
+import functools
+import importlib
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the options of every command have."""
+
+    given: frozenset[str] = field(default=frozenset(), init=False, repr=False, compare=False)
+    # The names of those that a caller wrote out, rather than left at their defaults.
+
+    def as_dict(self) -> dict[str, Any]:
+        """Names and values, for JSON."""
+        return {name: getattr(self, name) for name in names_of(type(self))}
+
+
+def command(
+    options: Callable[P, Options], home: str, result: Callable[..., R] | None = None
+) -> Callable[P, R]:
+    """A function with the keywords of `options`, which it hands as one value to what does the work.
+
+    Args:
+        options: a dataclass; its docstring and those of its bases document the options.
+        home: where the work is done, as "module:function".
+        result: what the function returns; None for nothing.
+    """
+    assert isinstance(options, type)
+
+    def call(*positional: P.args, **given: P.kwargs) -> R:
+        settled = options(*positional, **given)
+        object.__setattr__(settled, "given", frozenset(given))
+        module, _, name = home.partition(":")
+        returned: R = getattr(importlib.import_module(module), name)(settled)
+        return returned
+
+    functools.update_wrapper(call, options, updated=())
+    call.__name__ = call.__qualname__ = options.__name__.lower()
+    call.__doc__ = _documentation(options)
+    signature = inspect.signature(options)
+    call.__signature__ = signature.replace(return_annotation=result)  # type: ignore[attr-defined]
+    return call
+
+
+def names_of(options: type[Options]) -> list[str]:
+    """The names of the options that can be given."""
+    return [option.name for option in dataclasses.fields(options) if option.init]
+
+
+def _documentation(options: type) -> str:
+    """The docstring, with what its bases say of the options that they share."""
+    opening, args, rest = (inspect.getdoc(options) or "").partition("Args:\n")
+    shared = [
+        (inspect.getdoc(base) or "").partition("Args:\n")[2].rstrip()
+        for base in reversed(options.__mro__[1:])
+        if issubclass(base, Options) and base is not Options
+    ]
+    return opening + args + "".join(f"{text}\n" for text in shared) + rest

@@ -1,0 +1,248 @@
+"""What is trained when a classifier is: the model and its average, mixed images, validation."""
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fcmae.console.screen import say
+from fcmae.finetuning.plan import FinetuningPlan
+from fcmae.finetuning.validation import validate
+from fcmae.images import AugmentedView, Batch, Labelled, Unreadable, centre_crop, sample_seed
+from fcmae.images.augment import erase
+from fcmae.images.fixed_images import show
+from fcmae.images.mixing import draw_mix, mix
+from fcmae.models.classifier import Classifier
+from fcmae.models.layers import DropPath
+from fcmae.optim import Average, adamw, layer_scales, learning_rate, parameter_groups
+from fcmae.storage import atomic
+from fcmae.training.devices import Place
+from fcmae.training.task import Books
+
+# Set the seeds of what is drawn a step apart from those of the crops, whose index is an image's.
+MIXES, DROPS = 1 << 41, 1 << 42
+ERASURES = 1 << 43
+PICTURE = 160  # pixels a side of a mistake's picture
+
+
+class FinetuningTask:
+    """A classifier under a plan.
+
+    Args:
+        out: the run folder.
+        plan: what to compute.
+        images: what to train on.
+        val: what to validate on.
+        model: with its first weights; moved to the place's device.
+        place: device and precision.
+        workers: processes that read validation images.
+        micro_batch_size: images at a time.
+    """
+
+    doing = "fine-tuning"
+
+    def __init__(
+        self,
+        out: Path,
+        plan: FinetuningPlan,
+        images: Labelled,
+        val: Labelled,
+        model: Classifier,
+        place: Place,
+        *,
+        workers: int,
+        micro_batch_size: int,
+    ) -> None:
+        self.out, self.plan, self.images, self.val, self.place = out, plan, images, val, place
+        self.schedule, self.seed, self.in_channels = plan, plan.seed, plan.in_channels
+        self.workers, self.micro_batch_size = workers, micro_batch_size
+        recipe = plan.recipe
+        magnitude, deviation = recipe.rand_augment
+        self.decoding = plan.decoding
+        self.view = AugmentedView(
+            plan.image_size,
+            recipe.crop_scale,
+            recipe.horizontal_flip,
+            ("RandAug", int(magnitude), deviation) if magnitude else None,
+            plan.mean,
+            plan.decoding,
+        )
+        self.trained = model.to(place.device)
+        self.drops = [layer for layer in model.modules() if isinstance(layer, DropPath)]
+        self.drawn: tuple[int, Tensor] | None = None  # of the step being computed, for each of them
+        self.kept = nn.ModuleDict({"model": self.trained})
+        self.average = None
+        if recipe.ema:
+            self.average = Average(self.trained, recipe.ema, warmup=recipe.ema_warmup)
+            self.kept["average"] = self.average.module
+        scales = layer_scales(plan.model, recipe.layer_decay, recipe.layer_decay_kind)
+        self.groups = parameter_groups(self.trained, recipe.weight_decay, scales=scales)
+        self.labels = torch.tensor(images.labels)
+        self.mean = torch.tensor(plan.mean, device=place.device).view(1, -1, 1, 1)
+        self.std = torch.tensor(plan.std, device=place.device).view(1, -1, 1, 1)
+        self.best: dict[str, float] | None = None  # "epoch" and "accuracy"
+        self.epoch = 0
+
+    @cached_property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """AdamW."""
+        return adamw(self.groups, self.plan.recipe.optimizer_momentum, self.place.device)
+
+    def learning_rate(self, step: int) -> float:
+        """Of a step, counted from 0; each group has its scale of it."""
+        return learning_rate(
+            step,
+            peak=self.plan.learning_rate,
+            steps=self.plan.steps,
+            warmup_steps=self.plan.warmup_steps,
+            minimum=self.plan.recipe.minimum_learning_rate,
+        )
+
+    def prepare(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Normalised, erased and mixed images, and soft targets [n, K], on the device."""
+        recipe, device, step = self.plan.recipe, self.place.device, batch.step
+        images = (batch.images.to(device, non_blocking=True) - self.mean) / self.std
+        if recipe.random_erasing:
+            places = range(batch.first, batch.first + len(images))
+            seeds = [sample_seed(self.seed, step, ERASURES + place) for place in places]
+            images = erase(images, seeds, recipe.random_erasing)
+        seed = sample_seed(self.seed, step, MIXES)
+        drawn = draw_mix(self.plan.image_size, mixup=recipe.mixup, cutmix=recipe.cutmix, seed=seed)
+        labels = self.labels[batch.indices].to(device, non_blocking=True)
+        number = len(self.plan.classes)
+        images, targets = mix(images, labels, number, drawn, smoothing=recipe.label_smoothing)
+        self.draw_paths(step, slice(batch.first, batch.first + len(images)))
+        return images, targets
+
+    def draw_paths(self, step: int, places: slice) -> None:
+        """Give drop path its numbers: a function of the step and the place in the global batch.
+
+        So a run does not depend on how its batches are divided into micro-batches and processes.
+        """
+        if self.drawn is None or self.drawn[0] != step:
+            generator = torch.Generator().manual_seed(sample_seed(self.seed, step, DROPS))
+            shape = (len(self.drops), self.plan.batch_size)
+            self.drawn = (step, torch.rand(shape, generator=generator))
+        for layer, numbers in zip(self.drops, self.drawn[1], strict=True):
+            layer.drawn = numbers[places].to(self.place.device)
+
+    def loss(self, module: nn.Module, images: Tensor, other: Tensor) -> Tensor:
+        """Cross-entropy with soft targets."""
+        return F.cross_entropy(module(images).float(), other)
+
+    def example(self, number: int) -> tuple[Tensor, Tensor]:
+        """Noise, and targets that say nothing."""
+        shape, classes = (number, self.in_channels, *self.plan.image_size), len(self.plan.classes)
+        images = torch.randn(shape, device=self.place.device)
+        return images, torch.full((number, classes), 1 / classes, device=self.place.device)
+
+    def begin(self, journal: Books) -> None:
+        """Nothing: a fresh head knows no class."""
+
+    def after_step(self, step: int) -> None:
+        """Move the average."""
+        if self.average is not None:
+            self.average.update(self.trained, step)
+
+    def after_epoch(self, journal: Books, step: int, epoch: int) -> bool:
+        """Validate; keep the best."""
+        self.epoch = epoch
+        models = [self.trained] + ([self.average.module] if self.average else [])
+        validations, unreadable = validate(
+            models,
+            self.val,
+            size=self.plan.image_size,
+            channels=self.in_channels,
+            mean=self.mean,
+            std=self.std,
+            batch_size=self.micro_batch_size,
+            workers=self.workers,
+            place=self.place,
+        )
+        number = len(self.plan.classes)
+        measured = [validation.measures(number) for validation in validations]
+        average = measured[1] if self.average else None
+        line = {"kind": "validation", "step": step, "epoch": epoch, **measured[0]}
+        journal.metrics({**line, "average": average})
+        accuracy = measured[-1]["accuracy"]
+        assert accuracy is not None
+        if self.place.first:
+            say(f"epoch {epoch} of {self.plan.epochs}: validation accuracy {accuracy:.2%}")
+        better = self.best is None or accuracy > self.best["accuracy"]
+        if better:
+            self.best = {"epoch": epoch, "accuracy": accuracy}
+            if self.place.first:
+                summary = validations[-1].summary(self.val)
+                self.keep_best(step, epoch, {**summary, "unreadable": list(unreadable.items())})
+        if self.stops_early():
+            because = f"no better accuracy for {self.plan.patience} epochs"
+            journal.metrics({"kind": "stop", "step": step, "epoch": epoch, "because": because})
+            if self.place.first:
+                say(f"stopped after epoch {epoch}: {because}")
+        return better or epoch == self.plan.epochs
+
+    def keep_best(self, step: int, epoch: int, summary: dict[str, Any]) -> None:
+        """The weights of the best epoch, what it got wrong, and pictures of that."""
+        self.write_weights("best.safetensors", step)
+        pictures = self.out / "mistakes"
+        pictures.mkdir(exist_ok=True)
+        for rank, mistake in enumerate(summary["mistakes"]):
+            path = pictures / f"{rank}.webp"
+            try:
+                image = self.val.read(mistake.pop("index"), self.in_channels)
+            except Unreadable:  # gone since it was validated on: the report shows a blank
+                path.unlink(missing_ok=True)
+                continue
+            temporary = pictures / f"{rank}.webp.unfinished"
+            show(centre_crop(image, (PICTURE, PICTURE))).save(temporary, "WEBP", quality=90)
+            atomic.replace(temporary, path)
+        for path in pictures.iterdir():  # of an earlier best epoch, which had more of them
+            if int(path.name.partition(".")[0]) >= len(summary["mistakes"]):
+                path.unlink()
+        found = {
+            "epoch": epoch,
+            "of": "average" if self.average else "model",
+            "classes": self.plan.classes,
+            "train_images": self.images.counts(),
+            **summary,
+        }
+        atomic.write_text(self.out / "validation.json", json.dumps(found) + "\n")
+
+    def stops_early(self) -> bool:
+        """Whether the accuracy has not risen for as many epochs as the plan has patience."""
+        if self.plan.patience is None or self.best is None:
+            return False
+        return self.epoch - self.best["epoch"] >= self.plan.patience
+
+    def state(self) -> dict[str, Any]:
+        """The best so far, and when it was last looked for."""
+        return {"best": self.best, "epoch": self.epoch}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` returned."""
+        self.best, self.epoch = state["best"], state["epoch"]
+
+    def save_weights(self, step: int) -> None:
+        """The last weights: the average where there is one."""
+        self.write_weights("weights.safetensors", step)
+
+    def write_weights(self, name: str, step: int) -> None:
+        """Weights with what is needed to use them, in the authors' names."""
+        described = {
+            "model": self.plan.model,
+            "in_channels": self.plan.in_channels,
+            "stem_stride": self.plan.stem_stride,
+            "response": self.plan.recipe.response,
+            "num_classes": len(self.plan.classes),
+            "classes": self.plan.classes,
+            "image_size": self.plan.image_size,
+            "mean": self.plan.mean,
+            "std": self.plan.std,
+            "step": step,
+        }
+        model = self.average.module if self.average else self.trained
+        atomic.save_tensors(self.out / name, model.state_dict(), described)

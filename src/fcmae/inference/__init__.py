@@ -1,0 +1,1 @@
+"""Trained networks over a whole image set: one way to read images in order."""

@@ -1,0 +1,184 @@
+"""Trained networks, with what they say of the images that they were trained on."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from fcmae.images import IMAGENET_MEAN, IMAGENET_STD
+from fcmae.models.classifier import Classifier
+from fcmae.models.encoder import Backbone
+from fcmae.models.layers import LayerNorm
+from fcmae.training.run_folder import CONFIG, read_config
+from fcmae.weights import read_weights
+
+M = TypeVar("M", bound=nn.Module)
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What images a network takes, and what its outputs mean."""
+
+    weights: str
+    image_size: tuple[int, int]
+    mean: tuple[float, ...]  # empty where neither the weights say it nor ImageNet's would do
+    std: tuple[float, ...]
+    classes: tuple[str, ...]  # empty without a head
+    assumed: tuple[str, ...]  # which of these the weights do not say: "image_size", ...
+
+    def assumption(self, *, size_given: bool = False) -> str | None:
+        """What was assumed, in one line; None for nothing."""
+        words = {
+            "image_size": f"images of {shape(self.image_size)} pixels",
+            "mean": "ImageNet's mean",
+            "std": "ImageNet's deviation",
+            "classes": f"classes 0 to {len(self.classes) - 1} without names",
+        }
+        if size_given:
+            del words["image_size"]
+        listed = [text for name, text in words.items() if name in self.assumed]
+        if not listed:
+            return None
+        return f"weights {self.weights} do not say all; assumed: {', '.join(listed)}"
+
+
+class TrainedBackbone(NamedTuple):
+    """A backbone in evaluation mode, and the final norm, where the weights have one."""
+
+    backbone: Backbone
+    norm: LayerNorm | None
+    description: Description
+
+
+def load_classifier(path: str, key: str | None = None) -> tuple[Classifier, Description]:
+    """Read a classifier in evaluation mode: a run's folder, or a file of any known dialect.
+
+    What the weights do not say is assumed, and named in the description: 224 pixels, ImageNet's
+    mean and deviation, and classes called "0", "1", ...
+
+    Args:
+        path: the folder or file.
+        key: which of several states of a .pth file, such as model_ema.
+
+    Raises:
+        ValueError: as `read_weights`; or if the weights have no head, or what they say of
+            themselves does not fit together.
+    """
+    state, stored = read_weights(path, key=key)
+    num_classes = stored["num_classes"]
+    if num_classes is None:
+        raise ValueError(
+            f"weights {path} have no head, as after pre-training: fine-tune them first, or give "
+            "those of a classifier"
+        )
+    description = _describe(path, stored)
+    with torch.device("meta"):
+        classifier = Classifier(
+            stored["model"],
+            num_classes=num_classes,
+            in_channels=stored["in_channels"],
+            stem_stride=stored["stem_stride"],
+            response=stored["response"],
+        )
+    return _filled(path, classifier, state), description
+
+
+def load_backbone(path: str, key: str | None = None) -> TrainedBackbone:
+    """Read the backbone of an encoder or a classifier, as `load_classifier` does."""
+    state, stored = read_weights(path, key=key)
+    final = {name: value for name, value in state.items() if name.startswith(("norm.", "head."))}
+    own = {name: value for name, value in state.items() if name not in final}
+    with torch.device("meta"):
+        backbone = Backbone(
+            stored["model"],
+            in_channels=stored["in_channels"],
+            stem_stride=stored["stem_stride"],
+            response=stored["response"],
+        )
+        norm = LayerNorm(backbone.widths[-1])
+    of_norm = {name.removeprefix("norm."): final[name] for name in final if name[:5] == "norm."}
+    return TrainedBackbone(
+        _filled(path, backbone, own),
+        _filled(path, norm, of_norm) if of_norm else None,
+        _describe(path, stored),
+    )
+
+
+def shape(size: tuple[int, int]) -> str:
+    """Height and width, in words."""
+    return f"{size[0]} x {size[1]}"
+
+
+def _filled(path: str, module: M, state: dict[str, Tensor]) -> M:
+    try:
+        module.load_state_dict({name: value.float() for name, value in state.items()}, assign=True)
+    except RuntimeError as error:
+        raise ValueError(f"weights {path} are not whole: {error}") from error
+    return module.requires_grad_(False).eval()
+
+
+def _describe(path: str, stored: dict[str, Any]) -> Description:
+    in_channels, num_classes = stored["in_channels"], stored["num_classes"] or 0
+    said = {
+        name: value for name, value in (_of_run(Path(path)) | stored).items() if value is not None
+    }
+    usual = {
+        "image_size": (224, 224),
+        "mean": IMAGENET_MEAN,
+        "std": IMAGENET_STD,
+        "classes": [str(number) for number in range(num_classes)],
+    }
+    assumed = tuple(name for name in usual if name not in said and usual[name])
+    if in_channels != 3 and {"mean", "std"} & set(assumed):
+        usual |= {"mean": (), "std": ()}  # there is no usual one
+        statistics = 0
+    else:
+        statistics = in_channels
+    said = usual | said | ({} if num_classes else {"classes": []})
+    for name, length, fits, wanted in (
+        ("image_size", 2, _is_side, "height and width in pixels"),
+        ("mean", statistics, _is_number, "a number for each channel"),
+        ("std", statistics, _is_positive, "a positive number for each channel"),
+        ("classes", num_classes, _is_text, "a name for each class"),
+    ):
+        value = said[name]
+        right = isinstance(value, list | tuple) and len(value) == length and all(map(fits, value))
+        if not right or (name == "classes" and len(set(value)) < length):
+            raise ValueError(
+                f"weights {path} say {name} {value!r}, which is not {wanted}: they were changed"
+            )
+    size, mean, std, classes = (tuple(said[name]) for name in usual)
+    return Description(path, size, mean, std, classes, assumed)
+
+
+def _is_side(value: object) -> bool:
+    return isinstance(value, int) and value > 0
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _is_positive(value: object) -> bool:
+    return isinstance(value, int | float) and 0 < value < math.inf
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _of_run(folder: Path) -> dict[str, Any]:
+    """What a run's configuration says of its images."""
+    if not (folder / CONFIG).is_file():
+        return {}
+    config = read_config(folder)
+    statistics = config.get("statistics")
+    statistics = statistics if isinstance(statistics, dict) else {}
+    return {
+        "image_size": config.get("image_size"),
+        "mean": statistics.get("mean"),
+        "std": statistics.get("std"),
+    }

@@ -1,0 +1,1 @@
+"""The networks: a masked autoencoder, what it is made of, and what it becomes."""

@@ -1,1 +1,0 @@
-"""Trained networks over a whole image set: evaluation, prediction, features, probes."""

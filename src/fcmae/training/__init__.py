@@ -1,0 +1,1 @@
+"""The life of a run: one loop, its folder, checkpoints, and what all tasks share."""

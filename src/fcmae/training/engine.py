@@ -1,0 +1,153 @@
+"""The one optimisation loop. It knows steps, not tasks: a task gives it batches and a loss.
+
+It yields after each step, and whoever runs it decides what to log, save and show in between.
+"""
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from fcmae.training.devices import Place
+
+
+class MicroBatch(Protocol):
+    """What the loop must know of a batch."""
+
+    @property
+    def step(self) -> int:
+        """The optimiser step that it belongs to."""
+
+    @property
+    def indices(self) -> Sequence[int]:
+        """Its images."""
+
+
+Batch = TypeVar("Batch", bound=MicroBatch)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One finished step."""
+
+    number: int  # steps finished so far, from 1
+    loss: float  # mean over the global batch
+    learning_rate: float
+    gradient_norm: float
+    seconds: float
+    waiting: float  # seconds of these that were spent waiting for images
+
+
+class NonFiniteError(ArithmeticError):
+    """The loss or the gradient is not a number; the module is still that of the step before."""
+
+    def __init__(self, step: int, what: str, value: float) -> None:
+        super().__init__(f"step {step}: the {what} is {value}")
+        self.step = step
+
+
+def optimise(
+    module: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batches: Iterator[Batch],
+    loss_of: Callable[[Batch], Tensor],
+    *,
+    local_batch_size: int,
+    learning_rate: Callable[[int], float],
+    start: int,
+    stop: int,
+    place: Place,
+    interrupted: Callable[[], bool],
+) -> Iterator[Step]:
+    """Run steps `start` to `stop`, accumulating micro-batches; ends early when interrupted.
+
+    Args:
+        module: what is trained; DistributedDataParallel when there are several processes.
+        optimizer: its groups' rates are set to `learning_rate(step)` times their "scale", if any.
+        batches: micro-batches in the order of steps.
+        loss_of: mean loss over the images of a micro-batch.
+        local_batch_size: images of a step in this process, over all its micro-batches.
+        learning_rate: of a step, counted from 0.
+        start: the first step.
+        stop: the step after the last.
+        place: device and processes.
+        interrupted: asked between micro-batches; a step cut short leaves no trace.
+
+    Raises:
+        NonFiniteError: before a step that would have written NaN into the weights.
+    """
+    module.train()
+    buffers = list(module.buffers())
+    for step in range(start, stop):
+        began, waiting = time.perf_counter(), 0.0
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(step) * group.get("scale", 1.0)
+        optimizer.zero_grad(set_to_none=True)
+        total = torch.zeros(2, device=place.device)  # summed loss; whether a process should stop
+        with contextlib.ExitStack() as undo:
+            undo.callback(_restore, buffers, [buffer.clone() for buffer in buffers])
+            seen = 0
+            while seen < local_batch_size:
+                asked = time.perf_counter()
+                try:
+                    batch = next(batches)
+                except RuntimeError:
+                    if interrupted():  # the signal reached the readers too
+                        return
+                    raise
+                waiting += time.perf_counter() - asked
+                assert batch.step == step
+                seen += len(batch.indices)
+                share = len(batch.indices) / local_batch_size
+                with _last_synchronises(module, last=seen == local_batch_size):
+                    loss = loss_of(batch) * share
+                    loss.backward()  # type: ignore[no-untyped-call]
+                total[0] += loss.detach()
+                if place.processes == 1 and interrupted():
+                    return
+            total[1] = interrupted()
+            if place.processes > 1:
+                dist.all_reduce(total)
+            mean, stopping = total[0].item() / place.processes, total[1].item() > 0
+            if stopping:
+                return
+            norm = torch.nn.utils.get_total_norm(
+                [p.grad for p in module.parameters() if p.grad is not None]
+            )
+            _require_finite(step, "loss", mean)
+            _require_finite(step, "gradient's norm", norm.item())
+            optimizer.step()
+            undo.pop_all()
+        yield Step(
+            number=step + 1,
+            loss=mean,
+            learning_rate=learning_rate(step),
+            gradient_norm=norm.item(),
+            seconds=time.perf_counter() - began,
+            waiting=waiting,
+        )
+
+
+def _restore(buffers: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+    """Undo a forward pass, which moves BatchNorm's statistics."""
+    for buffer, value in zip(buffers, values, strict=True):
+        buffer.copy_(value)
+
+
+def _require_finite(step: int, what: str, value: float) -> None:
+    if not math.isfinite(value):
+        raise NonFiniteError(step, what, value)
+
+
+def _last_synchronises(module: nn.Module, *, last: bool) -> contextlib.AbstractContextManager[None]:
+    """Exchange gradients between processes once a step, with its last micro-batch."""
+    if isinstance(module, DistributedDataParallel) and not last:
+        return module.no_sync()
+    return contextlib.nullcontext()
