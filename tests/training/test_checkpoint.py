@@ -14,7 +14,6 @@ from torch import nn
 
 from fcmae.storage import atomic
 from fcmae.storage.atomic import save_tensors, write_text
-from fcmae.training import checkpoint
 from fcmae.training.checkpoint import load, restore, save
 
 CPU = torch.device("cpu")
