@@ -19,12 +19,13 @@ from fcmae.models.classifier import Classifier, create_model
 from fcmae.models.layers import compile_blocks
 from fcmae.models.responses import USUAL
 from fcmae.optim import layer_ids
+from fcmae.parallel.processes import is_first
 from fcmae.sizes import size_of
 from fcmae.training import run_folder
 from fcmae.training.batching import check_statistics, make_pace, warn_of_rounding
 from fcmae.training.config import description, heading
 from fcmae.training.departures import announce
-from fcmae.training.devices import Place, choose_device, choose_precision, is_first
+from fcmae.training.devices import Place, choose_device, choose_precision
 from fcmae.training.image_options import (
     DECODING_IN_WORDS,
     normalisation,

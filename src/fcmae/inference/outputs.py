@@ -13,7 +13,8 @@ from fcmae.console.units import rate
 from fcmae.images import EvaluationView, ImageSet, load_in_order
 from fcmae.inference.trained import Description, shape
 from fcmae.models.encoder import Backbone
-from fcmae.training.devices import Place, num_processes, num_readers
+from fcmae.parallel.processes import num_processes
+from fcmae.training.devices import Place, num_readers
 from fcmae.training.image_options import parse_image_size
 
 

@@ -11,6 +11,7 @@ from fcmae.console.screen import say, shown
 from fcmae.images import ImageSet, open_images
 from fcmae.images.fixed_images import choose
 from fcmae.models.encoder import Encoder
+from fcmae.parallel.processes import is_first
 from fcmae.pretraining.contrastive_plan import ContrastivePlan
 from fcmae.pretraining.interim_probe import InterimProbe, open_probe
 from fcmae.pretraining.methods import EncoderTask, Method, method_of
@@ -20,7 +21,7 @@ from fcmae.training import run_folder
 from fcmae.training.batching import check_statistics, make_pace, warn_of_rounding
 from fcmae.training.config import description, heading
 from fcmae.training.departures import announce
-from fcmae.training.devices import Place, choose_device, choose_precision, is_first
+from fcmae.training.devices import Place, choose_device, choose_precision
 from fcmae.training.image_options import (
     DECODING_IN_WORDS,
     normalisation,

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from fcmae.console.screen import say
-from fcmae.training.devices import is_first, num_processes, num_readers
+from fcmae.parallel.processes import is_first, num_processes
+from fcmae.training.devices import num_readers
 
 
 @dataclass(frozen=True, slots=True)

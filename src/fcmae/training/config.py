@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 import fcmae
-from fcmae.training.devices import num_processes
+from fcmae.parallel.processes import num_processes
 
 # Options that a resumed run does not take from the run: they are about this start of it alone.
 OF_THIS_START = {"out", "dry_run", "resume", "overwrite"}

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from fcmae.console.screen import show_details
+from fcmae.parallel.processes import is_first, num_processes
 from fcmae.training import checkpoint, run_folder
 from fcmae.training.batching import Pace
-from fcmae.training.devices import Place, is_first, num_processes, settle, take_place
+from fcmae.training.devices import Place, settle, take_place
 from fcmae.training.dry_run import IMAGES, WHOLE, in_words, measure
 from fcmae.training.group_table import show_groups
 from fcmae.training.signals import Interrupt

@@ -171,8 +171,8 @@ MISTAKES = (
     ),
     Mistake(
         "models/perceptron.py",
-        "variance = _mean_over_processes(centred.square().mean(0))",
-        "variance = _mean_over_processes(centred.square().sum(0) / (len(x) - 1))",
+        "variance = mean_over_processes(centred.square().mean(0))",
+        "variance = mean_over_processes(centred.square().sum(0) / (len(x) - 1))",
         "BatchNorm's variance is the unbiased one.",
         BY_HAND,
     ),
