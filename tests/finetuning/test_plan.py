@@ -5,8 +5,11 @@ import math
 from typing import Any
 
 import pytest
+from plans import as_given
 
-from fcmae.finetuning.plan import FinetuningPlan, default_recipe, settle
+from fcmae.commands.finetune import Finetune
+from fcmae.finetuning.plan import FinetuningPlan, FirstWeights, default_recipe, make_plan
+from fcmae.models.responses import USUAL
 from fcmae.recipes import TABLE_2, TABLE_3, TABLE_4, TABLE_5, TABLE_6
 
 IMAGENET: dict[str, Any] = {
@@ -22,7 +25,7 @@ IMAGENET: dict[str, Any] = {
     "assignments": (),
     "given": (),
     "data": "/data/imagenet",
-    "names": "digest",
+    "names": ["a.png"],
     "val_images": 50_000,
     "classes": ("cat", "dog"),
     "stem_stride": 4,
@@ -35,8 +38,17 @@ IMAGENET: dict[str, Any] = {
 }
 
 
+FIRST = ("init", "model", "in_channels", "stem_stride", "image_size")
+FACTS = ("images", "val_images", "names", "classes", "mean", "std", "precision")
+
+
 def plan(**options: Any) -> FinetuningPlan:
-    return settle(**{**IMAGENET, **options})
+    values = {**IMAGENET, **options}
+    given, assignments = values.pop("given"), values.pop("assignments")
+    first = {name: values.pop(name) for name in FIRST}
+    facts = {name: values.pop(name) for name in FACTS}
+    chosen = as_given(Finetune(out="run", set=assignments, **values), given)
+    return make_plan(chosen, FirstWeights(**first, response=USUAL, statistics=None), **facts)
 
 
 def fields(settled: FinetuningPlan) -> dict[str, tuple[object, object]]:
@@ -175,5 +187,6 @@ def test_a_default_recipe_never_warms_up_longer_than_it_runs() -> None:
     ):
         for epochs in (1, 3, 700):
             for few in (True, False):
-                recipe = default_recipe(model, table[letter], epochs, few=few, scratch=False)
+                first = FirstWeights("run", model, 3, 4, USUAL, (224, 224), None)
+                recipe = default_recipe(first, table[letter], epochs, few=few)
                 assert 0 <= recipe.warmup_epochs <= epochs
