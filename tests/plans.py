@@ -5,10 +5,10 @@ from typing import Any, TypeVar
 
 from fcmae.commands.command import Options
 from fcmae.commands.pretrain import Pretrain
+from fcmae.images import digest
 from fcmae.pretraining.methods import method_of
 from fcmae.pretraining.plan import Plan, make_plan
-
-FACTS = ("init", "images", "names", "mean", "std", "precision")
+from fcmae.training.start import Facts
 
 Chosen = TypeVar("Chosen", bound=Options)
 
@@ -17,6 +17,13 @@ def as_given(options: Chosen, given: Collection[str]) -> Chosen:
     """These options as if a caller had written out some of them."""
     object.__setattr__(options, "given", frozenset(given))
     return options
+
+
+def facts_of(values: dict[str, Any]) -> Facts:
+    """Those among some values, which keep the others and where the data are."""
+    values["names"] = digest(values["names"])
+    found = {name: values.pop(name) for name in Facts._fields if name != "data"}
+    return Facts(data=values["data"], **found)
 
 
 def pretraining_plan(
@@ -28,7 +35,7 @@ def pretraining_plan(
     **values: Any,
 ) -> Plan:
     """Of options and facts alike."""
-    facts = {name: values.pop(name) for name in FACTS}
+    facts = facts_of(values)
     size = "x".join(str(side) for side in image_size)
     options = Pretrain(out="run", method=method, image_size=size, set=assignments, **values)
-    return make_plan(method_of(method, ()), as_given(options, given), **facts)
+    return make_plan(method_of(method, ()), as_given(options, given), facts)

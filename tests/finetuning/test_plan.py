@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 import pytest
-from plans import as_given
+from plans import as_given, facts_of
 
 from fcmae.commands.finetune import Finetune
 from fcmae.finetuning.plan import FinetuningPlan, FirstWeights, default_recipe, make_plan
@@ -38,17 +38,17 @@ IMAGENET: dict[str, Any] = {
 }
 
 
-FIRST = ("init", "model", "in_channels", "stem_stride", "image_size")
-FACTS = ("images", "val_images", "names", "classes", "mean", "std", "precision")
+FIRST = ("model", "in_channels", "stem_stride", "image_size")
 
 
 def plan(**options: Any) -> FinetuningPlan:
     values = {**IMAGENET, **options}
     given, assignments = values.pop("given"), values.pop("assignments")
+    facts, val_images, classes = facts_of(values), values.pop("val_images"), values.pop("classes")
     first = {name: values.pop(name) for name in FIRST}
-    facts = {name: values.pop(name) for name in FACTS}
     chosen = as_given(Finetune(out="run", set=assignments, **values), given)
-    return make_plan(chosen, FirstWeights(**first, response=USUAL, statistics=None), **facts)
+    of_weights = FirstWeights(**first, response=USUAL, statistics=None)
+    return make_plan(chosen, of_weights, facts, val_images, classes)
 
 
 def fields(settled: FinetuningPlan) -> dict[str, tuple[object, object]]:
@@ -187,6 +187,6 @@ def test_a_default_recipe_never_warms_up_longer_than_it_runs() -> None:
     ):
         for epochs in (1, 3, 700):
             for few in (True, False):
-                first = FirstWeights("run", model, 3, 4, USUAL, (224, 224), None)
-                recipe = default_recipe(first, table[letter], epochs, few=few)
+                first = FirstWeights(model, 3, 4, USUAL, (224, 224), None)
+                recipe = default_recipe(first, table[letter], epochs, few=few, scratch=False)
                 assert 0 <= recipe.warmup_epochs <= epochs

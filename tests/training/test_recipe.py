@@ -82,7 +82,7 @@ def test_a_field_is_set_in_the_type_that_it_has(text: str, field: str, value: ob
 
 
 def test_every_field_of_the_recipe_can_be_set() -> None:
-    for field in dataclasses.fields(Recipe):
+    for field in dataclasses.fields(PAPER):
         value = getattr(PAPER, field.name)
         assert override(PAPER, [f"{field.name}={value}"]) == PAPER
 

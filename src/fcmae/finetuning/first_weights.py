@@ -50,7 +50,7 @@ def read_first_weights(opened: OpenedRun[Finetune]) -> FirstWeights:
             f"image size {size[0]}x{size[1]}: both sides must be at least {stride}, the total "
             "stride; a smaller stem_stride takes smaller images"
         )
-    return FirstWeights(opened.name_of_init, **facts, image_size=size, statistics=statistics)
+    return FirstWeights(**facts, image_size=size, statistics=statistics)
 
 
 def make_model(plan: FinetuningPlan, opened: OpenedRun[Finetune]) -> Classifier:

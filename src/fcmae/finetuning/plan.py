@@ -2,12 +2,10 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from fcmae.commands.finetune import Finetune
-from fcmae.images import digest
 from fcmae.images.statistics import Statistics
 from fcmae.images.views import check_decoding
 from fcmae.models.responses import USUAL, check_response
@@ -27,7 +25,7 @@ from fcmae.training.recipe import (
     override,
     shorter_warmup,
 )
-from fcmae.training.start import SCRATCH
+from fcmae.training.start import SCRATCH, Facts
 
 FEW = 50_000  # images; the tables are made for 1.28 million
 EPOCHS_OF_FEW = 100
@@ -63,7 +61,6 @@ class Recipe:
 class FirstWeights(NamedTuple):
     """What a run takes from the weights that it starts with."""
 
-    init: str  # a path, or "scratch"
     model: str
     in_channels: int
     stem_stride: int
@@ -94,48 +91,24 @@ class FinetuningPlan(training_plan.Plan):
 
 
 def make_plan(
-    options: Finetune,
-    first: FirstWeights,
-    *,
-    images: int,
-    val_images: int,
-    names: Sequence[str],
-    classes: tuple[str, ...],
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
-    precision: str,
+    options: Finetune, first: FirstWeights, facts: Facts, val_images: int, classes: tuple[str, ...]
 ) -> FinetuningPlan:
-    """Check the options, fill in what was left open and list the departures from the table.
-
-    Args:
-        options: as a user chose them.
-        first: what the first weights are of.
-        images: how many there are to train on.
-        val_images: and to validate on.
-        names: those of all of them, in order.
-        classes: likewise.
-        mean: of each channel.
-        std: likewise.
-        precision: "fp32" or "bf16".
-    """
+    """Check the options, fill in what was left open and list the departures from the table."""
     table, letter = finetune_table(first.model, options.stage)
-    column, few, epochs = table[letter], images <= FEW, options.epochs
+    column, few, epochs = table[letter], facts.images <= FEW, options.epochs
     if epochs is None:
         epochs = min(column.training_epochs, EPOCHS_OF_FEW) if few else column.training_epochs
     check_length(epochs, options.seed)
     if options.patience is not None and options.patience < 1:
         raise ValueError(f"patience {options.patience}: at least 1 epoch is needed")
-    own = default_recipe(first, column, epochs, few=few)
+    own = default_recipe(first, column, epochs, few=few, scratch=facts.init == SCRATCH)
     recipe = override(own, options.set)
     _check(recipe, epochs, first.model, first.in_channels)
     check_response(first.model, recipe.response)
-    data = str(options.data)
+    batch_size, largest = options.batch_size, column.batch_size
     plan = FinetuningPlan(
-        data=data,
-        init=first.init,
-        images=images,
+        **facts._asdict(),
         val_images=val_images,
-        names=digest(names),
         classes=classes,
         model=first.model,
         in_channels=first.in_channels,
@@ -143,15 +116,12 @@ def make_plan(
         image_size=first.image_size,
         stage=options.stage,
         table=table.source,
-        batch_size=choose_batch_size(options.batch_size, images, data, column.batch_size),
+        batch_size=choose_batch_size(batch_size, facts.images, facts.data, largest),
         epochs=epochs,
         label_share=options.label_share,
         patience=options.patience,
         seed=options.seed,
-        precision=precision,
         decoding=check_decoding(options.decoding),
-        mean=mean,
-        std=std,
         recipe=recipe,
     )
     plan.check_learning_rate()
@@ -184,7 +154,9 @@ def published_recipe(model: str, column: Column) -> Recipe:
     )
 
 
-def default_recipe(first: FirstWeights, column: Column, epochs: int, *, few: bool) -> Recipe:
+def default_recipe(
+    first: FirstWeights, column: Column, epochs: int, *, few: bool, scratch: bool
+) -> Recipe:
     """The published one, fitted to a shorter run, to few images, and to the first weights."""
     recipe = published_recipe(first.model, column)
     warmup = shorter_warmup(recipe.warmup_epochs, column.training_epochs, epochs)
@@ -196,7 +168,7 @@ def default_recipe(first: FirstWeights, column: Column, epochs: int, *, few: boo
             warmup_epochs=max(warmup, WARMUP_OF_FEW * epochs),
             ema_warmup=True,
         )
-    if first.init == SCRATCH:
+    if scratch:
         recipe = dataclasses.replace(recipe, layer_decay=1.0)
     if first.in_channels not in (1, 3):
         recipe = dataclasses.replace(recipe, rand_augment=(0.0, 0.0))

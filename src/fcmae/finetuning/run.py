@@ -3,7 +3,6 @@
 import contextlib
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -13,15 +12,12 @@ from fcmae.finetuning.plan import FinetuningPlan, make_plan
 from fcmae.finetuning.task import FinetuningTask
 from fcmae.images import Labelled, Unreadable, open_splits, share
 from fcmae.images.fixed_images import choose
-from fcmae.models.classifier import Classifier
 from fcmae.models.layers import compile_blocks
 from fcmae.optim import layer_ids
 from fcmae.training.batching import make_batching
 from fcmae.training.devices import Place, choose_device, is_first
-from fcmae.training.dry_run import rehearse
 from fcmae.training.plan import Lines, details
 from fcmae.training.recipe import announce
-from fcmae.training.run_folder import describe
 from fcmae.training.start import check_resumed, open_run, warn_of_rounding
 from fcmae.training.trainer import train
 
@@ -32,38 +28,27 @@ IMBALANCED = 3  # the largest class has so many times the images of the smallest
 def start(wanted: Finetune) -> Path:
     """Run `finetune` with these options."""
     opened = open_run(wanted, "finetune")
-    out, options, resumed = opened.out, opened.options, opened.resumed
+    out, options = opened.out, opened.options
     device = choose_device(options.device)
     first = read_first_weights(opened)
     train_images, val = open_splits(opened.data)
     images = share(train_images, options.label_share, options.seed)
-    mean, std = opened.statistics(first.in_channels, images, first.statistics)
-    plan = make_plan(
-        options,
-        first,
-        images=len(images),
-        val_images=len(val),
-        names=[part.name(index) for part in (images, val) for index in range(len(part))],
-        classes=images.classes,
-        mean=mean,
-        std=std,
-        precision=opened.precision(device),
-    )
+    facts = opened.facts([images, val], first.in_channels, device, first.statistics)
+    plan = make_plan(options, first, facts, len(val), images.classes)
     batching = make_batching(options, plan.batch_size, device)
     check_pairs(plan, batching.local_batch_size, batching.micro_batch_size)
     if is_first():
         for part in (images, val):
             choose(part, plan.in_channels, plan.image_size)  # what cannot be read is said now
         check_depth(plan, images)
-    check_resumed(resumed, plan, options)
+    check_resumed(opened.resumed, plan, options)
     model = make_model(plan, opened)
     model.checkpoint_blocks = batching.checkpoint_blocks
     if batching.compile_blocks:
         compile_blocks(model)
     if is_first():
         announce(plan.table, plan.departures, in_words(plan, images, device))
-        if resumed is not None:
-            warn_of_rounding(resumed, options, device)
+        warn_of_rounding(opened, device)
 
     def make_task(place: Place) -> FinetuningTask:
         workers, micro = batching.workers, batching.micro_batch_size
@@ -71,13 +56,26 @@ def start(wanted: Finetune) -> Path:
             out, plan, images, val, model, place, workers=workers, micro_batch_size=micro
         )
 
-    if options.dry_run:
-        layers = layer_ids(plan.model, plan.recipe.layer_decay_kind)
-        rehearse(make_task(Place(device, plan.precision)), batching, layers)
-        return out
-    config = configuration(options, plan, model, device) if resumed is None else None
-    train(out, make_task, batching, device, plan.precision, config, overwrite=options.overwrite)
-    return out
+    own = {
+        "data": {
+            "path": plan.data,
+            "images": plan.images,
+            "val_images": plan.val_images,
+            "classes": len(plan.classes),
+        },
+        "label_share": plan.label_share,
+        "table": plan.table,
+    }
+    return train(
+        opened,
+        make_task,
+        plan,
+        batching,
+        device,
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        own=own,
+        layers=layer_ids(plan.model, plan.recipe.layer_decay_kind),
+    )
 
 
 def check_pairs(plan: FinetuningPlan, local: int, micro: int) -> None:
@@ -154,21 +152,3 @@ def layers_in_words(plan: FinetuningPlan) -> str:
         f"{len(counts)} by {recipe.layer_decay_kind}, each at {recipe.layer_decay:g} of the next "
         f"one's rate: the stem at {recipe.layer_decay ** (last - first):.3g}"
     )
-
-
-def configuration(
-    options: Finetune, plan: FinetuningPlan, model: Classifier, device: torch.device
-) -> dict[str, Any]:
-    """What the `config.json` of a new run says."""
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    own = {
-        "data": {
-            "path": plan.data,
-            "images": plan.images,
-            "val_images": plan.val_images,
-            "classes": len(plan.classes),
-        },
-        "label_share": plan.label_share,
-        "table": plan.table,
-    }
-    return describe("finetune", options, plan, device, parameters=parameters, own=own)

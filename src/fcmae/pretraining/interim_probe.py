@@ -11,7 +11,7 @@ from fcmae.models.encoder import Backbone
 from fcmae.probes import knn_accuracy
 from fcmae.training.devices import Place
 from fcmae.training.plan import Plan
-from fcmae.training.start import OpenedRun, refuse_inside, whole_path
+from fcmae.training.start import OpenedRun, refuse_inside
 
 K = 20  # neighbours (appendix D)
 
@@ -109,7 +109,7 @@ def open_probe(opened: OpenedRun[Pretrain], plan: Plan, workers: int) -> Interim
         raise ValueError(f"probe_data {data} needs --probe-every, a number of epochs: 1, say")
     if every < 1:
         raise ValueError(f"probe_every {every}: at least 1 epoch is needed")
-    data = whole_path(data)
+    data = str(data)
     try:
         splits = open_splits(data)
         for part in splits:

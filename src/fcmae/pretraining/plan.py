@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from fcmae.commands.pretrain import Pretrain
 from fcmae.commands.shared import parse_image_size
-from fcmae.images import Batch, View, digest
+from fcmae.images import Batch, View
 from fcmae.images.fixed_images import Pictures
 from fcmae.images.views import check_decoding
 from fcmae.models.encoder import Encoder
@@ -33,6 +33,7 @@ from fcmae.training.recipe import (
     departures,
     override,
 )
+from fcmae.training.start import Facts
 from fcmae.training.task import Follower
 from fcmae.weights import LoadReport
 
@@ -140,55 +141,29 @@ class Method:
     plan: Callable[[Pretrain, Mapping[str, Any]], Plan]
 
 
-def make_plan(
-    method: Method,
-    options: Pretrain,
-    *,
-    init: str,
-    images: int,
-    names: Sequence[str],
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
-    precision: str,
-) -> Plan:
-    """Check the options, fill in what was left open and list the departures from the recipe.
-
-    Args:
-        method: whose recipe it is.
-        options: as a user chose them.
-        init: what the encoder's weights are at first: a path, or "scratch".
-        images: how many there are.
-        names: theirs, in order.
-        mean: of each channel.
-        std: likewise.
-        precision: "fp32" or "bf16".
-    """
-    epochs = method.epochs[0] if options.epochs is None else options.epochs
+def make_plan(method: Method, options: Pretrain, facts: Facts) -> Plan:
+    """Check the options, fill in what was left open and list the departures from the recipe."""
+    epochs = options.epochs
+    assert epochs is not None  # the method's, where none were asked for
     check_length(epochs, options.seed)
     own = method.recipe.fitted(epochs, options.in_channels)
     recipe = override(own, options.set)
     exempt = ("decay_exempt", recipe.decay_exempt in EXEMPT, " or ".join(EXEMPT))
     check_recipe(recipe, epochs, (exempt, *recipe.rules(options.in_channels)))
     check_response(options.model, recipe.response)
-    data = str(options.data)
+    largest, batch_size = method.batch_size, options.batch_size
     plan = method.plan(
         options,
         {
-            "data": data,
-            "init": init,
-            "images": images,
-            "names": digest(names),
+            **facts._asdict(),
             "model": options.model,
             "in_channels": options.in_channels,
             "stem_stride": options.stem_stride,
             "image_size": parse_image_size(options.image_size),
-            "batch_size": choose_batch_size(options.batch_size, images, data, method.batch_size),
+            "batch_size": choose_batch_size(batch_size, facts.images, facts.data, largest),
             "epochs": epochs,
             "seed": options.seed,
-            "precision": precision,
             "decoding": check_decoding(options.decoding),
-            "mean": mean,
-            "std": std,
             "recipe": recipe,
         },
     )

@@ -1,16 +1,16 @@
 """What every training settles before its plan: run folder, options, and the run it goes on with."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
 
 from fcmae.commands.shared import Training
 from fcmae.console.screen import say
-from fcmae.images import ImageSet
+from fcmae.images import ImageSet, digest
 from fcmae.images.statistics import Statistics, choose_statistics
 from fcmae.training import checkpoint, run_folder
 from fcmae.training.devices import choose_precision, is_first, num_processes
@@ -42,16 +42,30 @@ class Resumed(Generic[Chosen]):
     has_checkpoint: bool
 
 
+class Facts(NamedTuple):
+    """What a plan has of the data and of this machine."""
+
+    data: str
+    init: str  # what the weights are at first: a path, or "scratch"
+    images: int
+    names: str  # digest of the images' names, in order
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    precision: str
+
+
 @dataclass(frozen=True, slots=True)
 class OpenedRun(Generic[Chosen]):
     """A run that may begin, or go on.
 
     Attributes:
+        task: the command that goes on with it.
         out: its folder.
         options: with whole paths; of a resumed run, what was not given anew is as it was.
         resumed: the run that is gone on with.
     """
 
+    task: str
     out: Path
     options: Chosen
     resumed: Resumed[Chosen] | None
@@ -67,39 +81,47 @@ class OpenedRun(Generic[Chosen]):
         begins = self.resumed is None or not self.resumed.has_checkpoint
         return self.options.init is not None and begins
 
-    @property
-    def name_of_init(self) -> str:
-        """What the first weights are called in the plan."""
-        if self.options.init is None:
-            return SCRATCH
-        named = (self.options.init, self.options.key)
-        return ", ".join(str(part) for part in named if part is not None)
-
-    def kept(self, option: str) -> Mapping[str, Any] | None:
-        """The stored plan, unless an option asks for something else than what it has.
+    def facts(
+        self,
+        parts: Sequence[ImageSet],
+        channels: int,
+        device: torch.device,
+        of_weights: Statistics | None = None,
+    ) -> Facts:
+        """What is found of the images and of the device.
 
         What was measured or found out when a run began is kept when it is resumed: measuring again
         could differ in the last bit.
+
+        Args:
+            parts: what is trained on, and what else the run depends on.
+            channels: of the images.
+            device: where to compute.
+            of_weights: mean and deviation of the first weights, where they say them.
         """
-        if self.resumed is None or option in self.options.given:
-            return None
-        return self.resumed.plan
-
-    def statistics(
-        self, channels: int, images: ImageSet, of_weights: Statistics | None = None
-    ) -> Statistics:
-        """What pixels are normalised with."""
-        if plan := self.kept("statistics"):
-            return tuple(plan["mean"]), tuple(plan["std"])
-        if of_weights is not None and self.options.statistics == "auto":
-            return of_weights
-        return choose_statistics(self.options.statistics, channels, images)
-
-    def precision(self, device: torch.device) -> str:
-        """Of the forward pass: "fp32" or "bf16"."""
-        if plan := self.kept("precision"):
-            return str(plan["precision"])
-        return choose_precision(self.options.precision, device)
+        options, resumed = self.options, self.resumed
+        if resumed is not None and "statistics" not in options.given:
+            mean, std = tuple(resumed.plan["mean"]), tuple(resumed.plan["std"])
+        elif of_weights is not None and options.statistics == "auto":
+            mean, std = of_weights
+        else:
+            mean, std = choose_statistics(options.statistics, channels, parts[0])
+        if resumed is None or "precision" in options.given:
+            precision = choose_precision(options.precision, device)
+        else:
+            precision = resumed.plan["precision"]
+        init = SCRATCH
+        if options.init is not None:
+            init = ", ".join(str(part) for part in (options.init, options.key) if part is not None)
+        return Facts(
+            data=self.data,
+            init=init,
+            images=len(parts[0]),
+            names=digest([part.name(index) for part in parts for index in range(len(part))]),
+            mean=mean,
+            std=std,
+            precision=precision,
+        )
 
 
 def open_run(options: Chosen, task: str) -> OpenedRun[Chosen]:
@@ -137,7 +159,7 @@ def open_run(options: Chosen, task: str) -> OpenedRun[Chosen]:
     if options.data is None:
         raise ValueError("data is missing: give --data, a folder of images, or sample")
     refuse_inside(out, str(options.data))
-    return OpenedRun(out, options, resumed)
+    return OpenedRun(task, out, options, resumed)
 
 
 def whole_path(data: str | Path) -> str:
@@ -217,8 +239,11 @@ def _check_batch_statistics(resumed: Resumed[Chosen] | None, options: Chosen) ->
             )
 
 
-def warn_of_rounding(resumed: Resumed[Chosen], options: Chosen, device: torch.device) -> None:
+def warn_of_rounding(opened: OpenedRun[Chosen], device: torch.device) -> None:
     """Say so when a run is resumed in a way in which sums are taken in another order."""
+    options, resumed = opened.options, opened.resumed
+    if resumed is None:
+        return
     before = resumed.options
     changes = [
         f"{name} {old} -> {new}"

@@ -7,7 +7,7 @@ import json
 import signal
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,48 +22,63 @@ from fcmae.images import Batch, Order, TooManyUnreadable, Unreadables, load
 from fcmae.optim import adamw
 from fcmae.report import write_report
 from fcmae.storage import atomic
-from fcmae.training import checkpoint, run_folder
+from fcmae.training import checkpoint
 from fcmae.training.batching import Batching
 from fcmae.training.devices import Place, take_place
+from fcmae.training.dry_run import rehearse
 from fcmae.training.engine import NonFiniteError, Step, optimise
 from fcmae.training.journal import AnyJournal, Journal, Silence
 from fcmae.training.non_finite import explain
+from fcmae.training.plan import Plan
+from fcmae.training.run_folder import RunFolder, describe
 from fcmae.training.signals import Interrupt, Interrupted
+from fcmae.training.start import Chosen, OpenedRun
 from fcmae.training.task import Measured, Task
-from fcmae.training.timing import Timing, Waits
+from fcmae.training.window import Window, remedy
 
 
 def train(
-    out: Path,
+    opened: OpenedRun[Chosen],
     make_task: Callable[[Place], Task],
+    plan: Plan,
     batching: Batching,
     device: torch.device,
-    precision: str,
-    config: dict[str, Any] | None,
     *,
-    overwrite: bool,
-) -> None:
-    """Take device and folder, and train.
+    parameters: int,
+    own: Mapping[str, Any],
+    layers: Mapping[str, int] | None = None,
+) -> Path:
+    """Take device and folder, and train; or say what it would cost, for `--dry-run`.
 
     Args:
-        out: the run folder.
+        opened: the run.
         make_task: builds what is trained, on its place.
+        plan: what it computes.
         batching: how the work is cut up.
         device: where to compute.
-        precision: "fp32" or "bf16".
-        config: what `config.json` says of a new run; None where a run is resumed.
-        overwrite: delete the run that is there.
+        parameters: of the model that it leaves.
+        own: what `config.json` says of this task alone.
+        layers: the layer of each parameter, where layers have rates of their own.
+
+    Returns:
+        The run folder.
     """
-    resumed = config is None
-    with take_place(device, precision) as place, Interrupt() as interrupt:
+    out, options, resumed = opened.out, opened.options, opened.resumed is not None
+    if options.dry_run:
+        rehearse(make_task(Place(device, plan.precision)), batching, layers)
+        return out
+    with take_place(device, plan.precision) as place, Interrupt() as interrupt:
         trainer = Trainer(out, make_task(place), place, batching, interrupt, resumed=resumed)
         if not place.first:
             trainer.run()
-            return
-        with run_folder.RunFolder(out, resume=resumed, overwrite=overwrite) as folder:
-            if config is not None:
-                folder.write_config(config)
+            return out
+        with RunFolder(out, resume=options.resume, overwrite=options.overwrite) as folder:
+            if not resumed:
+                folder.write_config(
+                    describe(opened.task, options, plan, device, parameters=parameters, own=own)
+                )
             trainer.run()
+    return out
 
 
 def make_optimizer(task: Task, device: torch.device) -> torch.optim.Optimizer:
@@ -98,9 +113,9 @@ class Trainer:
         self.optimizer = make_optimizer(task, place.device)
         self.step = 0  # steps finished
         self.stopped = False  # early, by the task
-        self.window = self.period = (0.0, 0)  # summed loss and steps since the last line of each
+        self.window, self.period = Window(), Window()  # since the last line of each
         self.unreadables = Unreadables(len(task.images))
-        self.waits = Waits()
+        self.warned = False  # that reading is slow
 
     def run(self) -> None:
         """To the end, or to an interruption."""
@@ -152,12 +167,12 @@ class Trainer:
             place=self.place,
             interrupted=self.interrupt,
         )
-        timing, first = Timing(), self.step + 1
+        first = self.step + 1
         try:
             for step in steps:
                 if step.number == first and self.batching.compile_blocks and self.place.first:
                     say(f"compiled: the first step took {step.seconds - step.waiting:.0f} s")
-                self.after_step(step, journal, timing)
+                self.after_step(step, journal)
                 figures = (
                     f"loss {step.loss:.4f}  {self.plan.batch_size / step.seconds:.0f} images/s"
                 )
@@ -204,21 +219,17 @@ class Trainer:
         with self.place.autocast():
             return self.task.loss(module, images, other)
 
-    def after_step(self, step: Step, journal: AnyJournal, timing: Timing) -> None:
+    def after_step(self, step: Step, journal: AnyJournal) -> None:
         """What follows the weights; then what is due of metrics, measurement and checkpoint."""
         self.step = step.number
         for follow in self.task.followers:
             follow(step.number)
-        self.window = (self.window[0] + step.loss, self.window[1] + 1)
-        self.period = (self.period[0] + step.loss, self.period[1] + 1)
-        timing.add(step)
-        self.waits.add(step)
+        self.window.add(step)
+        self.period.add(step)
         is_last = step.number == self.plan.steps
         if step.number % self.plan.log_every == 0 or is_last:
             self.share_unreadables()
-            journal.metrics(self.step_line(step))
-            journal.timing(timing.line(step, self.plan.batch_size, self.started, self.place))
-            self.window = (0.0, 0)
+            self.write_lines(step, journal)
         measured = Measured()
         if step.number % self.plan.steps_per_period == 0 or is_last:
             measured = self.end_period(journal)
@@ -230,32 +241,44 @@ class Trainer:
 
     def end_period(self, journal: AnyJournal) -> Measured:
         """Its mean loss, and what the task measures."""
-        plan, loss = self.plan, self.period[0] / self.period[1]
+        plan, loss, waited = self.plan, self.period.mean_loss, self.period.waited
         number = -(-self.step // plan.steps_per_period)
         line = {"kind": plan.period, "step": self.step, plan.period: number, "loss": loss}
         journal.metrics(line)
-        self.period = (0.0, 0)
-        waited = self.waits.share()
+        self.period = Window()
         if self.place.first:
             say(
                 f"{plan.period} {number} of {plan.periods}: loss {loss:.4f}, "
                 f"{waited:.0%} of the time waiting for images"
             )
-            remedy = self.waits.remedy(waited, self.batching.workers, plan.decoding)
-            if remedy:
-                say(remedy)
+            advice = remedy(waited, self.batching.workers, plan.decoding)
+            if advice and not self.warned:
+                self.warned = True
+                say(advice)
         return self.task.measure(journal, self.step)
 
-    def step_line(self, step: Step) -> dict[str, Any]:
-        """A line of the metrics: the mean loss since the line before."""
-        return {
-            "kind": "step",
-            "step": step.number,
-            "epoch": step.number / self.plan.steps_per_epoch,
-            "loss": self.window[0] / self.window[1],
-            "learning_rate": step.learning_rate,
-            "gradient_norm": step.gradient_norm,
-        }
+    def write_lines(self, step: Step, journal: AnyJournal) -> None:
+        """What was computed since the lines before, and how fast."""
+        journal.metrics(
+            {
+                "kind": "step",
+                "step": step.number,
+                "epoch": step.number / self.plan.steps_per_epoch,
+                "loss": self.window.mean_loss,
+                "learning_rate": step.learning_rate,
+                "gradient_norm": step.gradient_norm,
+            }
+        )
+        journal.timing(
+            {
+                "step": step.number,
+                "images_per_second": self.window.images_per_second(self.plan.batch_size),
+                "waiting": self.window.waited,
+                "seconds": time.monotonic() - self.started,
+                "peak_memory": self.place.peak_memory(),
+            }
+        )
+        self.window = Window()
 
     def share_unreadables(self) -> None:
         """Let every process know of every file that one of them could not read."""
@@ -275,7 +298,7 @@ class Trainer:
         checkpoint.restore(found, self.task.kept, self.optimizer)
         try:
             self.step, self.stopped = found.state["step"], found.state["stopped"]
-            self.window, self.period = tuple(found.state["window"]), tuple(found.state["epoch"])
+            self.window, self.period = Window(*found.state["window"]), Window(*found.state["epoch"])
             self.unreadables.restore(found.state["unreadable"])
             for name in self.task.state:
                 self.task.state[name] = found.state["task"][name]
@@ -294,8 +317,8 @@ class Trainer:
             state = {
                 "step": self.step,
                 "stopped": self.stopped,
-                "window": self.window,
-                "epoch": self.period,
+                "window": self.window.state(),
+                "epoch": self.period.state(),
                 "unreadable": self.unreadables.state(),
                 "task": self.task.state,
             }
@@ -304,11 +327,9 @@ class Trainer:
                 checkpoint.save(folder, self.task.kept, self.optimizer, state)
                 self.task.save_weights(self.step)
             except OSError as error:
-                kept = (
-                    "The checkpoint before it is whole"
-                    if checkpoint.exists(folder)
-                    else ("There is no checkpoint before it")
-                )
+                kept = "There is no checkpoint before it"
+                if checkpoint.exists(folder):
+                    kept = "The checkpoint before it is whole"
                 raise OSError(
                     f"step {self.step} cannot be saved ({error}). {kept}: make room and go on with "
                     f"--resume --out {self.out}"
