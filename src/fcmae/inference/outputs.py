@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from fcmae.commands.shared import parse_image_size
 from fcmae.console.screen import progress_bar
 from fcmae.console.units import rate
 from fcmae.images import EvaluationView, ImageSet, load_in_order
@@ -15,7 +16,6 @@ from fcmae.inference.trained import Description, shape
 from fcmae.models.encoder import Backbone
 from fcmae.parallel.processes import num_processes
 from fcmae.training.devices import Place, num_readers
-from fcmae.training.image_options import parse_image_size
 
 
 @dataclass(frozen=True, slots=True)

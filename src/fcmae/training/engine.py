@@ -116,14 +116,10 @@ def optimise(
                 seen += len(batch.indices)
                 share = len(batch.indices) / local_batch_size
                 with exchange(module, now=seen == local_batch_size):
-                    found = loss_of(batch)
-                    if isinstance(found, Summed):
-                        loss = found.total
-                        total[2] += found.number.detach()
-                    else:
-                        loss = found * share
+                    loss, number = _part(loss_of(batch), share)
                     loss.backward()  # type: ignore[no-untyped-call]
                 total[0] += loss.detach()
+                total[2] += number
                 if place.processes == 1 and interrupted():
                     return
             total[1] = interrupted()
@@ -131,11 +127,10 @@ def optimise(
             if stopping:
                 return
             gradients = [p.grad for p in module.parameters() if p.grad is not None]
-            mean = summed / place.processes
-            if isinstance(found, Summed):  # processes exchanged the mean of their gradients
-                mean = summed / max(number, 1)
+            mean = summed / (number or place.processes)
+            if number:  # processes exchanged the mean of their gradients
                 for gradient in gradients:
-                    gradient.mul_(place.processes / max(number, 1))
+                    gradient.mul_(place.processes / number)
             norm = torch.nn.utils.get_total_norm(gradients)
             _require_finite(step, "loss", mean)
             _require_finite(step, "gradient's norm", norm.item())
@@ -160,3 +155,8 @@ def _restore(buffers: Sequence[Tensor], values: Sequence[Tensor]) -> None:
 def _require_finite(step: int, what: str, value: float) -> None:
     if not math.isfinite(value):
         raise NonFiniteError(step, what, value)
+
+
+def _part(found: Tensor | Summed, share: float) -> tuple[Tensor, Tensor | float]:
+    """A micro-batch's part in the loss of its step, and over how many that is summed, if it is."""
+    return (found.total, found.number.detach()) if isinstance(found, Summed) else (found * share, 0)
