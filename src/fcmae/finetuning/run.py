@@ -12,7 +12,7 @@ from fcmae.commands.finetune import Finetune
 from fcmae.console.screen import say, shown
 from fcmae.finetuning.plan import FinetuningPlan, settle
 from fcmae.finetuning.task import FinetuningTask
-from fcmae.images import Labelled, Unreadable, digest, open_splits, share
+from fcmae.images import Labelled, Unreadable, open_splits, share
 from fcmae.images.fixed_images import choose
 from fcmae.inference.trained import load_backbone
 from fcmae.models.classifier import Classifier, create_model
@@ -20,6 +20,7 @@ from fcmae.models.layers import compile_blocks
 from fcmae.models.responses import USUAL
 from fcmae.optim import layer_ids
 from fcmae.sizes import size_of
+from fcmae.storage.digest import digest_of_names
 from fcmae.training import run_folder
 from fcmae.training.batching import check_statistics, make_pace, warn_of_rounding
 from fcmae.training.config import description, heading
@@ -180,7 +181,7 @@ def make_plan(
         assignments=tuple(options["set"]),
         given=given,
         data=options["data"],
-        names=digest(names),
+        names=digest_of_names(names),
         val_images=len(val),
         classes=images.classes,
         stem_stride=init.stem_stride,
@@ -216,7 +217,7 @@ def check_depth(plan: FinetuningPlan, images: Labelled) -> None:
         return
     for index in range(0, len(images), max(len(images) // LOOKS, 1)):
         with contextlib.suppress(Unreadable):
-            if images.read(index, plan.in_channels).dtype != torch.uint8:
+            if images.read(index, plan.in_channels).pixels.dtype != torch.uint8:
                 raise ValueError(
                     f"rand_augment needs images of 8 bits, and {images.name(index)} has more: "
                     "leave it out with --set rand_augment=0,0"

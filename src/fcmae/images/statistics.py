@@ -15,7 +15,7 @@ CONSTANT = 1e-6  # a standard deviation below this is rounding
 
 
 def channel_statistics(
-    images: ImageSet, channels: int, *, limit: int = 1000, seed: int = 0
+    images: ImageSet[object], channels: int, *, limit: int = 1000, seed: int = 0
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel over up to `limit` images chosen by `seed`.
 
@@ -32,7 +32,7 @@ def channel_statistics(
     reason = "there are none"
     for index in epoch_order(len(images), seed, epoch=0)[:limit].tolist():
         try:
-            image = images.read(index, channels)
+            image = images.read(index, channels).pixels
         except Unreadable as error:
             reason = str(error)
             continue

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fcmae.images import Batch, TrainingSet
+from fcmae.images import Batch, ImageSet, Pair
 from fcmae.images.fixed_images import Pictures
 from fcmae.images.pairs import PairView
 from fcmae.models.contrastive import create_contrast, momentum_at
@@ -44,7 +44,7 @@ class ContrastiveTask:
         self,
         out: Path,
         plan: ContrastivePlan,
-        images: TrainingSet,
+        images: ImageSet[object],
         pictures: Pictures | None,
         place: Place,
         pace: Pace,
@@ -103,10 +103,12 @@ class ContrastiveTask:
         """Of a step, counted from 0."""
         return rate(self.plan, step)
 
-    def prepare(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def prepare(self, batch: Batch[Pair]) -> tuple[Tensor, Tensor]:
         """The first and the second view of each image, normalised, on the device."""
-        images = batch.images.to(self.place.device, non_blocking=True)  # [n, 2, C, H, W]
-        first, second = ((view - self.mean) / self.std for view in images.unbind(1))
+        first, second = (
+            (view.to(self.place.device, non_blocking=True) - self.mean) / self.std
+            for view in batch.examples
+        )
         return first, second
 
     def loss(self, module: nn.Module, images: Tensor, other: Tensor) -> Tensor:

@@ -8,13 +8,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from fcmae.images import IMAGENET_MEAN, IMAGENET_STD, digest
+from fcmae.images import IMAGENET_MEAN, IMAGENET_STD
 from fcmae.models.masks import check_patch_size, num_visible, patch_grid
 from fcmae.models.responses import USUAL, check_response
 from fcmae.optim import scaled_learning_rate
 from fcmae.optim.groups import EXEMPT
 from fcmae.recipes import PRETRAINING, TABLE_1
 from fcmae.sizes import total_stride
+from fcmae.storage.digest import digest_of_names
 from fcmae.training.checks import check_peak, check_recipe, check_run, settle_batch_size
 from fcmae.training.departures import Departure, departures
 from fcmae.training.schedule import Schedule
@@ -120,7 +121,7 @@ def settle(
         data=data,
         init=init,
         images=images,
-        names=digest(names),
+        names=digest_of_names(names),
         model=model,
         in_channels=in_channels,
         stem_stride=stem_stride,

@@ -103,7 +103,7 @@ def make_plan(
     method: Method,
     options: dict[str, Any],
     given: Collection[str],
-    images: ImageSet,
+    images: ImageSet[object],
     device: torch.device,
     stored: dict[str, Any] | None,
 ) -> Plan | ContrastivePlan:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fcmae.images import Batch, RandomView, TrainingSet, sample_seed
+from fcmae.images import Batch, ImageSet, RandomView, Unlabelled, sample_seed
 from fcmae.images.fixed_images import Pictures
 from fcmae.models.autoencoder import Output, create_autoencoder
 from fcmae.models.layers import compile_blocks
@@ -44,7 +44,7 @@ class PretrainingTask:
         self,
         out: Path,
         plan: Plan,
-        images: TrainingSet,
+        images: ImageSet[object],
         pictures: Pictures | None,
         place: Place,
         pace: Pace,
@@ -104,10 +104,10 @@ class PretrainingTask:
         """Of a step, counted from 0."""
         return rate(self.plan, step)
 
-    def prepare(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def prepare(self, batch: Batch[Unlabelled]) -> tuple[Tensor, Tensor]:
         """Normalised images and their masks, on the device."""
         device = self.place.device
-        images = batch.images.to(device, non_blocking=True)
+        images = batch.examples.image.to(device, non_blocking=True)
         mask = self.step_masks(batch.step)[batch.first : batch.first + len(images)]
         return (images - self.mean) / self.std, mask.to(device, non_blocking=True)
 

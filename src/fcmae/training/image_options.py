@@ -29,7 +29,7 @@ def parse_decoding(decoding: str) -> str:
 
 
 def normalisation(
-    statistics: str, channels: int, images: ImageSet
+    statistics: str, channels: int, images: ImageSet[object]
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and deviation of each channel."""
     if statistics not in ("auto", "imagenet", "data"):

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from fcmae.images import Batch, TrainingSet, View
+from fcmae.images import Batch, ImageSet, View
 from fcmae.training.journal import Journal, Silence
 from fcmae.training.schedule import Schedule
 
@@ -24,12 +24,12 @@ class Task(Protocol):
         """How many steps, and how many an epoch."""
 
     @property
-    def images(self) -> TrainingSet:
+    def images(self) -> ImageSet[Any]:
         """What it is trained on."""
 
     @property
-    def view(self) -> View:
-        """How an image is seen."""
+    def view(self) -> View[Any, Any]:
+        """How an image and its target are seen: what an example is."""
 
     @property
     def decoding(self) -> str:
@@ -62,7 +62,7 @@ class Task(Protocol):
     def learning_rate(self, step: int) -> float:
         """Of a step, counted from 0."""
 
-    def prepare(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def prepare(self, batch: Batch[Any]) -> tuple[Tensor, Tensor]:
         """Images as the module takes them, and what else its loss needs, image by image."""
 
     def loss(self, module: nn.Module, images: Tensor, other: Tensor) -> Tensor:

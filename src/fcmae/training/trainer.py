@@ -139,7 +139,7 @@ class Training:
                 "stay the same)"
             ) from error
 
-    def load(self, start: int, stop: int, workers: int) -> Iterator[Batch]:
+    def load(self, start: int, stop: int, workers: int) -> Iterator[Batch[Any]]:
         """This process's micro-batches of some steps."""
         return load(
             self.task.images,
@@ -156,7 +156,7 @@ class Training:
             pin_memory=self.place.device.type == "cuda",
         )
 
-    def loss_of(self, module: nn.Module, batch: Batch) -> Tensor:
+    def loss_of(self, module: nn.Module, batch: Batch[Any]) -> Tensor:
         """The loss of a micro-batch."""
         self.unreadables.add(batch.unreadable)
         images, other = self.task.prepare(batch)
