@@ -141,7 +141,7 @@ class Built:
         return self.run.task
 
     @functools.cached_property
-    def batches(self) -> list[Batch]:
+    def batches(self) -> list[Batch[Any]]:
         """Of the first two steps, read as they would be."""
         task, pace = self.task, self.run.pace
         training = Training(task.out, task, self.run.place, pace, lambda: False, resumed=False)
