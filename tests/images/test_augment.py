@@ -12,6 +12,7 @@ from timm.data.auto_augment import rand_augment_transform
 from torch import Tensor
 
 from fcmae.images.augment import augment, augmentable, erase
+from fcmae.images.pixels import Decoded
 from fcmae.images.transforms import random_resized_crop
 
 MEAN = (0.485, 0.456, 0.406)
@@ -50,7 +51,7 @@ def test_augmentation_is_a_function_of_its_generator(channels: int) -> None:
         torch.manual_seed(state)
         with global_generators_unchanged():
             images = [
-                augment(image, (33, 21), fill=MEAN[:channels], generator=generator(seed))
+                augment(Decoded(image), (33, 21), fill=MEAN[:channels], generator=generator(seed))
                 for seed in range(20)
             ]
         results.append(torch.stack(images))
@@ -70,7 +71,7 @@ def test_the_global_generators_are_put_back_when_an_operation_fails(
 
     monkeypatch.setattr("fcmae.images.augment.Image.fromarray", fail)
     with global_generators_unchanged(), pytest.raises(MemoryError):
-        augment(photograph(), (8, 8), fill=MEAN, generator=generator(0))
+        augment(Decoded(photograph()), (8, 8), fill=MEAN, generator=generator(0))
 
 
 def test_rand_augment_is_that_of_timm_in_the_authors_words() -> None:
@@ -85,7 +86,7 @@ def test_rand_augment_is_that_of_timm_in_the_authors_words() -> None:
     image, compared = photograph(), 0
     for seed in range(150):
         draws = generator(seed)
-        crop = random_resized_crop(image, (32, 48), (0.08, 1.0), generator=draws)
+        crop = random_resized_crop(Decoded(image), (32, 48), (0.08, 1.0), generator=draws)
         pixels = (crop * 255).round().byte().permute(1, 2, 0).numpy()
         number = int(torch.randint(2**32, (1,), generator=draws))
         random.seed(number)
@@ -94,7 +95,7 @@ def test_rand_augment_is_that_of_timm_in_the_authors_words() -> None:
             expected = np.asarray(theirs(Image.fromarray(pixels)))
         except ValueError:  # Pillow 13 refuses the 0 bits that timm asks for
             continue
-        ours = augment(image, (32, 48), fill=MEAN, generator=generator(seed))
+        ours = augment(Decoded(image), (32, 48), fill=MEAN, generator=generator(seed))
         assert np.array_equal((ours * 255).round().byte().permute(1, 2, 0).numpy(), expected)
         compared += not np.array_equal(expected, pixels)
     assert compared > 75
@@ -112,7 +113,9 @@ def test_of_no_bits_that_posterisation_leaves_an_image_is_black(
     levels = set()
     for seed in range(60):
         cell = ("RandAug", 10, 0.0)  # the largest magnitude: 4 - 4 bits
-        result = augment(white, (5, 7), rand_augment=cell, fill=MEAN, generator=generator(seed))
+        result = augment(
+            Decoded(white), (5, 7), rand_augment=cell, fill=MEAN, generator=generator(seed)
+        )
         levels |= set(result.unique().tolist())
     assert levels == {0.0, 1.0}  # each layer is applied half of the time
 
@@ -123,7 +126,11 @@ def test_larger_magnitudes_change_more() -> None:
         for seed in range(60):
             plain, changed = (
                 augment(
-                    photograph(), (24, 24), rand_augment=cell, fill=MEAN, generator=generator(seed)
+                    Decoded(photograph()),
+                    (24, 24),
+                    rand_augment=cell,
+                    fill=MEAN,
+                    generator=generator(seed),
                 )
                 for cell in (None, ("RandAug", magnitude, 0.0))
             )
@@ -136,9 +143,9 @@ def test_larger_magnitudes_change_more() -> None:
 def test_one_channel_is_augmented_as_three_equal_ones() -> None:
     image = noise(1, 30, 20)
     for seed in range(60):
-        grey = augment(image, (19, 32), fill=[0.4], generator=generator(seed))
+        grey = augment(Decoded(image), (19, 32), fill=[0.4], generator=generator(seed))
         colour = augment(
-            image.expand(3, -1, -1), (19, 32), fill=[0.4] * 3, generator=generator(seed)
+            Decoded(image.expand(3, -1, -1)), (19, 32), fill=[0.4] * 3, generator=generator(seed)
         )
         assert torch.equal(grey.expand(3, -1, -1), colour)
 
@@ -146,7 +153,9 @@ def test_one_channel_is_augmented_as_three_equal_ones() -> None:
 @pytest.mark.parametrize("shape", [(3, 1, 1), (1, 1, 7), (3, 2, 90)])
 def test_tiny_images_are_augmented(shape: tuple[int, int, int]) -> None:
     for seed in range(60):
-        result = augment(noise(*shape), shape[1:], fill=[0.5] * shape[0], generator=generator(seed))
+        result = augment(
+            Decoded(noise(*shape)), shape[1:], fill=[0.5] * shape[0], generator=generator(seed)
+        )
         assert result.shape == shape
         assert result.isfinite().all()
 
@@ -155,20 +164,26 @@ def test_tiny_images_are_augmented(shape: tuple[int, int, int]) -> None:
 def test_without_rand_augment_any_image_is_cropped_and_flipped(kind: torch.dtype) -> None:
     image = noise(13, 20, 31)
     image = image if kind == torch.uint8 else image / 255
-    ours = augment(image, (8, 9), rand_augment=None, fill=[0.5] * 13, generator=generator(3))
-    assert torch.equal(ours, random_resized_crop(image, (8, 9), (0.08, 1), generator=generator(3)))
+    ours = augment(
+        Decoded(image), (8, 9), rand_augment=None, fill=[0.5] * 13, generator=generator(3)
+    )
+    assert torch.equal(
+        ours, random_resized_crop(Decoded(image), (8, 9), (0.08, 1), generator=generator(3))
+    )
 
 
 def test_what_rand_augment_cannot_do_is_refused_with_a_remedy() -> None:
     assert [augmentable(channels) for channels in (1, 2, 3, 4, 13)] == [1, 0, 1, 0, 0]
     for image in (noise(13, 8, 8), noise(2, 8, 8), noise(3, 8, 8) / 255):
         with pytest.raises(ValueError, match=r"8-bit images of 1 or 3 .*rand_augment None"):
-            augment(image, (8, 8), fill=[0.5] * len(image), generator=generator(0))
+            augment(Decoded(image), (8, 8), fill=[0.5] * len(image), generator=generator(0))
     with pytest.raises(ValueError, match="fill has 3 values: give one for each of 1 channels"):
-        augment(noise(1, 8, 8), (8, 8), fill=MEAN, generator=generator(0))
+        augment(Decoded(noise(1, 8, 8)), (8, 8), fill=MEAN, generator=generator(0))
     for cell in (("AutoAug", 9, 0.5), ("RandAug", 11, 0.5), ("RandAug", 9, -1.0)):
         with pytest.raises(ValueError, match=r"the paper's is \('RandAug', 9, 0\.5\)"):
-            augment(noise(1, 8, 8), (8, 8), rand_augment=cell, fill=[0], generator=generator(0))
+            augment(
+                Decoded(noise(1, 8, 8)), (8, 8), rand_augment=cell, fill=[0], generator=generator(0)
+            )
 
 
 @pytest.mark.parametrize("shape", [(3, 32, 48), (1, 7, 5), (13, 20, 20), (3, 1, 1)])

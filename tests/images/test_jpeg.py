@@ -13,10 +13,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fcmae.images.decode import decode, decode_shrunk
-from fcmae.images.files import list_images
+from fcmae.images.decode import decode
+from fcmae.images.folders import FileSource, list_images
 from fcmae.images.jpeg import FACTORS, import_simplejpeg, read_jpeg
-from fcmae.images.pixels import Shrunk
+from fcmae.images.pixels import Decoded, Shrinkage, Shrunk
+from fcmae.images.sets import EncodedSet
 from fcmae.images.unreadable import Unreadable
 
 Y, X = np.mgrid[:97, :131]
@@ -27,6 +28,10 @@ PICTURE = Image.fromarray(np.stack(WAVES, -1).astype(np.uint8))
 def save(path: Path, image: Image.Image = PICTURE, **options: object) -> Path:
     image.save(path, "JPEG", **options)
     return path
+
+
+def decode_shrunk(path: Path, channels: int, shrinkage: Shrinkage) -> Decoded:
+    return EncodedSet(FileSource([path], Path())).read(0, channels, shrinkage)
 
 
 def by_pillow(path: Path, factor: int) -> np.ndarray:
@@ -82,8 +87,8 @@ def test_pixels_are_those_of_pillow(
     tmp_path: Path, factor: int, options: dict[str, object], mode: str
 ) -> None:
     path = save(tmp_path / "a.jpg", PICTURE.convert(mode), **options)
-    with Image.open(path) as header:
-        pixels = read_jpeg(path, header, 1, lambda *_: factor)
+    with path.open("rb") as file, Image.open(file) as header:
+        pixels = read_jpeg(file, header, 1, lambda *_: factor)
     assert pixels is not None
     np.testing.assert_array_equal(pixels.values, by_pillow(path, factor))
 
@@ -91,8 +96,8 @@ def test_pixels_are_those_of_pillow(
 def test_real_photographs_are_those_of_pillow(real_images: Path) -> None:
     for path in list_images(real_images / "val")[::40]:
         for factor in FACTORS:
-            with Image.open(path) as header:
-                pixels = read_jpeg(path, header, 1, lambda *_, factor=factor: factor)
+            with path.open("rb") as file, Image.open(file) as header:
+                pixels = read_jpeg(file, header, 1, lambda *_, factor=factor: factor)
             assert pixels is not None
             np.testing.assert_array_equal(pixels.values, by_pillow(path, factor))
 

@@ -4,9 +4,9 @@ import pickle
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -14,13 +14,22 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from fcmae.images.folders import FileSource, open_images
 from fcmae.images.jpeg import import_simplejpeg
-from fcmae.images.loader import Batch, BatchReader, MicroBatch, load, load_in_order
+from fcmae.images.loader import Batch, BatchReader, MicroBatch, collate, load, load_in_order
 from fcmae.images.order import Order
-from fcmae.images.pixels import Shrinkage, Shrunk
-from fcmae.images.sets import FolderSet, open_images
-from fcmae.images.unreadable import Unreadables
-from fcmae.images.views import CentreView, EvaluationView, RandomView
+from fcmae.images.pixels import Decoded, Shrinkage, whole
+from fcmae.images.segmentation import SegmentationView
+from fcmae.images.sets import EncodedSet, ImageSet, Labelled
+from fcmae.images.unreadable import Unreadable, Unreadables
+from fcmae.images.views import (
+    AugmentedView,
+    CentreView,
+    EvaluationView,
+    Pair,
+    RandomView,
+    Unlabelled,
+)
 
 # Python 3.12 warns when a process with threads forks; DataLoader's way on Linux until Python 3.14.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
@@ -28,37 +37,41 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 LENGTH = 30
 
 
+def folder_set(paths: Iterable[Path], root: Path) -> EncodedSet:
+    return EncodedSet(FileSource(sorted(paths), root))
+
+
 @pytest.fixture
-def images(tmp_path: Path) -> FolderSet:
+def images(tmp_path: Path) -> EncodedSet:
     random = np.random.default_rng(0)
     for number in range(LENGTH):
         shape = (5 + number % 7, 6 + number % 5, 2)
         np.save(tmp_path / f"{number:02d}.npy", random.integers(0, 256, shape, dtype=np.uint8))
-    return FolderSet(sorted(tmp_path.iterdir()), tmp_path)
+    return folder_set(tmp_path.iterdir(), tmp_path)
 
 
-def batches(images: FolderSet, batch_size: int = 12, **options: Any) -> Iterator[Batch]:
+def batches(images: ImageSet[Any], batch_size: int = 12, **options: Any) -> Iterator[Batch[Any]]:
     defaults = {"seed": 1, "start_step": 0, "stop_step": 5, "micro_batch_size": batch_size}
     order = Order(len(images), batch_size, seed=1)
     return load(images, order, **({"view": RandomView((9, 7)), "channels": 2} | defaults | options))
 
 
-def joined(loaded: Iterator[Batch]) -> dict[int, tuple[Tensor, list[int]]]:
+def joined(loaded: Iterator[Batch[Any]]) -> dict[int, tuple[Tensor, list[int]]]:
     """The global batch of each step, put together by position."""
-    steps: dict[int, list[Batch]] = {}
+    steps: dict[int, list[Batch[Any]]] = {}
     for batch in loaded:
         steps.setdefault(batch.step, []).append(batch)
     result = {}
     for step, parts in steps.items():
         parts.sort(key=lambda batch: batch.first)
-        ends = np.cumsum([len(part.images) for part in parts])
+        ends = np.cumsum([len(part.examples.image) for part in parts])
         assert [part.first for part in parts] == [0, *ends[:-1]]
         indices = [index for part in parts for index in part.indices]
-        result[step] = (torch.cat([part.images for part in parts]), indices)
+        result[step] = (torch.cat([part.examples.image for part in parts]), indices)
     return result
 
 
-def assert_same(left: Iterator[Batch], right: Iterator[Batch]) -> None:
+def assert_same(left: Iterator[Batch[Any]], right: Iterator[Batch[Any]]) -> None:
     first, second = joined(left), joined(right)
     assert first.keys() == second.keys()
     for step in first:
@@ -66,82 +79,84 @@ def assert_same(left: Iterator[Batch], right: Iterator[Batch]) -> None:
         assert torch.equal(first[step][0], second[step][0])
 
 
-def test_a_batch(images: FolderSet) -> None:
+def test_a_batch(images: EncodedSet) -> None:
     batch = next(batches(images, batch_size=1))
-    assert batch.images.shape == (1, 2, 9, 7)
-    assert batch.images.dtype == torch.float32
-    assert 0 <= batch.images.min() < batch.images.max() <= 1
+    assert batch.examples.image.shape == (1, 2, 9, 7)
+    assert batch.examples.image.dtype == torch.float32
+    assert 0 <= batch.examples.image.min() < batch.examples.image.max() <= 1
     assert (batch.step, batch.first, batch.unreadable) == (0, 0, [])
 
 
-def test_batches_do_not_depend_on_workers(images: FolderSet) -> None:
+def test_batches_do_not_depend_on_workers(images: EncodedSet) -> None:
     assert_same(batches(images, workers=2, micro_batch_size=5), batches(images))
 
 
-def test_batches_do_not_depend_on_micro_batches(images: FolderSet) -> None:
-    sizes = [len(batch.images) for batch in batches(images, micro_batch_size=5, stop_step=1)]
+def test_batches_do_not_depend_on_micro_batches(images: EncodedSet) -> None:
+    sizes = [
+        len(batch.examples.image) for batch in batches(images, micro_batch_size=5, stop_step=1)
+    ]
     assert sizes == [5, 5, 2]
     assert_same(batches(images, micro_batch_size=5), batches(images))
 
 
-def test_batches_do_not_depend_on_processes(images: FolderSet) -> None:
+def test_batches_do_not_depend_on_processes(images: EncodedSet) -> None:
     ranks = [
         batch
         for rank in range(3)
         for batch in batches(images, rank=rank, world_size=3, micro_batch_size=3)
     ]
-    assert {len(batch.images) for batch in ranks} == {3, 1}
+    assert {len(batch.examples.image) for batch in ranks} == {3, 1}
     assert_same(iter(ranks), batches(images))
 
 
-def test_a_resumed_run_sees_what_an_uninterrupted_one_does(images: FolderSet) -> None:
+def test_a_resumed_run_sees_what_an_uninterrupted_one_does(images: EncodedSet) -> None:
     whole = joined(batches(images))
     resumed = joined(batches(images, start_step=3))
     assert list(resumed) == [3, 4]
     assert all(torch.equal(resumed[step][0], whole[step][0]) for step in resumed)
 
 
-def test_crops_change_with_epoch_and_seed(images: FolderSet) -> None:
+def test_crops_change_with_epoch_and_seed(images: EncodedSet) -> None:
     def crop_of_7(epoch: int, seed: int) -> Tensor:
         reader = BatchReader(images, RandomView((9, 7)), 2, seed)
         batch = reader[MicroBatch(0, 0, [(epoch, 7)])]
         assert isinstance(batch, Batch)
-        return batch.images
+        return batch.examples.image
 
     assert torch.equal(crop_of_7(0, 0), crop_of_7(0, 0))
     assert not torch.equal(crop_of_7(0, 0), crop_of_7(1, 0))
     assert not torch.equal(crop_of_7(0, 0), crop_of_7(0, 1))
 
 
-def test_centred_crops_are_the_same_in_every_epoch(images: FolderSet) -> None:
+def test_centred_crops_are_the_same_in_every_epoch(images: EncodedSet) -> None:
     seen: dict[int, Tensor] = {}
     for batch in batches(images, view=CentreView((9, 7))):
-        for index, image in zip(batch.indices, batch.images, strict=True):
+        for index, image in zip(batch.indices, batch.examples.image, strict=True):
             assert torch.equal(seen.setdefault(index, image), image)
 
 
-def test_the_global_generator_is_left_alone(images: FolderSet) -> None:
+def test_the_global_generator_is_left_alone(images: EncodedSet) -> None:
     before = torch.get_rng_state()
     list(batches(images))
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_what_stands_in_for_an_unreadable_file_looks_as_itself(images: FolderSet) -> None:
-    (images.root / "01.npy").write_bytes(b"")
+def test_what_stands_in_for_an_unreadable_file_looks_as_itself(images: EncodedSet) -> None:
+    (images.source.root / "01.npy").write_bytes(b"")
     reader = BatchReader(images, RandomView((9, 7)), 2, seed=1)
     stands_in, itself = (reader[MicroBatch(0, 0, [(4, index)])] for index in (1, 2))
     assert isinstance(stands_in, Batch)
     assert isinstance(itself, Batch)
-    assert torch.equal(stands_in.images, itself.images)
+    assert torch.equal(stands_in.examples.image, itself.examples.image)
 
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_an_unreadable_file_is_replaced_by_the_next_readable_one(
-    images: FolderSet, workers: int
+    images: EncodedSet, workers: int
 ) -> None:
     before = joined(batches(images, stop_step=2))
     for number in (29, 0, 10):
-        (images.root / f"{number:02d}.npy").write_bytes(b"")
+        (images.source.root / f"{number:02d}.npy").write_bytes(b"")
     replaced = {29: 1, 0: 1, 10: 11}
     unreadable = set()
     after: dict[int, list[int]] = {0: [], 1: []}
@@ -158,8 +173,8 @@ def test_an_unreadable_file_is_replaced_by_the_next_readable_one(
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_nothing_readable_ends_in_words(images: FolderSet, workers: int) -> None:
-    for path in images.root.iterdir():
+def test_nothing_readable_ends_in_words(images: EncodedSet, workers: int) -> None:
+    for path in images.source.root.iterdir():
         path.write_bytes(b"")
     with pytest.raises(ValueError, match=r"^data: 20 of 30 files are unreadable") as caught:
         next(batches(images, workers=workers))
@@ -169,20 +184,17 @@ def test_nothing_readable_ends_in_words(images: FolderSet, workers: int) -> None
 class SignalProbe:
     """An image set of which a pixel says whether its process ignores Ctrl-C."""
 
-    labels = None
-    classes = ()
-
     def __len__(self) -> int:
         return 2
 
-    def read(self, index: int, channels: int) -> Tensor:
+    def read(self, index: int, channels: int, shrinkage: Shrinkage = whole) -> Decoded:
         ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-        return torch.full((channels, 2, 2), float(ignored and torch.get_num_threads() == 1))
+        return Decoded(
+            torch.full((channels, 2, 2), float(ignored and torch.get_num_threads() == 1))
+        )
 
-    def read_shrunk(
-        self, index: int, channels: int, shrinkage: Shrinkage
-    ) -> tuple[Tensor, Shrunk | None]:
-        return self.read(index, channels), None
+    def target(self, index: int) -> None:
+        return None
 
     def name(self, index: int) -> str:
         return str(index)
@@ -203,11 +215,11 @@ def test_workers_leave_ctrl_c_to_the_main_process() -> None:
         here = next(load(SignalProbe(), order, micro_batch_size=2, **options))
     finally:
         signal.signal(signal.SIGINT, before)
-    assert there.images.all()
-    assert not here.images.any()
+    assert there.examples.image.all()
+    assert not here.examples.image.any()
 
 
-def test_workers_read_on_when_the_whole_group_is_told_to_stop(images: FolderSet) -> None:
+def test_workers_read_on_when_the_whole_group_is_told_to_stop(images: EncodedSet) -> None:
     options = {
         "view": RandomView((9, 7)),
         "channels": 2,
@@ -225,11 +237,13 @@ def test_workers_read_on_when_the_whole_group_is_told_to_stop(images: FolderSet)
     assert worker not in multiprocessing.active_children()
 
 
-def test_workers_can_be_spawned(images: FolderSet) -> None:
+def test_workers_can_be_spawned(images: EncodedSet) -> None:
     reader = BatchReader(images, RandomView((9, 7)), 2, 0)
     request = MicroBatch(0, 0, [(0, 1), (0, 2)])
     batch = pickle.loads(pickle.dumps(reader))[pickle.loads(pickle.dumps(request))]
-    assert torch.equal(pickle.loads(pickle.dumps(batch)).images, reader[request].images)
+    assert torch.equal(
+        pickle.loads(pickle.dumps(batch)).examples.image, reader[request].examples.image
+    )
 
 
 @pytest.mark.parametrize(
@@ -241,12 +255,12 @@ def test_workers_can_be_spawned(images: FolderSet) -> None:
         ({"workers": -1}, "workers -1"),
     ],
 )
-def test_numbers_that_do_not_fit(images: FolderSet, options: dict[str, int], words: str) -> None:
+def test_numbers_that_do_not_fit(images: EncodedSet, options: dict[str, int], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         batches(images, **options)
 
 
-def test_an_order_of_another_data_set(images: FolderSet) -> None:
+def test_an_order_of_another_data_set(images: EncodedSet) -> None:
     with pytest.raises(ValueError, match="order is of 31 images, and the data set has 30"):
         load(
             images,
@@ -275,15 +289,15 @@ def test_real_photographs(real_images: Path) -> None:
             micro_batch_size=8,
         )
     )
-    assert batch.images.shape == (8, 3, 96, 128)
-    assert 0.2 < batch.images.mean() < 0.7
+    assert batch.examples.image.shape == (8, 3, 96, 128)
+    assert 0.2 < batch.examples.image.mean() < 0.7
 
 
 # Fast decoding
 
 
 @pytest.fixture
-def photographs(tmp_path: Path) -> FolderSet:
+def photographs(tmp_path: Path) -> EncodedSet:
     """Large JPEGs with something to see, one upside down, one cut off, and a PNG."""
     y, x = np.mgrid[:211, :302]
     for number in range(6):
@@ -294,13 +308,13 @@ def photographs(tmp_path: Path) -> FolderSet:
         picture.save(tmp_path / f"{number}.{'png' if number == 2 else 'jpg'}", exif=exif)
     damaged = tmp_path / "3.jpg"
     damaged.write_bytes(damaged.read_bytes()[:2000])
-    return FolderSet(sorted(tmp_path.iterdir()), tmp_path)
+    return folder_set(tmp_path.iterdir(), tmp_path)
 
 
 FAST = RandomView((32, 32), decoding="fast")
 
 
-def test_fast_batches_are_nearly_the_exact_ones(photographs: FolderSet) -> None:
+def test_fast_batches_are_nearly_the_exact_ones(photographs: EncodedSet) -> None:
     fast, exact = (
         joined(batches(photographs, 6, view=view, channels=3))
         for view in (FAST, RandomView((32, 32)))
@@ -313,7 +327,7 @@ def test_fast_batches_are_nearly_the_exact_ones(photographs: FolderSet) -> None:
         assert torch.equal(images[png], fast[step][0][png])
 
 
-def test_fast_batches_depend_on_nothing_but_the_step(photographs: FolderSet) -> None:
+def test_fast_batches_depend_on_nothing_but_the_step(photographs: EncodedSet) -> None:
     options = {"view": FAST, "channels": 3}
     whole = joined(batches(photographs, 6, **options))
     parts = batches(photographs, 6, workers=1, micro_batch_size=4, start_step=2, **options)
@@ -323,7 +337,7 @@ def test_fast_batches_depend_on_nothing_but_the_step(photographs: FolderSet) -> 
 
 @pytest.mark.parametrize("decoding", ["fast", "exact"])
 def test_a_damaged_file_has_the_same_reason_however_it_is_read(
-    photographs: FolderSet, decoding: str
+    photographs: EncodedSet, decoding: str
 ) -> None:
     view = RandomView((32, 32), decoding=decoding)
     reader = BatchReader(photographs, view, 3, seed=0)
@@ -348,21 +362,21 @@ if __name__ == "__main__":
     batches = list(load(images, Order(len(images), 5, seed=0), view=view, **steps, **options))
     if way == "fork":
         batches += load_in_order(images, view=EvaluationView((8, 8)), batch_size=2, **options)
-    print({len(batch.images) - len(batch.unreadable) for batch in batches})
+    print({len(batch.examples.image) - len(batch.unreadable) for batch in batches})
 """
 
 
 @pytest.mark.parametrize(("workers", "way"), [(0, "fork"), (2, "fork"), (2, "spawn")])
 def test_a_missing_simplejpeg_is_said_once_whatever_the_workers(
-    photographs: FolderSet, tmp_path_factory: pytest.TempPathFactory, workers: int, way: str
+    photographs: EncodedSet, tmp_path_factory: pytest.TempPathFactory, workers: int, way: str
 ) -> None:
     folder = tmp_path_factory.mktemp("packages")  # not among the photographs
     (folder / "simplejpeg.py").write_text("raise ImportError('not here')")
     script = folder / "script.py"
     script.write_text(UNIMPORTABLE)
-    (photographs.root / "3.jpg").unlink()  # the damaged one
+    (photographs.source.root / "3.jpg").unlink()  # the damaged one
     done = subprocess.run(
-        [sys.executable, script, photographs.root, str(workers), way],
+        [sys.executable, script, photographs.source.root, str(workers), way],
         env=os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), *sys.path])},
         capture_output=True,
         text=True,
@@ -375,14 +389,14 @@ def test_a_missing_simplejpeg_is_said_once_whatever_the_workers(
 
 
 def test_where_there_are_no_jpegs_simplejpeg_is_not_missed(
-    images: FolderSet, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    images: EncodedSet, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setitem(sys.modules, "simplejpeg", None)
     import_simplejpeg.cache_clear()
     try:
-        next(batches(FolderSet([images.root / "01.npy"] * 12, images.root)))
+        next(batches(folder_set([images.source.root / "01.npy"] * 12, images.source.root)))
         assert not caplog.records
-        FolderSet([images.root / "a.JPEG"], images.root)
+        folder_set([images.source.root / "a.JPEG"], images.source.root)
         assert len(caplog.records) == 1
     finally:
         import_simplejpeg.cache_clear()
@@ -392,7 +406,7 @@ def test_where_there_are_no_jpegs_simplejpeg_is_not_missed(
 
 
 @pytest.mark.parametrize(("world_size", "workers"), [(1, 0), (1, 2), (3, 0)])
-def test_every_image_comes_once_in_order(images: FolderSet, world_size: int, workers: int) -> None:
+def test_every_image_comes_once_in_order(images: EncodedSet, world_size: int, workers: int) -> None:
     options = {"view": EvaluationView((9, 7)), "channels": 2, "workers": workers}
     parts = [
         list(load_in_order(images, batch_size=4, rank=rank, world_size=world_size, **options))
@@ -402,17 +416,17 @@ def test_every_image_comes_once_in_order(images: FolderSet, world_size: int, wor
     assert sorted(indices) == list(range(LENGTH))
     assert all(part == sorted(part, key=lambda batch: batch.first) for part in parts)
     assert [len(batch.indices) for batch in parts[0]][:2] == [4, 4]
-    assert parts[0][0].images.shape == (4, 2, 9, 7)
+    assert parts[0][0].examples.image.shape == (4, 2, 9, 7)
 
 
-def test_what_cannot_be_read_is_left_out_and_named(images: FolderSet) -> None:
+def test_what_cannot_be_read_is_left_out_and_named(images: EncodedSet) -> None:
     for number in (1, 4, 5, 6, 7):
-        (images.root / f"{number:02d}.npy").write_bytes(b"")
+        (images.source.root / f"{number:02d}.npy").write_bytes(b"")
     first, second, *_ = load_in_order(images, view=EvaluationView((9, 7)), channels=2, batch_size=4)
     assert first.indices == [0, 2, 3]
-    assert len(first.images) == 3
+    assert len(first.examples.image) == 3
     assert first.unreadable == [("01.npy", "empty file")]
-    assert (second.indices, len(second.images), len(second.unreadable)) == ([], 0, 4)
+    assert (second.indices, second.examples, len(second.unreadable)) == ([], None, 4)
 
 
 class Greedy:
@@ -421,13 +435,13 @@ class Greedy:
     def shrinkage(self, height: int, width: int, seed: int) -> int:
         return 1
 
-    def __call__(self, image: Tensor, seed: int, shrunk: Shrunk | None = None) -> Tensor:
-        return torch.empty(1 << 59 if image.shape[1] == 6 else 1)
+    def __call__(self, image: Decoded, target: object, seed: int) -> Unlabelled:
+        return Unlabelled(torch.empty(1 << 59 if image.size[0] == 6 else 1))
 
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_an_image_that_cannot_be_seen_is_named_without_a_traceback(
-    images: FolderSet, workers: int
+    images: EncodedSet, workers: int
 ) -> None:
     found = load_in_order(images, view=Greedy(), channels=2, batch_size=30, workers=workers)
     with pytest.raises(ValueError, match=r"^01\.npy, of 6 x 7 pixels: .*memory"):
@@ -445,3 +459,118 @@ def test_what_fits_no_image_ends_in_words_without_a_traceback(workers: int) -> N
     )
     with pytest.raises(ValueError, match=r"^channels 4: the sample set has 1 or 3$"):
         next(found)
+
+
+# Examples and their targets
+
+
+def labelled(images: EncodedSet) -> Labelled:
+    """Each image's class is the remainder of its number."""
+    return Labelled(images, tuple(index % 3 for index in range(len(images))), ("a", "b", "c"))
+
+
+CLASSES = AugmentedView((9, 7), (0.3, 1.0), 0.5, None, (0.5, 0.5))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_labels_come_with_their_images(images: EncodedSet, workers: int) -> None:
+    (images.source.root / "10.npy").write_bytes(b"")
+    found = batches(labelled(images), view=CLASSES, micro_batch_size=5, workers=workers)
+    for batch in found:
+        assert batch.examples.label.dtype == torch.int64
+        assert batch.examples.label.tolist() == [index % 3 for index in batch.indices]
+        assert len(batch.examples.image) == len(batch.indices)
+
+
+def test_labels_of_a_part_are_those_of_its_images(images: EncodedSet) -> None:
+    part = labelled(images).subset(range(1, LENGTH, 2))
+    for batch in batches(part, 5, view=CLASSES, micro_batch_size=3):
+        assert batch.examples.label.tolist() == [(2 * index + 1) % 3 for index in batch.indices]
+
+
+class Boxes(NamedTuple):
+    """As an example of detection would be."""
+
+    image: Tensor
+    boxes: list[Tensor]  # [k, 4] of each image, k its own
+
+
+class BoxView:
+    """As many boxes as the target says, each that of the whole view."""
+
+    def shrinkage(self, height: int, width: int, seed: int) -> int:
+        return 1
+
+    def __call__(self, image: Decoded, target: int, seed: int) -> Boxes:
+        boxes = torch.tensor([0, 0, *image.size]).expand(target, 4)
+        return Boxes(torch.full((1, 2, 2), float(target)), [boxes])
+
+
+def test_what_is_ragged_is_listed_image_by_image(images: EncodedSet) -> None:
+    for batch in batches(labelled(images), view=BoxView(), micro_batch_size=5, workers=1):
+        counts = [index % 3 for index in batch.indices]
+        assert [tuple(boxes.shape) for boxes in batch.examples.boxes] == [(k, 4) for k in counts]
+        assert batch.examples.image[:, 0, 0, 0].tolist() == counts
+        assert isinstance(batch.examples, Boxes)
+
+
+def test_pairs_come_as_two_tensors() -> None:
+    pairs = [Pair(torch.full((1, 2), float(i)), torch.full((1, 2), float(-i))) for i in range(3)]
+    first, second = collate(pairs)
+    assert first.shape == second.shape == (3, 1, 2)
+    assert torch.equal(first, -second)
+
+
+class Maps:
+    """Images of odd sizes with a label map each: that of their first channel."""
+
+    def __init__(self, images: EncodedSet) -> None:
+        self.images = images
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def name(self, index: int) -> str:
+        return self.images.name(index)
+
+    def read(self, index: int, channels: int, shrinkage: Shrinkage = whole) -> Decoded:
+        return self.images.read(index, channels, shrinkage)
+
+    def target(self, index: int) -> Tensor:
+        if index == 3:
+            raise Unreadable("3.png", "missing")
+        return self.images.read(index, 2).pixels[0] % 5
+
+
+def test_label_maps_come_cropped_whatever_the_micro_batches(images: EncodedSet) -> None:
+    view = SegmentationView((9, 7), (0.5, 1.5), 0.5, (0.5, 0.5))
+    maps = {}
+    for micro_batch_size in (12, 5, 1):
+        found = batches(Maps(images), view=view, micro_batch_size=micro_batch_size, stop_step=2)
+        loaded = list(found)
+        maps[micro_batch_size] = torch.cat([batch.examples.label_map for batch in loaded])
+        assert {name for batch in loaded for name, _ in batch.unreadable} <= {"03.npy"}
+        assert 3 not in {index for batch in loaded for index in batch.indices}
+    assert maps[12].shape == (24, 9, 7)
+    assert all(torch.equal(maps[12], other) for other in maps.values())
+
+
+def test_an_image_without_its_target_is_unreadable(images: EncodedSet) -> None:
+    view = SegmentationView((9, 7), (0.5, 1.0), 0.5, (0.5, 0.5))
+    first, *_ = load_in_order(Maps(images), view=view, channels=2, batch_size=5)
+    assert first.unreadable == [("03.npy", "missing")]
+    assert first.indices == [0, 1, 2, 4]
+    assert first.examples is not None
+    assert first.examples.label_map.shape == (4, 9, 7)
+
+
+def test_everything_of_a_batch_is_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
+    pinned: list[Tensor] = []
+    monkeypatch.setattr(Tensor, "pin_memory", lambda tensor: pinned.append(tensor) or tensor + 1)
+    examples = Boxes(torch.zeros(2, 1), [torch.zeros(1, 4), torch.zeros(3, 4)])
+    batch = Batch(0, 0, examples, [0, 1], []).pin_memory()
+    assert len(pinned) == 3
+    assert batch.examples.image.tolist() == [[1], [1]]
+    assert [boxes.sum().item() for boxes in batch.examples.boxes] == [4, 12]
+    empty: Batch[Boxes | None] = Batch(0, 0, None, [], [("a", "missing")])
+    assert empty.pin_memory() == empty

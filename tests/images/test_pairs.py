@@ -10,7 +10,7 @@ import torch
 from PIL import Image, ImageFilter, ImageOps
 from torch import Tensor
 
-from fcmae.images import Order, load, open_images
+from fcmae.images import Decoded, Order, load, open_images
 from fcmae.images.pairs import PairView, blur, jitter
 from fcmae.images.transforms import random_resized_crop, random_window, sample_seed, shrinkage
 
@@ -32,6 +32,11 @@ ALL = dataclasses.replace(
 SEEDS = 400
 
 
+def pair_of(view: PairView, image: Tensor, seed: int) -> Tensor:
+    """Both views, [2, C, H, W]."""
+    return torch.stack(view(Decoded(image), None, seed))
+
+
 def noise(channels: int, height: int = 30, width: int = 50) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     return torch.randint(0, 256, (channels, height, width), generator=generator).byte()
@@ -41,7 +46,10 @@ def shares(view: PairView, image: Tensor) -> list[float]:
     """How many of the first views, and of the second, are not what the crop alone gives."""
     plain = dataclasses.replace(CROP, crop_scale=view.crop_scale)
     changed = [
-        [not torch.equal(*pair) for pair in zip(view(image, seed), plain(image, seed), strict=True)]
+        [
+            not torch.equal(*pair)
+            for pair in zip(*(pair_of(each, image, seed) for each in (view, plain)), strict=True)
+        ]
         for seed in range(SEEDS)
     ]
     return torch.tensor(changed).float().mean(0).tolist()
@@ -52,9 +60,9 @@ def test_views_are_a_function_of_their_seed(channels: int) -> None:
     image = noise(channels)
     torch.manual_seed(1)
     before = torch.get_rng_state()
-    pairs = [ALL(image, seed) for seed in range(10)]
+    pairs = [pair_of(ALL, image, seed) for seed in range(10)]
     assert torch.equal(torch.get_rng_state(), before)
-    assert all(torch.equal(pair, ALL(image, seed)) for seed, pair in enumerate(pairs))
+    assert all(torch.equal(pair, pair_of(ALL, image, seed)) for seed, pair in enumerate(pairs))
     both = torch.stack(pairs)
     assert both.shape == (10, 2, channels, 16, 24)
     assert both.dtype == torch.float32
@@ -64,9 +72,9 @@ def test_views_are_a_function_of_their_seed(channels: int) -> None:
 
 def test_without_colours_they_are_the_two_crops_of_other_generators() -> None:
     image = noise(13)
-    for number, view in enumerate(CROP(image, 5)):
+    for number, view in enumerate(pair_of(CROP, image, 5)):
         dice = torch.Generator().manual_seed(sample_seed(5, 0, number))
-        crop = random_resized_crop(image, (16, 24), (0.3, 0.9), 0.5, generator=dice)
+        crop = random_resized_crop(Decoded(image), (16, 24), (0.3, 0.9), 0.5, generator=dice)
         assert torch.equal(view, crop)
 
 
@@ -84,7 +92,7 @@ def test_both_views_are_jittered_and_greyed_as_often() -> None:
     assert often == [pytest.approx(0.8, abs=0.06)] * 2
     grey = dataclasses.replace(CROP, grey=0.2)
     assert shares(grey, image) == [pytest.approx(0.2, abs=0.06)] * 2
-    views = torch.cat([grey(image, seed) for seed in range(100)])
+    views = torch.cat([pair_of(grey, image, seed) for seed in range(100)])
     colourless = (views[:, :1] == views).flatten(1).all(1)
     assert 0.1 < colourless.float().mean() < 0.3
 
@@ -105,7 +113,9 @@ def test_what_needs_colours_is_left_out_where_there_are_none(
     channels: int, option: dict[str, object], changes: bool
 ) -> None:
     view = dataclasses.replace(CROP, **option)  # type: ignore[arg-type]
-    assert (not torch.equal(view(noise(channels), 3), CROP(noise(channels), 3))) == changes
+    assert (
+        not torch.equal(*(pair_of(each, noise(channels), 3) for each in (view, CROP)))
+    ) == changes
 
 
 def test_brightness_is_multiplied_between_its_bounds() -> None:
@@ -131,7 +141,9 @@ def test_adjustments_come_in_any_order() -> None:
 def test_solarising_is_that_of_pillow() -> None:
     image = noise(1)
     view = dataclasses.replace(CROP, solarise=(1.0, 0.0))
-    crop, solarised = ((view(image, 2)[0] * 255).round().byte()[0].numpy() for view in (CROP, view))
+    crop, solarised = (
+        (pair_of(each, image, 2)[0] * 255).round().byte()[0].numpy() for each in (CROP, view)
+    )
     assert crop.min() < 128 <= crop.max()
     assert np.array_equal(solarised, np.asarray(ImageOps.solarize(Image.fromarray(crop))))
 
@@ -182,7 +194,7 @@ def test_a_view_of_a_shrunk_image_is_nearly_that_of_the_whole(tmp_path: Path) ->
             images, Order(1, 1, 0), view=view, channels=3, seed=0, start_step=0, stop_step=3,
             micro_batch_size=1,
         )  # fmt: skip
-        seen = torch.cat([batch.images for batch in batches])
+        seen = torch.cat([torch.stack(batch.examples, 1) for batch in batches])
         assert seen.shape == (3, 2, 3, 16, 24)
         if decoding == "exact":
             expected = seen

@@ -42,10 +42,10 @@ def test_a_crop_is_the_pixels_of_its_window_and_always_the_same() -> None:
     for index in (0, 77, len(images) - 1):
         top, left, height, width = images.window(index)
         picture = photograph(PHOTOGRAPHS[images.labels[index]])
-        crop = images.read(index, 3)
+        crop = images.read(index, 3).pixels
         assert torch.equal(crop, picture[:, top : top + height, left : left + width])
-        assert torch.equal(crop, again.read(index, 3))
-        assert images.read(index, 1).shape == (1, height, width)
+        assert torch.equal(crop, again.read(index, 3).pixels)
+        assert images.read(index, 1).pixels.shape == (1, height, width)
 
 
 def test_other_numbers_of_channels_are_an_error() -> None:

@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from fcmae.images.sets import FolderSet
+from fcmae.images.folders import FileSource
+from fcmae.images.sets import EncodedSet
 from fcmae.images.statistics import channel_statistics
 
 
-def folder(root: Path, images: list[np.ndarray]) -> FolderSet:
+def folder(root: Path, images: list[np.ndarray]) -> EncodedSet:
     paths = [root / f"{number:03d}.npy" for number in range(len(images))]
     for path, image in zip(paths, images, strict=True):
         np.save(path, image)
-    return FolderSet(paths, root)
+    return EncodedSet(FileSource(paths, root))
 
 
 def random_images(number: int, dtype: type = np.uint8) -> list[np.ndarray]:

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
+from fcmae.images.pixels import Decoded
 from fcmae.images.transforms import (
     centre_crop,
     centred_window,
@@ -38,13 +39,13 @@ def test_crop_and_flip_are_those_of_torchvision_at_the_same_seed(
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             expected = theirs(image)
-        ours = random_resized_crop(image, (32, 48), generator=generator(seed))
+        ours = random_resized_crop(Decoded(image), (32, 48), generator=generator(seed))
         assert torch.equal(ours, expected)
 
 
 def test_the_global_generator_is_left_alone() -> None:
     before = torch.get_rng_state()
-    random_resized_crop(noise(3, 20, 30), (8, 8), generator=generator(1))
+    random_resized_crop(Decoded(noise(3, 20, 30)), (8, 8), generator=generator(1))
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -65,7 +66,9 @@ def test_areas_are_within_the_scale_and_cover_it() -> None:
 
 def test_half_of_the_crops_are_flipped() -> None:
     ramp = torch.linspace(0, 1, 64).expand(3, 64, 64)
-    crops = [random_resized_crop(ramp, (8, 8), generator=generator(seed)) for seed in range(400)]
+    crops = [
+        random_resized_crop(Decoded(ramp), (8, 8), generator=generator(seed)) for seed in range(400)
+    ]
     assert 160 < sum((crop[0, 0, 0] > crop[0, 0, -1]).item() for crop in crops) < 240
 
 
@@ -73,7 +76,7 @@ def test_flips_follow_their_probability() -> None:
     ramp = torch.linspace(0, 1, 64).expand(1, 64, 64)
     for seed in range(20):
         never, always = (
-            random_resized_crop(ramp, (8, 8), (0.2, 1.0), share, generator=generator(seed))
+            random_resized_crop(Decoded(ramp), (8, 8), (0.2, 1.0), share, generator=generator(seed))
             for share in (0.0, 1.0)
         )
         assert torch.equal(never.flip(-1), always)
@@ -85,7 +88,7 @@ def test_results_are_floats_between_0_and_1(kind: torch.dtype) -> None:
     edges = (torch.arange(40) // 4 % 2).expand(3, 40, 40)  # bicubic overshoots at these
     image = (edges * 255).byte() if kind == torch.uint8 else edges.float()
     for crop in (
-        random_resized_crop(image, (65, 33), generator=generator(0)),
+        random_resized_crop(Decoded(image), (65, 33), generator=generator(0)),
         centre_crop(image, (65, 33)),
     ):
         assert crop.dtype == torch.float32

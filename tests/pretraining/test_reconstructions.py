@@ -12,8 +12,9 @@ from PIL import Image
 from torch import Tensor
 
 import fcmae
-from fcmae.images import ImageSet, Unreadable
+from fcmae.images import Decoded, ImageSet, Unreadable
 from fcmae.images.fixed_images import choose, show
+from fcmae.images.pixels import Shrinkage, whole
 from fcmae.models.autoencoder import Autoencoder
 from fcmae.models.masks import enlarge
 from fcmae.pretraining import reconstructions
@@ -48,9 +49,6 @@ def test_there_is_a_look_before_and_one_after_training(epochs: int) -> None:
 class Images:
     """Pictures in memory; some of them cannot be read. `read` is what was asked for."""
 
-    labels = None
-    classes: tuple[str, ...] = ()
-
     def __init__(self, number: int, unreadable: Sequence[int] = ()) -> None:
         self.number, self.unreadable = number, unreadable
 
@@ -60,11 +58,14 @@ class Images:
     def name(self, index: int) -> str:
         return f"{index}.png"
 
-    def read(self, index: int, channels: int) -> Tensor:
+    def read(self, index: int, channels: int, shrinkage: Shrinkage = whole) -> Decoded:
         if index in self.unreadable:
             raise Unreadable(self.name(index), "empty file")
         generator = torch.Generator().manual_seed(index)
-        return torch.rand(channels, 40 + index % 7, 60, generator=generator)
+        return Decoded(torch.rand(channels, 40 + index % 7, 60, generator=generator))
+
+    def target(self, index: int) -> None:
+        return None
 
 
 def chosen(number: int, unreadable: Sequence[int] = ()) -> list[int]:
@@ -163,7 +164,7 @@ def autoencoder(channels: int, *, norm_pix: bool = True) -> Autoencoder:
     )
 
 
-def fixed(run: Path, channels: int, images: ImageSet) -> Reconstructions:
+def fixed(run: Path, channels: int, images: ImageSet[object]) -> Reconstructions:
     return Reconstructions(
         run,
         choose(images, channels, SIZE),

@@ -62,7 +62,7 @@ def test_no_more_images_than_it_says_drawn_whatever_their_class(
     assert (interim.TRAIN, interim.VAL) == (2000, 500)
     monkeypatch.setattr(interim, "TRAIN", 4)
     monkeypatch.setattr(interim, "VAL", 1)
-    parts = calls_of(monkeypatch, interim, "Labelled")
+    parts = calls_of(monkeypatch, Labelled, "subset")
     seen: list[int] = []
     network = encoder()
     features = network.features

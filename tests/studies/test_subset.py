@@ -3,8 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from fcmae.images import Labelled, open_splits
-from fcmae.images.sets import FolderSet
+from fcmae.images import EncodedSet, FileSource, Labelled, open_splits
 from fcmae.studies.subset import SALTS, drawn, part_of
 
 
@@ -41,7 +40,7 @@ def test_each_class_and_split_has_a_draw_of_its_own() -> None:
     names = [f"{number:02d}.png" for number in range(12)]
     paths = [Path(label, name) for label in "abc" for name in names]
     labels = tuple(number // len(names) for number in range(len(paths)))
-    images = Labelled(FolderSet(paths, Path(), labels, tuple("abc")))
+    images = Labelled(EncodedSet(FileSource(paths, Path())), labels, tuple("abc"))
     kept = []
     for salt in SALTS.values():
         part = [drawn(images, 12, salt).name(index) for index in range(12)]

@@ -16,7 +16,7 @@ from safetensors import safe_open
 from torch import Tensor
 from wiring import plain
 
-from fcmae.images import Batch
+from fcmae.images import Batch, Classified, Decoded, Labelled, Unlabelled
 from fcmae.training.trainer import make_optimizer
 
 SEEDS = range(40)  # of views, where what is seen is a matter of chance
@@ -110,8 +110,8 @@ def ramps(task: Any) -> Tensor:
 
 def seen_by(task: Any, picture: Tensor) -> list[Tensor]:
     """What the views of several seeds make of a picture, [C, H, W] each; of pairs the first."""
-    views = [task.view(picture, seed) for seed in SEEDS]
-    return [view[0] if view.ndim == 4 else view for view in views]
+    target = 0  # a class, where there is one
+    return [task.view(Decoded(picture), target, seed)[0] for seed in SEEDS]
 
 
 def crops_within(task: Any, low: float, high: float) -> bool:
@@ -141,19 +141,23 @@ def shrinks(task: Any) -> bool:
 # Batches
 
 
-def batch(task: Any, step: int = 0, *, images: Tensor | None = None) -> Batch:
+def batch(task: Any, step: int = 0, *, images: Tensor | None = None) -> Batch[Any]:
     """The whole batch of a step, of noise unless there are images."""
     number, size = task.plan.batch_size, task.plan.image_size
     if images is None:
         images = torch.rand(number, task.plan.in_channels, *size, generator=plain.dice(step))
-    return Batch(step, 0, images, list(range(len(images))), [])
+    indices = list(range(len(images)))
+    examples: Any = Unlabelled(images)
+    if isinstance(task.images, Labelled):
+        examples = Classified(images, torch.tensor([task.images.labels[i] for i in indices]))
+    return Batch(step, 0, examples, indices, [])
 
 
 def is_normalised(task: Any, mean: tuple[float, ...], std: tuple[float, ...]) -> bool:
     """Whether the network gets just (x - mean) / std."""
     given = batch(task)
     prepared, _ = task.prepare(given)
-    return torch.allclose(prepared, plain.normalised(given.images, mean, std), atol=1e-5)
+    return torch.allclose(prepared, plain.normalised(given.examples.image, mean, std), atol=1e-5)
 
 
 def computes_in(task: Any, dtype: torch.dtype) -> bool:

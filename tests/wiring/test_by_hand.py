@@ -16,6 +16,7 @@ from wiring import plain
 from wiring.small import BATCH, CLASSES, built
 
 import fcmae
+from fcmae.images import Decoded, decode
 from fcmae.images.augment import erase
 from fcmae.images.mixing import draw_mix
 from fcmae.images.pairs import PairView
@@ -159,7 +160,7 @@ def test_contrastive_pretraining(pictures: Path, encoder: Path, tmp_path: Path) 
     w, found = before, []
     for step in range(STEPS):
         pairs = [
-            view(fcmae.images.decode(files[i], 3), plain.seed_of(SEED, epoch, i))
+            view(Decoded(decode(files[i], 3)), None, plain.seed_of(SEED, epoch, i))
             for epoch, i in plain.batch_of(files, step, 7, SEED)
         ]
         first, second = (

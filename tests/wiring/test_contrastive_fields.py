@@ -30,7 +30,7 @@ from wiring.places import (
 from wiring.small import BATCH, STEPS_PER_EPOCH, TRAIN_IMAGES, built
 
 import fcmae
-from fcmae.images import centre_crop, channel_statistics, decode, open_images
+from fcmae.images import Decoded, Pair, centre_crop, channel_statistics, decode, open_images
 from fcmae.models.contrastive import create_contrast
 from fcmae.pretraining.contrastive import ContrastivePlan, ContrastiveRecipe
 from fcmae.training.journal import Silence
@@ -60,7 +60,7 @@ def _set(options: dict[str, Any], assignment: str) -> bool:
 
 def pairs(task: Any, picture: Tensor) -> Tensor:
     """Views of a picture, [seeds, 2, C, H, W]."""
-    return torch.stack([task.view(picture, seed) for seed in SEEDS])
+    return torch.stack([torch.stack(task.view(Decoded(picture), None, seed)) for seed in SEEDS])
 
 
 def flat(*values: float) -> Tensor:
@@ -242,7 +242,9 @@ def test_statistics(build: Build, pictures: Path) -> None:
     usual = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     for statistics, (mean, std) in (("data", measured), ("imagenet", usual)):
         task = build(statistics=statistics)
-        prepared = task.prepare(fcmae.images.Batch(0, 0, views, [*range(BATCH)], []))
+        prepared = task.prepare(
+            fcmae.images.Batch(0, 0, Pair(*views.unbind(1)), [*range(BATCH)], [])
+        )
         for number, view in enumerate(prepared):
             wanted = plain.normalised(views[:, number], mean, std)
             assert torch.allclose(view, wanted, atol=1e-5)

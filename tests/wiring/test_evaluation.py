@@ -31,6 +31,7 @@ from wiring.small import built, save_unlabelled, tiny_sizes
 
 import fcmae
 from fcmae.commands.evaluate import Evaluation
+from fcmae.images import Decoded
 from fcmae.models.encoder import Encoder
 
 ON_CPU: dict[str, Any] = {"device": "cpu", "workers": 0}
@@ -268,7 +269,8 @@ def test_validation_does_not_see_what_training_sees(averaged: Run, tmp_path: Pat
     network.load_state_dict(weights)
     losses = []
     for path, label in zip(paths, labels, strict=True):
-        image = view(torch.from_numpy(decoded(path)).permute(2, 0, 1), seed=0)
+        whole = Decoded(torch.from_numpy(decoded(path)).permute(2, 0, 1))
+        image = view(whole, label, seed=0).image
         mean, std = (torch.tensor(config["statistics"][name]) for name in ("mean", "std"))
         with torch.no_grad():
             logits = network.eval()(((image - mean[:, None, None]) / std[:, None, None])[None])

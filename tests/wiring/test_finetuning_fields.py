@@ -35,7 +35,15 @@ from wiring.small import BATCH, CLASSES, STEPS_PER_EPOCH, TRAIN_IMAGES, built, s
 
 import fcmae
 from fcmae.finetuning.plan import FinetuningPlan, Recipe
-from fcmae.images import Batch, channel_statistics, decode, open_labelled, share
+from fcmae.images import (
+    Batch,
+    Classified,
+    Decoded,
+    channel_statistics,
+    decode,
+    open_labelled,
+    share,
+)
 from fcmae.images.augment import augment
 from fcmae.images.mixing import draw_mix
 from fcmae.models.layers import DropPath
@@ -70,7 +78,7 @@ def is_augmented(task: Any, magnitude: int, deviation: float) -> bool:
             fill=task.plan.mean,
             generator=torch.Generator().manual_seed(seed),
         )
-        if not torch.equal(task.view(picture, seed), wanted):
+        if not torch.equal(task.view(Decoded(picture), 0, seed).image, wanted):
             return False
     return True
 
@@ -94,7 +102,7 @@ def is_mixed(task: Any, mixup: float, cutmix: float) -> bool:
         seed = plain.seed_of(0, step, 1 << 41)
         drawn = draw_mix((32, 48), mixup=mixup, cutmix=cutmix, seed=seed)
         partners = [1, 0, 3, 2]
-        x = plain.normalised(given.images, MEAN, (0.229, 0.224, 0.225))
+        x = plain.normalised(given.examples.image, MEAN, (0.229, 0.224, 0.225))
         mixed = drawn.share * x + (1 - drawn.share) * x[partners]
         if drawn.window is not None:
             top, left, rows, columns = drawn.window
@@ -284,8 +292,7 @@ def test_label_share(build: Build, classes: Path) -> None:
         assert [task.images.name(i) for i in range(7)] == [wanted.name(i) for i in range(7)]
         for i in range(7):  # what is read is what was drawn
             whole = decode(classes / "train" / wanted.name(i), 3)
-            assert torch.equal(task.images.read(i, 3), whole)
-            assert torch.equal(task.images.read_shrunk(i, 3, lambda *_: 1)[0], whole)
+            assert torch.equal(task.images.read(i, 3).pixels, whole)
         assert len(task.val) == 21
 
 
@@ -322,7 +329,8 @@ def test_micro_batches_have_their_own_labels_and_drop_paths(build: Build) -> Non
     whole = batch(task)
     _, soft = task.prepare(whole)
     drawn = [layer.drawn.clone() for layer in task.drops]
-    part = Batch(whole.step, 2, whole.images[2:], whole.indices[2:], [])
+    examples = Classified(*(part[2:] for part in whole.examples))
+    part = Batch(whole.step, 2, examples, whole.indices[2:], [])
     _, last = task.prepare(part)
     assert torch.equal(last, soft[2:])
     for layer, numbers in zip(task.drops, drawn, strict=True):

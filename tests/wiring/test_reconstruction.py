@@ -83,7 +83,7 @@ class Seen:
     options: dict[str, Any]
     groups: list[dict[str, Any]]
     rates: list[float]
-    batches: list[Batch]
+    batches: list[Batch[Any]]
     inputs: list[Tensor] = field(default_factory=list)
     outputs: list[Tensor] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
@@ -108,7 +108,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def pixels_of(part: Labelled) -> Tensor:
     """Of a part's images: float32 [N, 3, H, W] in 0..1."""
-    return torch.stack([part.read(index, 3) * (1 / 255) for index in range(len(part))])
+    return torch.stack([part.read(index, 3).pixels * (1 / 255) for index in range(len(part))])
 
 
 def pixels_of_file(file: Path) -> Tensor:
@@ -137,8 +137,8 @@ def watch(images: Path, out: Path, recipe: Recipe, **options: Any) -> dict[Setti
     def optimise(
         module: Toy,
         optimizer: torch.optim.AdamW,
-        batches: Iterator[Batch],
-        loss_of: Callable[[Batch], Tensor],
+        batches: Iterator[Batch[Any]],
+        loss_of: Callable[[Batch[Any]], Tensor],
         **options: Any,
     ) -> Iterator[Step]:
         setting, data = begun[-1]
@@ -204,7 +204,7 @@ def look(now: Seen) -> dict[str, Any]:
     hidden = [hidden_in(embedded) for embedded in (*now.inputs, now.evaluated[0])]
     bank, val, _, neighbours = now.measured
     embedding, head = now.module.embedding.weight, now.module.head
-    seen = [*now.outputs, *(batch.images for batch in now.batches)]
+    seen = [*now.outputs, *(batch.examples.image for batch in now.batches)]
     assert head.out_features == 3 * embedding.shape[2] ** 2
     return {
         "image_size": {tuple(one.shape[1:]) for one in seen},
@@ -215,7 +215,7 @@ def look(now: Seen) -> dict[str, Any]:
         "stem_stride": embedding.shape[1:],
         "num_images": torch.bincount(bank.labels).tolist(),
         "num_val_images": torch.bincount(val.labels).tolist(),
-        "batch_size": {now.options["local_batch_size"], *(len(b.images) for b in now.batches)},
+        "batch_size": {now.options["local_batch_size"], *(len(b.indices) for b in now.batches)},
         "warmup_epochs": now.rates.index(max(now.rates)),
         "weight_decay": [group["weight_decay"] for group in now.groups],
         "optimizer_momentum": {group["betas"] for group in now.groups},
@@ -309,10 +309,10 @@ def test_images_are_seen_whole_and_standardised_and_masked_pixels_not_at_all(
     std = (bank.square().mean((0, 2, 3)) - mean.square()).sqrt()
     flips = []
     for batch, embedded in zip(now.batches, now.inputs, strict=True):
-        for image, index in zip(batch.images, batch.indices, strict=True):
+        for image, index in zip(batch.examples.image, batch.indices, strict=True):
             flips.append(not torch.equal(image, bank[index]))
             assert torch.equal(image.flip(2) if flips[-1] else image, bank[index])
-        check_embedded(batch.images, embedded, mean, std)
+        check_embedded(batch.examples.image, embedded, mean, std)
     assert 0 < sum(flips) < len(flips)
     check_embedded(val, now.evaluated[0], mean, std)
     for part, embedded in ((bank, now.evaluated[1]), (val, now.evaluated[2])):
@@ -331,7 +331,7 @@ def test_the_loss_is_that_of_masked_pixels_alone(seen: dict[Setting, Seen]) -> N
         for batch, embedded, output, loss in zip(
             now.batches, now.inputs, now.outputs, now.losses, strict=True
         ):
-            images, hidden = now.data.standardised(batch.images), hidden_in(embedded)
+            images, hidden = now.data.standardised(batch.examples.image), hidden_in(embedded)
             errors = (output - images).movedim(1, 3)[hidden]  # [N, 3]
             assert loss == pytest.approx(errors.square().mean().item(), rel=1e-5)
 
@@ -365,12 +365,12 @@ def test_a_seed_decides_weights_order_and_views(seen: dict[Setting, Seen]) -> No
         for ours, theirs, sames in zip(now.batches, other.batches, same.batches, strict=True):
             assert ours.indices != theirs.indices
             assert ours.indices == sames.indices
-            assert torch.equal(ours.images, sames.images)
+            assert torch.equal(ours.examples.image, sames.examples.image)
     one, two = (
         {
             i: image
             for batch in seen[GRN, 6, seed].batches
-            for i, image in zip(batch.indices, batch.images, strict=True)
+            for i, image in zip(batch.indices, batch.examples.image, strict=True)
         }
         for seed in (7, 5)
     )

@@ -14,7 +14,7 @@ from wiring.places import batch, is_normalised
 from wiring.small import BATCH, TRAIN_IMAGES, begun, built, save_weights
 
 import fcmae
-from fcmae.images import Batch, channel_statistics, open_labelled
+from fcmae.images import Batch, Decoded, channel_statistics, open_labelled
 from fcmae.models.layers import Block
 from fcmae.training.journal import Silence
 from fcmae.training.trainer import Trainer
@@ -96,7 +96,7 @@ def test_size_and_statistics_are_those_of_the_first_weights_unless_others_are_as
     calm = ("random_erasing=0", "mixup=0", "cutmix=0")
     task = build("finetune", init=weights, image_size=None, set=calm)
     assert task.plan.image_size == (32, 64)
-    assert task.view(torch.zeros(3, 90, 70).byte(), 0).shape == (3, 32, 64)
+    assert task.view(Decoded(torch.zeros(3, 90, 70).byte()), 0, 0).image.shape == (3, 32, 64)
     assert is_normalised(task, before.plan.mean, before.plan.std)
     measured = channel_statistics(open_labelled(classes), 3)
     assert not is_normalised(task, *measured)

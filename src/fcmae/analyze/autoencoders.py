@@ -7,9 +7,9 @@ from typing import Any
 import torch
 
 from fcmae.analyze.models import labels_of
-from fcmae.inference.embed import digest
 from fcmae.models.autoencoder import Autoencoder, create_autoencoder
 from fcmae.models.responses import USUAL
+from fcmae.storage.digest import digest
 from fcmae.training import checkpoint
 from fcmae.training.run_folder import CONFIG, read_config, require_finished
 

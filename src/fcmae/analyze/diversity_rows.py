@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from fcmae.analyze.diversity_page import Curve, write_page
-from fcmae.analyze.image_sets import Part, names_of, part_of, place_of
+from fcmae.analyze.image_sets import draw_part, names_of, place_of
 from fcmae.analyze.models import Model, read_models, titled
 from fcmae.console.screen import say
 from fcmae.findings.machine import describe_run
 from fcmae.findings.record import Record, Row, say_written
-from fcmae.images import open_images
+from fcmae.images import ImageSet, Subset, open_images
 from fcmae.inference.outputs import outputs, require_one_process
 from fcmae.probes.blocks import check_tensor, each_block
 from fcmae.probes.diversity import cosine_distances
@@ -28,7 +28,7 @@ def run(options: dict[str, Any]) -> Path:
     device = choose_device(options["device"])
     precision = choose_precision(options["precision"], device)
     whole = open_images(data if data == "sample" else Path(data).expanduser())
-    images = part_of(whole, options["num_images"])
+    images = Subset(whole, draw_part(whole, options["num_images"]))
     models = read_models(options, device)
     for model in models:
         check_tensor(model.backbone, tensor)
@@ -61,7 +61,9 @@ def run(options: dict[str, Any]) -> Path:
     return page
 
 
-def measure(model: Model, images: Part, tensor: str, place: Place, title: str) -> list[Row]:
+def measure(
+    model: Model, images: ImageSet[object], tensor: str, place: Place, title: str
+) -> list[Row]:
     """Mean and deviation over images of each block's feature cosine distance, a row a block.
 
     Raises:

@@ -9,11 +9,11 @@ import torch
 
 from fcmae.analyze.comparison import v1_first
 from fcmae.console.screen import say
-from fcmae.inference.embed import digest
 from fcmae.inference.outputs import Reading, make_reading
 from fcmae.inference.trained import load_backbone
 from fcmae.models.encoder import Backbone
 from fcmae.probes.blocks import blocks_of
+from fcmae.storage.digest import digest
 from fcmae.training.run_folder import require_finished
 from fcmae.weights import FILE
 

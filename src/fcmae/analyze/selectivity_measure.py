@@ -7,10 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fcmae.analyze.image_sets import Part
 from fcmae.analyze.models import Model
 from fcmae.findings.record import Row
-from fcmae.images import epoch_order
+from fcmae.images import Labelled, epoch_order
 from fcmae.inference.outputs import outputs
 from fcmae.probes.blocks import each_block
 from fcmae.probes.selectivity import ClassMeans, Values, activities, selectivity_index
@@ -45,7 +44,7 @@ class Measured:
         return np.concatenate([self.active(block) for block in blocks])
 
 
-def measure(model: Model, images: Part, activity: str, place: Place, title: str) -> Measured:
+def measure(model: Model, images: Labelled, activity: str, place: Place, title: str) -> Measured:
     """Run a model over images; what is kept does not grow with their number.
 
     Args:
@@ -58,7 +57,6 @@ def measure(model: Model, images: Part, activity: str, place: Place, title: str)
     Raises:
         ValueError: if fewer than two classes have images that can be read.
     """
-    assert images.labels is not None
     labels = torch.tensor(images.labels)
     # The same activities under shuffled labels: what chance alone makes of so few images a class.
     shuffled = labels[epoch_order(len(labels), seed=1, epoch=0)]

@@ -9,19 +9,20 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from fcmae.analyze.image_sets import Part, names_of, part_of, place_of
+from fcmae.analyze.image_sets import draw_part, names_of, place_of
 from fcmae.analyze.models import Model, read_models, titled
 from fcmae.analyze.selectivity_measure import Measured, measure
 from fcmae.analyze.selectivity_page import write_page
 from fcmae.console.screen import say, shown
 from fcmae.findings.machine import describe_run
 from fcmae.findings.record import Record, say_written
-from fcmae.inference.embed import digest
+from fcmae.images import Labelled
 from fcmae.inference.evaluate import open_data
 from fcmae.inference.outputs import require_one_process
 from fcmae.probes.selectivity import activities, distance
 from fcmae.sizes import size_of
 from fcmae.storage.atomic import save_tensors
+from fcmae.storage.digest import digest
 from fcmae.training.devices import Place, choose_device, choose_precision, take_place
 
 KEY = ("digest", "settings", "block")
@@ -34,10 +35,11 @@ def run(options: dict[str, Any]) -> Path:
     device = choose_device(options["device"])
     precision = choose_precision(options["precision"], device)
     activities(torch.zeros(1, 1, 1, 1), activity)  # an unknown one is said before images are read
-    images = part_of(open_data(options["data"], options["split"]), options["num_images"])
+    whole = open_data(options["data"], options["split"])
+    images = whole.subset(draw_part(whole, options["num_images"]))
     models = read_models(options, device)
     check_depths(models)
-    if options["num_images"] is not None and len(set(images.labels or ())) < 2:
+    if options["num_images"] is not None and len(set(images.labels)) < 2:
         raise ValueError(
             f"num_images {options['num_images']}: all that are drawn are of one class, and "
             "selectivity is of one class against the others: take more"
@@ -76,7 +78,7 @@ def check_depths(models: Sequence[Model]) -> None:
 
 def measured(
     model: Model,
-    images: Part,
+    images: Labelled,
     record: Record,
     settings: Mapping[str, Any],
     place: Place,

@@ -102,7 +102,7 @@ def check_depth(plan: FinetuningPlan, images: Labelled) -> None:
         return
     for index in range(0, len(images), max(len(images) // TRIED, 1)):
         with contextlib.suppress(Unreadable):
-            if images.read(index, plan.in_channels).dtype != torch.uint8:
+            if images.read(index, plan.in_channels).pixels.dtype != torch.uint8:
                 raise ValueError(
                     f"rand_augment needs images of 8 bits, and {images.name(index)} has more: "
                     "leave it out with --set rand_augment=0,0"

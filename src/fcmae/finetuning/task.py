@@ -11,7 +11,15 @@ from torch.nn import functional as F
 from fcmae.console.screen import say
 from fcmae.finetuning.plan import FinetuningPlan
 from fcmae.finetuning.validation import validate
-from fcmae.images import AugmentedView, Batch, Labelled, Unreadable, centre_crop, sample_seed
+from fcmae.images import (
+    AugmentedView,
+    Batch,
+    Classified,
+    Labelled,
+    Unreadable,
+    centre_crop,
+    sample_seed,
+)
 from fcmae.images.augment import erase
 from fcmae.images.fixed_images import show
 from fcmae.images.mixing import draw_mix, mix
@@ -80,22 +88,21 @@ class FinetuningTask:
             self.kept["average"] = self.average.module
         scales = layer_scales(plan.model, recipe.layer_decay, recipe.layer_decay_kind)
         self.groups = parameter_groups(self.trained, recipe.weight_decay, scales=scales)
-        self.labels = torch.tensor(images.labels)
         self.mean = torch.tensor(plan.mean, device=place.device).view(1, -1, 1, 1)
         self.std = torch.tensor(plan.std, device=place.device).view(1, -1, 1, 1)
         self.state: dict[str, Any] = {"best": None}  # "epoch" and "accuracy" of the best so far
 
-    def prepare(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def prepare(self, batch: Batch[Classified]) -> tuple[Tensor, Tensor]:
         """Normalised, erased and mixed images, and soft targets [n, K], on the device."""
         recipe, device, step = self.plan.recipe, self.place.device, batch.step
-        images = (batch.images.to(device, non_blocking=True) - self.mean) / self.std
+        images = (batch.examples.image.to(device, non_blocking=True) - self.mean) / self.std
         if recipe.random_erasing:
             places = range(batch.first, batch.first + len(images))
             seeds = [sample_seed(self.plan.seed, step, ERASURES + place) for place in places]
             images = erase(images, seeds, recipe.random_erasing)
         seed = sample_seed(self.plan.seed, step, MIXES)
         drawn = draw_mix(self.plan.image_size, mixup=recipe.mixup, cutmix=recipe.cutmix, seed=seed)
-        labels = self.labels[batch.indices].to(device, non_blocking=True)
+        labels = batch.examples.label.to(device, non_blocking=True)
         number = len(self.plan.classes)
         images, targets = mix(images, labels, number, drawn, smoothing=recipe.label_smoothing)
         self.draw_paths(step, slice(batch.first, batch.first + len(images)))
@@ -176,7 +183,7 @@ class FinetuningTask:
         for rank, mistake in enumerate(summary["mistakes"]):
             path = pictures / f"{rank}.webp"
             try:
-                image = self.val.read(mistake.pop("index"), self.plan.in_channels)
+                image = self.val.read(mistake.pop("index"), self.plan.in_channels).pixels
             except Unreadable:  # gone since it was validated on: the report shows a blank
                 path.unlink(missing_ok=True)
                 continue

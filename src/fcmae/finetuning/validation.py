@@ -113,9 +113,9 @@ def validate(
         pin_memory=place.device.type == "cuda",
     ):
         unreadable |= batch.unreadable
-        if not batch.indices:
+        if batch.examples is None:
             continue
-        pixels = (batch.images.to(place.device, non_blocking=True) - mean) / std
+        pixels = (batch.examples.image.to(place.device, non_blocking=True) - mean) / std
         for table, model in zip(tables, models, strict=True):
             with torch.no_grad(), place.autocast():
                 logits = model(pixels).float().cpu()

@@ -17,7 +17,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from fcmae.images.pixels import Shrunk
+from fcmae.images.pixels import Decoded
 from fcmae.images.transforms import Window, random_resized_crop
 
 ERASED_AREA = (0.02, 1 / 3)  # bounds of the erased share of an image
@@ -31,7 +31,7 @@ def augmentable(channels: int) -> bool:
 
 
 def augment(
-    image: Tensor,
+    image: Decoded,
     size: tuple[int, int],
     *,
     crop_scale: tuple[float, float] = (0.08, 1.0),
@@ -39,14 +39,13 @@ def augment(
     rand_augment: tuple[str, int, float] | None = ("RandAug", 9, 0.5),
     fill: Sequence[float],
     generator: torch.Generator,
-    shrunk: Shrunk | None = None,
 ) -> Tensor:
     """Crop and flip as `random_resized_crop`, then RandAugment as the authors' code.
 
     That is timm's rand-m9-mstd0.5-inc1: two of fifteen operations, each applied half of the time.
 
     Args:
-        image: [C, H, W], uint8, or float32 in 0..1.
+        image: as for `random_resized_crop`.
         size: height and width of the result, in pixels.
         crop_scale: bounds of the crop's share of the image's area.
         horizontal_flip: probability of a flip.
@@ -54,7 +53,6 @@ def augment(
             deviation; None leaves it out.
         fill: colour of what comes in from beyond the edges, C values in 0..1: the data's mean.
         generator: decides everything.
-        shrunk: as for `random_resized_crop`.
 
     Returns:
         float32 [C, *size] in 0..1.
@@ -62,15 +60,14 @@ def augment(
     Raises:
         ValueError: if RandAugment cannot be applied to such an image.
     """
-    crop = random_resized_crop(
-        image, size, crop_scale, horizontal_flip, generator=generator, shrunk=shrunk
-    )
+    crop = random_resized_crop(image, size, crop_scale, horizontal_flip, generator=generator)
     if rand_augment is None:
         return crop
     channels = len(crop)
-    if not augmentable(channels) or image.dtype != torch.uint8:
+    if not augmentable(channels) or image.pixels.dtype != torch.uint8:
         raise ValueError(
-            f"rand_augment {rand_augment} needs 8-bit images of 1 or 3 channels, not {image.dtype} "
+            f"rand_augment {rand_augment} needs 8-bit images of 1 or 3 channels, not "
+            f"{image.pixels.dtype} "
             f"of {channels}: leave it out (rand_augment None)"
         )
     if len(fill) != channels:

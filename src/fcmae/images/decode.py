@@ -1,9 +1,11 @@
-"""One image file to one tensor, or to a reason why not."""
+"""One encoded image to one tensor, or to a reason why not."""
 
 import stat
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -12,15 +14,15 @@ from PIL import Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 from torch import Tensor
 
-from fcmae.images.channels import match_channels
 from fcmae.images.jpeg import read_jpeg
-from fcmae.images.pixels import Pixels, Shrinkage, Shrunk, channels_last
+from fcmae.images.pixels import Decoded, Pixels, Shrinkage, channels_last, match_channels, whole
 from fcmae.images.tiff import read_tiff
 from fcmae.images.unreadable import Unreadable
 
 # Only these: whatever a file's name, Pillow goes by its content, and runs a program for some (EPS).
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "TIFF")
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+NPY_MAGIC = b"\x93NUMPY"
 
 # Pillow's modes, to those whose samples are intensities.
 PLAIN = {"1": "L", "P": "RGB", "PA": "RGBA", "La": "LA", "RGBa": "RGBA"}
@@ -29,13 +31,13 @@ WITH_ALPHA = {"1": "LA", "L": "LA", "P": "RGBA", "RGB": "RGBA"}
 
 
 def decode(path: str | Path, channels: int) -> Tensor:
-    """Read an image upright, as EXIF says, with `channels` channels.
+    """Read an image file upright, as EXIF says, with `channels` channels.
 
-    JPEG, PNG, WebP, BMP and TIFF are read as Pillow does, of an animation the first frame; TIFF of
-    several pages, of more than four channels, or of colours of 16 bits by tifffile (the extra
-    `tiff`); NPY as [H, W], [H, W, C], or [C, H, W] when the first dimension is `channels` and the
-    last is not. 16 bits are divided by 65535; floats must lie in 0..1. (A PNG's colours of 16 bits
-    are read as 8: Pillow knows no more.)
+    What a file is, its content says, not its name. JPEG, PNG, WebP, BMP and TIFF are read as Pillow
+    does, of an animation the first frame; TIFF of several pages, of more than four channels, or of
+    colours of 16 bits by tifffile (the extra `tiff`); NPY as [H, W], [H, W, C], or [C, H, W] when
+    the first dimension is `channels` and the last is not. 16 bits are divided by 65535; floats must
+    lie in 0..1. (A PNG's colours of 16 bits are read as 8: Pillow knows no more.)
 
     The rule of channels: palette and CMYK become RGB first. Alpha is composited over white, unless
     `channels` is 4 and the image is RGBA, which is kept. Grey is repeated when `channels` is 3;
@@ -47,64 +49,73 @@ def decode(path: str | Path, channels: int) -> Tensor:
     Raises:
         Unreadable: whatever is wrong with the file.
     """
-    return decode_shrunk(path, channels, _by_nothing)[0]
+    with failing_as(path), open_file(path) as file:
+        return decode_stream(file, channels).pixels
 
 
-def decode_shrunk(
-    path: str | Path, channels: int, shrinkage: Shrinkage
-) -> tuple[Tensor, Shrunk | None]:
+def decode_stream(file: BinaryIO, channels: int, shrinkage: Shrinkage = whole) -> Decoded:
     """Read an image as `decode` does, smaller if it is a JPEG and `shrinkage` allows it.
 
+    No more is read than the decoder asks for: of what is no image, its first bytes.
+
     Args:
-        path: the file.
+        file: at its first byte: an opened file, or BytesIO.
         channels: the number wanted.
         shrinkage: is asked before anything is decoded: given height and width of the upright image,
             1, 2, 4 or 8.
 
     Returns:
-        The image, [channels, height / factor, width / factor] rounded up, and how it was shrunk;
-        None where it was not: shrinkage is 1, or this is no plain JPEG.
+        The image, [channels, height / factor, width / factor] rounded up. It is whole where
+        shrinkage is 1, or this is no plain JPEG.
 
     Raises:
-        Unreadable: whatever is wrong with the file.
+        Exception: decoders raise whatever they like; `failing_as` puts it in words.
     """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # corrupt EXIF, or more than 89 megapixels: no matter
+        values, alpha, orientation, shrunk = _read(file, channels, shrinkage)
+        values = _scale(_upright(values, orientation))
+        # A copy where need be. That of a line of one pixel, flipped, numpy calls needless: its
+        # step is negative, and torch takes none that is.
+        ordered = values.copy() if min(values.strides) < 0 else values
+        ordered = np.require(ordered, requirements=["C", "W"])
+        image = torch.from_numpy(ordered).permute(2, 0, 1)
+        return Decoded(match_channels(image, channels, alpha=alpha), shrunk)
+
+
+def open_file(path: str | Path) -> BinaryIO:
+    """Open what is a file: a pipe would be waited for."""
     path = Path(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # corrupt EXIF, or more than 89 megapixels: no matter
-            values, alpha, orientation, shrunk = _read(path, channels, shrinkage)
-            values = _scale(_upright(values, orientation))
-            # A copy where need be. That of a line of one pixel, flipped, numpy calls needless: its
-            # step is negative, and torch takes none that is.
-            ordered = values.copy() if min(values.strides) < 0 else values
-            ordered = np.require(ordered, requirements=["C", "W"])
-            image = torch.from_numpy(ordered).permute(2, 0, 1)
-            return match_channels(image, channels, alpha=alpha), shrunk
-    except Exception as error:  # decoders raise whatever they like on corrupt files
-        raise Unreadable(path, _reason(error)) from error
-
-
-def _by_nothing(_height: int, _width: int) -> int:
-    return 1
-
-
-def _read(path: Path, channels: int, shrinkage: Shrinkage) -> Pixels:
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode):
+    if not stat.S_ISREG(path.stat().st_mode):
         raise ValueError("not a file")
-    if status.st_size == 0:
+    return path.open("rb")
+
+
+@contextmanager
+def failing_as(name: str | Path) -> Iterator[None]:
+    """Whatever is raised within is why the image of this name is unreadable."""
+    try:
+        yield
+    except Exception as error:
+        raise Unreadable(name, _reason(error)) from error
+
+
+def _read(file: BinaryIO, channels: int, shrinkage: Shrinkage) -> Pixels:
+    magic = file.read(len(NPY_MAGIC))
+    file.seek(0)
+    if not magic:
         raise ValueError("empty file")
-    if path.suffix.lower() == ".npy":
-        return _read_npy(path, channels)
-    if _is_beyond_pillow(path):
-        return read_tiff(path, channels)
-    return _read_pillow(path, shrinkage)
+    if magic == NPY_MAGIC:
+        return _read_npy(file, channels)
+    if magic[:4] in TIFF_MAGIC and _is_beyond_pillow(file):
+        return read_tiff(file, channels)
+    return _read_pillow(file, shrinkage)
 
 
-def _read_pillow(path: Path, shrinkage: Shrinkage) -> Pixels:
-    with Image.open(path, formats=FORMATS) as image:
+def _read_pillow(file: BinaryIO, shrinkage: Shrinkage) -> Pixels:
+    with Image.open(file, formats=FORMATS) as image:
         if isinstance(image, JpegImageFile):  # MPO too, which has more than one
-            pixels = read_jpeg(path, image, _orientation(image), shrinkage)
+            pixels = read_jpeg(file, image, _orientation(image), shrinkage)
             if pixels is not None:
                 return pixels
         image.load()  # first: it turns a TIFF upright, and finds what follows a PNG's pixels
@@ -135,13 +146,10 @@ def _upright(values: NDArray[Any], orientation: int) -> NDArray[Any]:
     return values
 
 
-def _is_beyond_pillow(path: Path) -> bool:
+def _is_beyond_pillow(file: BinaryIO) -> bool:
     """Whether this is a TIFF of which Pillow would lose pages, channels, bits or the polarity."""
-    with path.open("rb") as file:
-        if file.read(4) not in TIFF_MAGIC:
-            return False
     try:
-        with Image.open(path, formats=["TIFF"]) as image:
+        with Image.open(file, formats=["TIFF"]) as image:
             tags = image.tag_v2  # type: ignore[attr-defined]
             deep, samples = max(tags.get(258, (1,))) > 8, tags.get(277, 1)
             zero_is_white = tags.get(262) == 0
@@ -149,14 +157,14 @@ def _is_beyond_pillow(path: Path) -> bool:
             return lossy or getattr(image, "n_frames", 1) > 1
     except UnidentifiedImageError:
         return True
+    finally:
+        file.seek(0)
 
 
-def _read_npy(path: Path, channels: int) -> Pixels:
-    # Mapped, so that a header that promises more than the file holds allocates nothing.
-    values = np.load(path, mmap_mode="r", allow_pickle=False)
-    if not isinstance(values, np.ndarray) or values.ndim not in (2, 3):
-        shape = getattr(values, "shape", "no array")
-        raise ValueError(f"{shape} is neither [H, W] nor [H, W, C]")
+def _read_npy(file: BinaryIO, channels: int) -> Pixels:
+    values = np.load(file, allow_pickle=False)
+    if values.ndim not in (2, 3):
+        raise ValueError(f"{values.shape} is neither [H, W] nor [H, W, C]")
     return Pixels(channels_last(values, channels))
 
 

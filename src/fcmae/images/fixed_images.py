@@ -21,7 +21,7 @@ class Pictures(NamedTuple):
 
 
 def choose(
-    images: ImageSet, channels: int, size: tuple[int, int], number: int = NUM_IMAGES
+    images: ImageSet[object], channels: int, size: tuple[int, int], number: int = NUM_IMAGES
 ) -> Pictures:
     """Readable images at even distances, as many as there are up to `number`, cropped to `size`.
 
@@ -36,7 +36,7 @@ def choose(
         for index in range(max(start, free), min(start + 5, len(images))):
             free = index + 1
             try:
-                picture = images.read(index, channels)
+                picture = images.read(index, channels).pixels
             except Unreadable as error:
                 reasons.append(f"{images.name(index)}: {error.reason}")
                 continue

@@ -11,9 +11,8 @@ finds anything unusual.
 import functools
 import logging
 import os
-from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,13 +46,13 @@ def import_simplejpeg() -> ModuleType | None:
 
 
 def read_jpeg(
-    path: Path, header: JpegImageFile, orientation: int, shrinkage: Shrinkage
+    file: BinaryIO, header: JpegImageFile, orientation: int, shrinkage: Shrinkage
 ) -> Pixels | None:
     """Decode a JPEG of grey or RGB.
 
     Args:
-        path: the file.
-        header: the file as Pillow opened it, of which nothing but the header was read.
+        file: the file.
+        header: what Pillow made of it, of which nothing but the header was read.
         orientation: as EXIF says; `Pixels` are as they are stored.
         shrinkage: by how much the image may be shrunk. Whatever it says, images of less than a
             block are decoded whole, and so are lossless ones, which have no cosines.
@@ -74,7 +73,7 @@ def read_jpeg(
     factor = shrinkage(*upright) if shrinkable else 1
     assert factor in FACTORS
     rows, columns = -(-height // factor), -(-width // factor)
-    values = _by_simplejpeg(path, COLOURS[header.mode], factor, (rows, columns))
+    values = _by_simplejpeg(file, COLOURS[header.mode], factor, (rows, columns))
     if values is None:
         header.draft(None, (width // factor, height // factor))  # the size that asks for `factor`
         values = np.array(header).reshape(rows, columns, -1)
@@ -90,14 +89,15 @@ def read_jpeg(
 
 
 def _by_simplejpeg(
-    path: Path, colour: str, factor: int, size: tuple[int, int]
+    file: BinaryIO, colour: str, factor: int, size: tuple[int, int]
 ) -> NDArray[Any] | None:
     library = import_simplejpeg()
     if library is None:
         return None
     asked = {} if factor == 1 else {"min_height": size[0], "min_width": size[1]}
+    file.seek(0)
     try:
-        values: NDArray[Any] = library.decode_jpeg(path.read_bytes(), colour, **asked)
+        values: NDArray[Any] = library.decode_jpeg(file.read(), colour, **asked)
     except ValueError:  # damage too, of which Pillow overlooks some
         return None
     return values if values.shape[:2] == size else None

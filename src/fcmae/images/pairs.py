@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
-from fcmae.images.pixels import Shrunk
+from fcmae.images.pixels import Decoded
 from fcmae.images.transforms import random_resized_crop, random_window, sample_seed, shrinkage
-from fcmae.images.views import EXACT
+from fcmae.images.views import EXACT, Pair
 
 REACH = 3  # deviations to either side that a blur reaches
 THRESHOLD = 128 / 255  # values from here on are inverted by solarising
@@ -62,23 +62,16 @@ class PairView:
         windows = [random_window(height, width, self.crop_scale, _dice(seed, i)) for i in (0, 1)]
         return min(shrinkage(window, self.size) for window in windows)
 
-    def __call__(self, image: Tensor, seed: int, shrunk: Shrunk | None = None) -> Tensor:
-        """[C, H, W], uint8 or float32 in 0..1 -> float32 [2, C, height, width] in 0..1."""
-        return torch.stack([self._view(image, i, _dice(seed, i), shrunk) for i in (0, 1)])
+    def __call__(self, image: Decoded, target: object, seed: int) -> Pair:
+        """Both views, as `seed` says."""
+        return Pair(*(self._view(image, i, _dice(seed, i)) for i in (0, 1)))
 
-    def _view(
-        self, image: Tensor, number: int, generator: torch.Generator, shrunk: Shrunk | None
-    ) -> Tensor:
+    def _view(self, image: Decoded, number: int, generator: torch.Generator) -> Tensor:
         def happens(probability: float) -> bool:
             return _uniform(0, 1, generator) < probability
 
         view = random_resized_crop(
-            image,
-            self.size,
-            self.crop_scale,
-            self.horizontal_flip,
-            generator=generator,
-            shrunk=shrunk,
+            image, self.size, self.crop_scale, self.horizontal_flip, generator=generator
         )
         if happens(self.jitter_probability):
             view = jitter(view, self.colour_jitter, generator)

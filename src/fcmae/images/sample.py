@@ -8,10 +8,9 @@ import torch
 from torch import Tensor
 
 from fcmae.errors import unknown
-from fcmae.images.channels import match_channels
 from fcmae.images.decode import decode
 from fcmae.images.order import mix
-from fcmae.images.pixels import Shrinkage, Shrunk
+from fcmae.images.pixels import Decoded, Shrinkage, match_channels, whole
 from fcmae.images.transforms import Window
 
 PHOTOGRAPHS = (
@@ -65,8 +64,8 @@ class SampleSet:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def read(self, index: int, channels: int) -> Tensor:
-        """The crop, uint8 [channels, side, side]; 1 or 3 channels can be had.
+    def read(self, index: int, channels: int, shrinkage: Shrinkage = whole) -> Decoded:
+        """The crop, uint8 [channels, side, side], whole; 1 or 3 channels can be had.
 
         Raises:
             ValueError: for another number of channels.
@@ -75,13 +74,12 @@ class SampleSet:
             raise ValueError(f"channels {channels}: the sample set has 1 or 3")
         top, left, height, width = self.window(index)
         image = photograph(PHOTOGRAPHS[self.labels[index]])
-        return match_channels(image[:, top : top + height, left : left + width], channels)
+        crop = image[:, top : top + height, left : left + width]
+        return Decoded(match_channels(crop, channels))
 
-    def read_shrunk(
-        self, index: int, channels: int, shrinkage: Shrinkage
-    ) -> tuple[Tensor, Shrunk | None]:
-        """The crop, whole: its photograph is decoded already."""
-        return self.read(index, channels), None
+    def target(self, index: int) -> int:
+        """The photograph that it is of."""
+        return self.labels[index]
 
     def name(self, index: int) -> str:
         """For example "coffee/val/03"."""

@@ -1,112 +1,182 @@
-"""What the loader reads from: images by number."""
+"""Images by number: where they come from, parts of them, and which of them a part has."""
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Protocol
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import BinaryIO, Generic, Protocol, TypeVar
 
-from torch import Tensor
-
-from fcmae.errors import unknown
-from fcmae.images.decode import decode, decode_shrunk
-from fcmae.images.files import list_images
+from fcmae.images.decode import decode_stream, failing_as
 from fcmae.images.jpeg import SUFFIXES, import_simplejpeg
-from fcmae.images.pixels import Shrinkage, Shrunk
+from fcmae.images.order import epoch_order, mix
+from fcmae.images.pixels import Decoded, Shrinkage, whole
 
-SPLITS = ("train", "val")
+Target = TypeVar("Target")
+Target_co = TypeVar("Target_co", covariant=True)
 
 
-class ImageSet(Protocol):
-    """Images by number. It is copied to the loader's workers, so it must be picklable."""
+class Source(Protocol):
+    """Encoded images by number, wherever they lie: in files, in an archive, in a table.
+
+    It is copied to the loader's workers, so it must be picklable.
+    """
 
     def __len__(self) -> int:
         """Number of images."""
 
-    def read(self, index: int, channels: int) -> Tensor:
-        """The image `[channels, H, W]`, uint8, or float32 in 0..1; or raise Unreadable."""
+    def name(self, index: int) -> str:
+        """What reports call the image; no two images share a name."""
+
+    def location(self, index: int) -> str:
+        """Where errors say that it lies."""
+
+    def open(self, index: int) -> BinaryIO:
+        """Its bytes, to be read from the first on or where a decoder looks for them.
+
+        Raises:
+            Exception: why there are none.
+        """
+
+
+class ImageSet(Protocol[Target_co]):
+    """Images and their targets by number: a class, a label map, ...; None where there are none.
+
+    It is copied to the loader's workers, so it must be picklable.
+    """
+
+    def __len__(self) -> int:
+        """Number of images."""
 
     def name(self, index: int) -> str:
         """What reports and errors call the image; no two images share a name."""
 
-    @property
-    def labels(self) -> tuple[int, ...] | None:
-        """The class of each image, where classes are known."""
+    def read(self, index: int, channels: int, shrinkage: Shrinkage = whole) -> Decoded:
+        """The image with `channels` channels, smaller where `shrinkage` allows it and it is easy.
 
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The names of the classes, where they are known."""
+        Raises:
+            Unreadable: whatever is wrong with this image.
+            ValueError: if none can be read so.
+        """
 
-
-class TrainingSet(ImageSet, Protocol):
-    """An image set that need not decode more of an image than what is drawn for it shows."""
-
-    def read_shrunk(
-        self, index: int, channels: int, shrinkage: Shrinkage
-    ) -> tuple[Tensor, Shrunk | None]:
-        """The image as `decode_shrunk` gives it; None where it is whole."""
+    def target(self, index: int) -> Target_co:
+        """What is to be learned of the image, in its own pixels where it has places."""
 
 
-class FolderSet:
-    """Image files, with or without a class each.
+class EncodedSet:
+    """The images of a source, decoded; nothing is known of them."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        names = (source.name(index) for index in range(len(source)))
+        if any(name.lower().endswith(SUFFIXES) for name in names):
+            import_simplejpeg()  # where it is missing, this says so; the loader's workers do not
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def name(self, index: int) -> str:
+        """As the source calls it."""
+        return self.source.name(index)
+
+    def read(self, index: int, channels: int, shrinkage: Shrinkage = whole) -> Decoded:
+        """Decode an image, as `decode` says."""
+        with failing_as(self.source.location(index)), self.source.open(index) as file:
+            return decode_stream(file, channels, shrinkage)
+
+    def target(self, index: int) -> None:
+        """There is none."""
+
+
+class Subset(Generic[Target]):
+    """Some images of a set, in the order of `indices`."""
+
+    def __init__(self, images: ImageSet[Target], indices: Sequence[int]) -> None:
+        self._images, self._indices = images, indices
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def name(self, index: int) -> str:
+        """As the image set calls it."""
+        return self._images.name(self._indices[index])
+
+    def read(self, index: int, channels: int, shrinkage: Shrinkage = whole) -> Decoded:
+        """As the image set reads it."""
+        return self._images.read(self._indices[index], channels, shrinkage)
+
+    def target(self, index: int) -> Target:
+        """As the image set has it."""
+        return self._images.target(self._indices[index])
+
+
+class Labelled:
+    """Images of which every one has a class.
 
     Args:
-        paths: the files, in order.
-        root: the folder that names are relative to.
+        images: the images.
         labels: the class of each, as a number.
         classes: the names of the classes.
     """
 
     def __init__(
-        self,
-        paths: Sequence[Path],
-        root: Path,
-        labels: tuple[int, ...] | None = None,
-        classes: tuple[str, ...] = (),
+        self, images: ImageSet[object], labels: tuple[int, ...], classes: tuple[str, ...]
     ) -> None:
-        self.root, self.labels, self.classes = root, labels, classes
-        # Text, not paths: millions of them are copied to every worker.
-        self._names = [
-            (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
-            for path in paths
-        ]
-        if any(name.lower().endswith(SUFFIXES) for name in self._names):
-            import_simplejpeg()  # where it is missing, this says so; the loader's workers do not
+        self._images, self.labels, self.classes = images, labels, classes
 
     def __len__(self) -> int:
-        return len(self._names)
-
-    def read(self, index: int, channels: int) -> Tensor:
-        """Decode a file, as `decode` says."""
-        return decode(self.root / self._names[index], channels)
-
-    def read_shrunk(
-        self, index: int, channels: int, shrinkage: Shrinkage
-    ) -> tuple[Tensor, Shrunk | None]:
-        """Decode a file, as `decode_shrunk` says."""
-        return decode_shrunk(self.root / self._names[index], channels, shrinkage)
+        return len(self.labels)
 
     def name(self, index: int) -> str:
-        """The file's path below the root."""
-        return self._names[index]
+        """As the image set calls it."""
+        return self._images.name(index)
+
+    def read(self, index: int, channels: int, shrinkage: Shrinkage = whole) -> Decoded:
+        """As the image set reads it."""
+        return self._images.read(index, channels, shrinkage)
+
+    def target(self, index: int) -> int:
+        """Its class."""
+        return self.labels[index]
+
+    def subset(self, indices: Sequence[int]) -> "Labelled":
+        """Some of the images, of the same classes."""
+        labels = tuple(self.labels[index] for index in indices)
+        return Labelled(Subset(self._images, indices), labels, self.classes)
+
+    def counts(self) -> list[int]:
+        """The number of images of each class."""
+        counts = [0] * len(self.classes)
+        for label in self.labels:
+            counts[label] += 1
+        return counts
 
 
-def open_images(data: str | Path, *, split: str = "train") -> TrainingSet:
-    """Open what `--data` names.
+def draw(length: int, number: int, seed: int = 0) -> list[int]:
+    """Which `number` of `length` images, whatever their class, in order; all where there are fewer.
 
-    Args:
-        data: a folder of images, nested or flat; a text file with a path a line; or "sample", the
-            photographs that come with scikit-image (a folder of that name is "./sample").
-        split: "train" or "val"; only the sample set has a "val" of its own.
+    Fewer images of the same seed are among more of them, here and in `draw_by_class`.
+    """
+    return sorted(epoch_order(length, seed, epoch=0)[:number].tolist())
+
+
+def draw_by_class(images: Labelled, seed: int, number: Callable[[int], int]) -> Labelled:
+    """Of each class so many images, drawn by `seed`: `number` of how many there are."""
+    by_class: dict[int, list[int]] = defaultdict(list)
+    for index, label in enumerate(images.labels):
+        by_class[label].append(index)
+    kept: list[int] = []
+    for label, indices in by_class.items():
+        drawn = draw(len(indices), number(len(indices)), mix(seed, label))
+        kept += [indices[i] for i in drawn]
+    return images.subset(sorted(kept))
+
+
+def share(images: Labelled, part: float, seed: int) -> Labelled:
+    """A part of the labels: of each class the same share, at least one image, drawn by `seed`.
 
     Raises:
-        ValueError: if there are no images there, or no such split.
+        ValueError: unless 0 < part <= 1.
     """
-    if split not in SPLITS:
-        raise unknown("split", split, SPLITS)
-    if data == "sample":
-        from fcmae.images.sample import SampleSet
-
-        return SampleSet(split)
-    if split != "train":
-        raise ValueError(f"split {split!r}: {str(data)!r} has none; give the folder that holds it")
-    paths = list_images(data)
-    return FolderSet(paths, Path(data) if Path(data).is_dir() else Path(data).parent)
+    if not 0 < part <= 1:
+        raise ValueError(f"label share {part}: more than 0 and at most 1 is needed")
+    if part == 1:
+        return images
+    return draw_by_class(images, seed, lambda count: max(1, round(part * count)))

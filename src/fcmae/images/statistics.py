@@ -17,7 +17,7 @@ CONSTANT = 1e-6  # a standard deviation below this is rounding
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]  # mean and deviation of each channel
 
 
-def choose_statistics(kind: str, channels: int, images: ImageSet) -> Statistics:
+def choose_statistics(kind: str, channels: int, images: ImageSet[object]) -> Statistics:
     """ImageNet's, or measured on the images; "auto" is ImageNet's for 3 channels.
 
     Raises:
@@ -35,7 +35,7 @@ def choose_statistics(kind: str, channels: int, images: ImageSet) -> Statistics:
 
 
 def channel_statistics(
-    images: ImageSet, channels: int, *, limit: int = 1000, seed: int = 0
+    images: ImageSet[object], channels: int, *, limit: int = 1000, seed: int = 0
 ) -> Statistics:
     """Mean and standard deviation of each channel over up to `limit` images chosen by `seed`.
 
@@ -52,7 +52,7 @@ def channel_statistics(
     reason = "there are none"
     for index in epoch_order(len(images), seed, epoch=0)[:limit].tolist():
         try:
-            image = images.read(index, channels)
+            image = images.read(index, channels).pixels
         except Unreadable as error:
             reason = str(error)
             continue

@@ -1,7 +1,6 @@
 """TIFF beyond what Pillow reads: pages, many channels, colours of 16 bits."""
 
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +11,7 @@ INTENSITIES = ("MINISWHITE", "MINISBLACK", "RGB", "YCBCR")  # tifffile gives YCb
 ASSOCIATED, UNASSOCIATED = 1, 2  # ExtraSamples: whether the colours were multiplied by alpha
 
 
-def read_tiff(path: Path, channels: int) -> Pixels:
+def read_tiff(file: BinaryIO, channels: int) -> Pixels:
     """Read the first image series of a TIFF.
 
     The file's own metadata say which axis is the channels': planar or interleaved samples, or the
@@ -26,8 +25,8 @@ def read_tiff(path: Path, channels: int) -> Pixels:
     except ImportError as error:
         raise ValueError("this TIFF needs tifffile: pip install 'fcmae[tiff]'") from error
 
-    with tifffile.TiffFile(path) as file:
-        series = file.series[0]
+    with tifffile.TiffFile(file) as opened:
+        series = opened.series[0]
         page: Any = series.keyframe
         if page.photometric.name not in INTENSITIES:
             raise ValueError(f"TIFF of several pages, or 16 bits, and {page.photometric.name}")

@@ -9,7 +9,7 @@ from torch.nn.functional import interpolate
 
 from fcmae.images.jpeg import FACTORS
 from fcmae.images.order import mix
-from fcmae.images.pixels import Shrunk
+from fcmae.images.pixels import Decoded, Shrunk
 from fcmae.images.resample import resample
 
 ASPECT_RATIOS = (3 / 4, 4 / 3)  # width over height, of random crops
@@ -29,19 +29,25 @@ class Window(NamedTuple):
     width: int
 
 
+class Crop(NamedTuple):
+    """What a random crop is: drawn once, for an image and for whatever belongs to its pixels."""
+
+    window: Window  # of the whole image
+    flipped: bool  # from left to right, once it is cut out and resized
+
+
 def sample_seed(seed: int, epoch: int, index: int) -> int:
     """The seed of the randomness of one image in one epoch, the same everywhere and always."""
     return mix(seed, epoch, index)
 
 
 def random_resized_crop(
-    image: Tensor,
+    image: Decoded,
     size: tuple[int, int],
     scale: tuple[float, float] = (0.2, 1.0),
     horizontal_flip: float = 0.5,
     *,
     generator: torch.Generator,
-    shrunk: Shrunk | None = None,
 ) -> Tensor:
     """Crop at random, resize, and flip half of the time: the paper's pre-training augmentation.
 
@@ -49,24 +55,37 @@ def random_resized_crop(
     torchvision's RandomResizedCrop and RandomHorizontalFlip, from the generator that is given.
 
     Args:
-        image: [C, H, W], uint8, or float32 in 0..1.
+        image: the image, shrunk by no more than `shrinkage` says.
         size: height and width of the result, in pixels.
         scale: bounds of the crop's share of the image's area.
         horizontal_flip: probability of a flip.
         generator: decides the crop and the flip.
-        shrunk: how the image was shrunk, by no more than `shrinkage` says; None for a whole one.
 
     Returns:
         float32 [C, *size] in 0..1, resized bicubically with antialiasing.
     """
+    return crop(image, draw_crop(image.size, scale, horizontal_flip, generator), size)
+
+
+def draw_crop(
+    size: tuple[int, int],
+    scale: tuple[float, float],
+    horizontal_flip: float,
+    generator: torch.Generator,
+) -> Crop:
+    """Draw a crop of an image of height and width `size`."""
+    window = random_window(*size, scale, generator)
+    return Crop(window, torch.rand(1, generator=generator).item() < horizontal_flip)
+
+
+def crop(image: Decoded, drawn: Crop, size: tuple[int, int]) -> Tensor:
+    """Cut a crop out of an image, resized to `size`: float32 [C, *size] in 0..1."""
+    pixels, shrunk = image
     if shrunk is None:
-        window = random_window(image.shape[1], image.shape[2], scale, generator)
-        crop = _resized(image, window, size)
+        seen = _resized(pixels, drawn.window, size)
     else:
-        window = random_window(shrunk.height, shrunk.width, scale, generator)
-        crop = _of_shrunk(image, shrunk, window, size)
-    flipped = torch.rand(1, generator=generator).item() < horizontal_flip
-    return crop.flip(-1) if flipped else crop
+        seen = _of_shrunk(pixels, shrunk, drawn.window, size)
+    return seen.flip(-1) if drawn.flipped else seen
 
 
 def random_window(

@@ -1,14 +1,14 @@
-"""How an image is seen: what becomes of its pixels between the file and the batch."""
+"""How an image is seen: what becomes of it and of its target between the file and the batch."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
 from fcmae.errors import unknown
 from fcmae.images.augment import augment
-from fcmae.images.pixels import Shrunk
+from fcmae.images.pixels import Decoded
 from fcmae.images.transforms import (
     centre_crop,
     evaluation_crop,
@@ -20,6 +20,12 @@ from fcmae.images.transforms import (
 FAST, EXACT = "fast", "exact"
 DECODINGS = (FAST, EXACT)  # whether a random view may see an image that was shrunk, or only whole
 
+Target_contra = TypeVar("Target_contra", contravariant=True)
+# A tuple with names, whose fields are tensors of one shape for all examples; or, where shapes
+# differ, such as that of an image's boxes, lists of one tensor. Batches stack the ones and join the
+# others.
+Example_co = TypeVar("Example_co", covariant=True)
+
 
 def check_decoding(decoding: str) -> str:
     """Refuse what is neither fast nor exact."""
@@ -28,14 +34,37 @@ def check_decoding(decoding: str) -> str:
     return decoding
 
 
-class View(Protocol):
-    """A function of an image and of what is drawn for it. It is copied to the loader's workers."""
+class Unlabelled(NamedTuple):
+    """An image alone."""
+
+    image: Tensor  # float32 [C, height, width] in 0..1; of a batch [n, C, height, width]
+
+
+class Classified(NamedTuple):
+    """An image and its class."""
+
+    image: Tensor  # float32 [C, height, width] in 0..1; of a batch [n, C, height, width]
+    label: Tensor  # int64 [], or float32 [K] of soft labels; of a batch [n] or [n, K]
+
+
+class Pair(NamedTuple):
+    """Two views of an image."""
+
+    first: Tensor  # float32 [C, height, width] in 0..1; of a batch [n, C, height, width]
+    second: Tensor
+
+
+class View(Protocol[Target_contra, Example_co]):
+    """A function of an image, its target and what is drawn for them: an example.
+
+    It is copied to the loader's workers. What moves the image's pixels moves the target's alike.
+    """
 
     def shrinkage(self, height: int, width: int, seed: int) -> int:
         """By how much an image of this size may be shrunk as it is decoded; 1 for not at all."""
 
-    def __call__(self, image: Tensor, seed: int, shrunk: Shrunk | None = None) -> Tensor:
-        """[C, H, W], uint8 or float32 in 0..1 -> float32 [C, height, width] in 0..1, or two."""
+    def __call__(self, image: Decoded, target: Target_contra, seed: int) -> Example_co:
+        """See an image; the same `seed` was asked for its shrinkage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +80,13 @@ class RandomView:
         """As much as the crop that `seed` draws allows, unless decoding is exact."""
         return _shrinkage(self, height, width, seed)
 
-    def __call__(self, image: Tensor, seed: int, shrunk: Shrunk | None = None) -> Tensor:
+    def __call__(self, image: Decoded, target: object, seed: int) -> Unlabelled:
         """Crop and flip as `seed` says."""
-        return random_resized_crop(
-            image,
-            self.size,
-            self.crop_scale,
-            self.horizontal_flip,
-            generator=_generator(seed),
-            shrunk=shrunk,
+        generator = _generator(seed)
+        return Unlabelled(
+            random_resized_crop(
+                image, self.size, self.crop_scale, self.horizontal_flip, generator=generator
+            )
         )
 
 
@@ -78,14 +105,14 @@ class AugmentedView:
         """As much as the crop that `seed` draws allows, unless decoding is exact."""
         return _shrinkage(self, height, width, seed)
 
-    def __call__(self, image: Tensor, seed: int, shrunk: Shrunk | None = None) -> Tensor:
-        """Crop, flip and augment as `seed` says."""
-        if self.rand_augment and image.dtype != torch.uint8:
+    def __call__(self, image: Decoded, target: int | Tensor, seed: int) -> Classified:
+        """Crop, flip and augment as `seed` says; a class, or soft labels, stay as they are."""
+        if self.rand_augment and image.pixels.dtype != torch.uint8:
             raise ValueError(
                 f"rand_augment {self.rand_augment} needs images of 8 bits, and there are others: "
                 "leave it out with --set rand_augment=0,0"
             )
-        return augment(
+        augmented = augment(
             image,
             self.size,
             crop_scale=self.crop_scale,
@@ -93,8 +120,8 @@ class AugmentedView:
             rand_augment=self.rand_augment,
             fill=self.fill,
             generator=_generator(seed),
-            shrunk=shrunk,
         )
+        return Classified(augmented, torch.as_tensor(target))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +134,10 @@ class CentreView:
         """Not at all: what is looked at is exact."""
         return 1
 
-    def __call__(self, image: Tensor, seed: int, shrunk: Shrunk | None = None) -> Tensor:
+    def __call__(self, image: Decoded, target: object, seed: int) -> Unlabelled:
         """The same whatever `seed` is."""
-        assert shrunk is None
-        return centre_crop(image, self.size)
+        assert image.shrunk is None
+        return Unlabelled(centre_crop(image.pixels, self.size))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +150,10 @@ class EvaluationView:
         """Not at all: what is measured is exact."""
         return 1
 
-    def __call__(self, image: Tensor, seed: int, shrunk: Shrunk | None = None) -> Tensor:
+    def __call__(self, image: Decoded, target: object, seed: int) -> Unlabelled:
         """The same whatever `seed` is."""
-        assert shrunk is None
-        return evaluation_crop(image, self.size)
+        assert image.shrunk is None
+        return Unlabelled(evaluation_crop(image.pixels, self.size))
 
 
 def _generator(seed: int) -> torch.Generator:

@@ -1,8 +1,5 @@
 """What `embed` does: run the backbone over what is left to do, then write one file."""
 
-import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,44 +8,16 @@ from torch import Tensor, nn
 
 from fcmae.commands.embed import Embed
 from fcmae.console.screen import say
-from fcmae.images import ImageSet, open_images, open_labelled
+from fcmae.images import EncodedSet, ImageSet, Labelled, Subset, open_images, open_labelled
 from fcmae.inference import feature_files
 from fcmae.inference.feature_files import Parts, Rows
 from fcmae.inference.outputs import Reading, make_reading, outputs, require_one_process
 from fcmae.inference.trained import TrainedBackbone, load_backbone
+from fcmae.storage.digest import digest
 from fcmae.training.devices import Place, choose_device, choose_precision, take_place
 
 PART = 4096  # images of a part, about: what an interruption may cost
 NAMED = 20  # unreadable files on the screen
-
-
-@dataclass(frozen=True, slots=True)
-class Rest:
-    """The images from one on."""
-
-    images: ImageSet
-    start: int
-
-    def __len__(self) -> int:
-        return len(self.images) - self.start
-
-    def read(self, index: int, channels: int) -> Tensor:
-        """As the image set reads it."""
-        return self.images.read(self.start + index, channels)
-
-    def name(self, index: int) -> str:
-        """As the image set calls it."""
-        return self.images.name(self.start + index)
-
-    @property
-    def labels(self) -> tuple[int, ...] | None:
-        """The class of each."""
-        return None if self.images.labels is None else self.images.labels[self.start :]
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The names of the classes."""
-        return self.images.classes
 
 
 class Pooled(nn.Module):
@@ -115,22 +84,14 @@ def run(options: Embed) -> Path:
     return out
 
 
-def open_data(data: str, split: str | None) -> ImageSet:
+def open_data(data: str, split: str | None) -> EncodedSet | Labelled:
     """All images, or those of a split, with their labels."""
     where = data if data == "sample" else Path(data).expanduser()
     return open_images(where) if split is None else open_labelled(where, split)
 
 
-def digest(pieces: Iterator[bytes]) -> str:
-    """A fingerprint."""
-    hasher = hashlib.blake2b(digest_size=16)
-    for piece in pieces:
-        hasher.update(piece)
-    return hasher.hexdigest()
-
-
 def complete(
-    parts: Parts, network: Pooled, images: ImageSet, reading: Reading, place: Place
+    parts: Parts, network: Pooled, images: ImageSet[object], reading: Reading, place: Place
 ) -> None:
     """Compute the parts that are not there yet."""
     size = reading.batch_size * max(1, PART // reading.batch_size)
@@ -142,7 +103,8 @@ def complete(
     nothing = torch.empty(0, network.width)
     features, indices, seen = [nothing], list[int](), start
     unreadable: dict[str, str] = {}
-    for output in outputs(network, Rest(images, start), reading, place, title="embedding"):
+    rest = Subset(images, range(start, len(images)))
+    for output in outputs(network, rest, reading, place, title="embedding"):
         if output.indices:
             features.append(output.values)
         indices += [start + index for index in output.indices]
@@ -153,7 +115,7 @@ def complete(
             features, indices, unreadable = [nothing], [], {}
 
 
-def finish(out: Path, parts: Parts, images: ImageSet, description: dict[str, Any]) -> None:
+def finish(out: Path, parts: Parts, images: ImageSet[object], description: dict[str, Any]) -> None:
     """Make one file of the parts."""
     indices: list[int] = []
     unreadable: dict[str, str] = {}
@@ -168,7 +130,7 @@ def finish(out: Path, parts: Parts, images: ImageSet, description: dict[str, Any
             "that fit the weights"
         )
     labels = None
-    if images.labels is not None:
+    if isinstance(images, Labelled):
         labels = [images.classes[images.labels[index]] for index in indices]
     names = [images.name(index) for index in indices]
     feature_files.write(out, parts, Rows(names, labels, unreadable, description))

@@ -14,7 +14,7 @@ from fcmae.commands.evaluate import Evaluate, Evaluation
 from fcmae.console.screen import say
 from fcmae.errors import check_target, unknown
 from fcmae.images import Labelled, open_classes, open_labelled
-from fcmae.images.sets import SPLITS
+from fcmae.images.folders import SPLITS
 from fcmae.inference.outcomes import Outcomes, measures, rows_of, together
 from fcmae.inference.outputs import make_reading, outputs
 from fcmae.inference.trained import Description, load_classifier, shape

@@ -74,7 +74,7 @@ def make_reading(
 
 def outputs(
     network: Callable[[Tensor], Tensor],
-    images: ImageSet,
+    images: ImageSet[object],
     reading: Reading,
     place: Place,
     *,
@@ -111,9 +111,9 @@ def outputs(
         done, began = 0, time.monotonic()
         for batch in batches:
             values = torch.empty(0)
-            if batch.indices:
+            if batch.examples is not None:
                 with torch.no_grad(), place.autocast():
-                    pixels = batch.images.to(place.device, non_blocking=True)
+                    pixels = batch.examples.image.to(place.device, non_blocking=True)
                     values = network((pixels - mean) / std).float().cpu()
             finite = values.flatten(1).isfinite().all(1) if batch.indices else values.bool()
             if not finite.all():

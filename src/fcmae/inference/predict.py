@@ -11,7 +11,7 @@ from torch import Tensor
 from fcmae.commands.predict import Predict
 from fcmae.console.screen import say
 from fcmae.errors import check_target
-from fcmae.images import FolderSet, list_images
+from fcmae.images import EncodedSet, FileSource, list_images
 from fcmae.inference.outputs import make_reading, outputs, require_one_process
 from fcmae.inference.trained import load_classifier
 from fcmae.storage.atomic import write_text
@@ -44,7 +44,7 @@ def run(options: Predict) -> Path:
         say(assumed)
     top = min(options.top, len(description.classes))
     columns = columns_of(top)
-    images = FolderSet(paths, Path())
+    images = EncodedSet(FileSource(paths, Path()))
     rows: dict[str, Row] = {images.name(i): dict.fromkeys(columns) for i in range(len(images))}
     unreadable = 0
     with take_place(device, precision) as place:

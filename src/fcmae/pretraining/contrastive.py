@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from fcmae.commands.pretrain import Pretrain
-from fcmae.images import Batch
+from fcmae.images import Batch, Pair
 from fcmae.images.fixed_images import Pictures
 from fcmae.images.pairs import PairView
 from fcmae.models.contrastive import create_contrast, momentum_at
@@ -232,9 +232,9 @@ class ContrastiveLearner:
         self.module.follow(0.0)
         return report
 
-    def prepare(self, batch: Batch, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    def prepare(self, batch: Batch[Pair], *views: Tensor) -> tuple[Tensor, Tensor]:
         """The first and the second view of each image."""
-        first, second = pixels.unbind(1)  # of [n, 2, C, H, W]
+        first, second = views
         return first, second
 
     def loss(self, module: nn.Module, images: Tensor, other: Tensor) -> Tensor:

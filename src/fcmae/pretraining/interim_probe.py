@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from fcmae.commands.pretrain import Pretrain
-from fcmae.images import Labelled, TooManyUnreadable, digest, open_splits
+from fcmae.images import Labelled, TooManyUnreadable, open_splits
 from fcmae.images.fixed_images import choose
 from fcmae.models.encoder import Backbone
 from fcmae.probes import knn_accuracy
+from fcmae.storage.digest import digest_of_names
 from fcmae.training.devices import Place
 from fcmae.training.plan import Plan
 from fcmae.training.start import OpenedRun, refuse_inside
@@ -82,7 +83,7 @@ class InterimProbe:
             "data": self.data,
             "images": [len(part) for part in splits],
             "classes": len(self.train.classes),
-            "names": digest(names),
+            "names": digest_of_names(names),
         }
 
 

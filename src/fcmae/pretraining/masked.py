@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fcmae.commands.pretrain import Pretrain
-from fcmae.images import Batch, RandomView, sample_seed
+from fcmae.images import Batch, RandomView, Unlabelled, sample_seed
 from fcmae.images.fixed_images import Pictures
 from fcmae.models.autoencoder import Output, create_autoencoder
 from fcmae.models.encoder import Encoder
@@ -198,8 +198,9 @@ class MaskedAutoencoder:
         """Begin with an encoder's weights; the decoder stays fresh."""
         return load_weights(self.module, path, key=key)
 
-    def prepare(self, batch: Batch, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    def prepare(self, batch: Batch[Unlabelled], *views: Tensor) -> tuple[Tensor, Tensor]:
         """Images and their masks."""
+        (pixels,) = views
         mask = self.step_masks(batch.step)[batch.first : batch.first + len(pixels)]
         return pixels, mask.to(pixels.device, non_blocking=True)
 

@@ -60,7 +60,7 @@ class Learner(Protocol):
         """All of it."""
 
     @property
-    def view(self) -> View:
+    def view(self) -> View[Any, Any]:
         """How an image is seen."""
 
     @property
@@ -74,8 +74,8 @@ class Learner(Protocol):
     def load(self, path: str, key: str | None) -> LoadReport:
         """Begin with an encoder's weights."""
 
-    def prepare(self, batch: Batch, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Of a batch's pixels, normalised and on the device: what `loss` takes, image by image."""
+    def prepare(self, batch: Batch[Any], *views: Tensor) -> tuple[Tensor, Tensor]:
+        """Of a batch whose views are normalised and on the device: what `loss` takes."""
 
     def loss(self, module: nn.Module, images: Tensor, other: Tensor) -> Tensor:
         """The mean loss of prepared images."""

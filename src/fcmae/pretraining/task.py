@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from fcmae.console.screen import say
-from fcmae.images import Batch, TrainingSet
+from fcmae.images import Batch, ImageSet, Pair, Unlabelled
 from fcmae.models.layers import compile_blocks
 from fcmae.optim import parameter_groups
 from fcmae.pretraining.interim_probe import InterimProbe
@@ -40,7 +40,7 @@ class PretrainingTask:
         out: Path,
         plan: Plan,
         learner: Learner,
-        images: TrainingSet,
+        images: ImageSet[object],
         place: Place,
         batching: Batching,
         *,
@@ -60,10 +60,10 @@ class PretrainingTask:
         self.std = torch.tensor(plan.std, device=place.device).view(-1, 1, 1)
         self.state: dict[str, Any] = {}
 
-    def prepare(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def prepare(self, batch: Batch[Unlabelled | Pair]) -> tuple[Tensor, Tensor]:
         """Normalised images, and what else the loss needs, on the device."""
-        pixels = batch.images.to(self.place.device, non_blocking=True)
-        return self.learner.prepare(batch, (pixels - self.mean) / self.std)
+        views = (view.to(self.place.device, non_blocking=True) for view in batch.examples)
+        return self.learner.prepare(batch, *((view - self.mean) / self.std for view in views))
 
     def loss(self, module: nn.Module, images: Tensor, other: Tensor) -> Tensor:
         """The learner's."""

@@ -114,8 +114,8 @@ def extract(
         workers=workers,
     ):
         unreadables.add(batch.unreadable)
-        if batch.indices:
-            pixels = batch.images.to(place.device)
+        if batch.examples is not None:
+            pixels = batch.examples.image.to(place.device)
             for network, column in zip(networks, values, strict=True):
                 features = network(pixels).cpu()  # [n, D]
                 if not features.isfinite().all():

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from fcmae.images import Labelled, epoch_order
+from fcmae.images import Labelled, draw
 from fcmae.models.encoder import Backbone
 from fcmae.probes.comparison import score
 from fcmae.probes.features import extract, pooled, standardise
@@ -57,10 +57,9 @@ def knn_accuracy(
     network = pooled(encoder, mean, std, place)
     sides = []
     for images, limit in ((train, TRAIN), (val, VAL)):
-        drawn = sorted(epoch_order(len(images), seed=0, epoch=0)[:limit].tolist())
         (features,), _ = extract(
             [network],
-            Labelled(images, drawn),
+            images.subset(draw(len(images), limit)),
             image_size=image_size,
             channels=encoder.in_channels,
             place=place,

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from fcmae.findings.record import Row
-from fcmae.images import Labelled, epoch_order, open_splits
+from fcmae.images import draw, open_splits
 from fcmae.inference.outputs import make_reading, outputs
 from fcmae.inference.trained import load_backbone
 from fcmae.probes.blocks import each_block
@@ -50,8 +50,7 @@ def diversity_of(
         return torch.stack([torch.stack(list(one.values()), 1) for one in found], 1)
 
     val = open_splits(data)[1]
-    if len(val) > IMAGES:
-        val = Labelled(val, sorted(epoch_order(len(val), seed=0, epoch=0)[:IMAGES].tolist()))
+    val = val.subset(draw(len(val), IMAGES))
     batches = list(outputs(network, val, reading, place, title="diversity"))
     distances = torch.cat([batch.values.double() for batch in batches if batch.indices])
     means = distances.mean(0).tolist()  # [tensors][blocks]

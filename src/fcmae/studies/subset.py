@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from fcmae.images import Labelled, epoch_order, open_splits
-from fcmae.images.order import mix
+from fcmae.images import Labelled, open_splits
+from fcmae.images.sets import draw_by_class
 
 SALTS = {"train": 0, "val": 1}  # of what is drawn
 
@@ -53,13 +53,5 @@ def drawn(images: Labelled, number: int, salt: int) -> Labelled:
     """About `number` of the images, as many of each class, at least one; 0 for all."""
     if not number:
         return images
-    by_class: list[list[int]] = [[] for _ in images.classes]
-    for index, label in enumerate(images.labels):
-        by_class[label].append(index)
-    each = max(number // len(by_class), 1)
-    kept = [
-        indices[place]
-        for label, indices in enumerate(by_class)
-        for place in epoch_order(len(indices), mix(salt, label), epoch=0)[:each].tolist()
-    ]
-    return Labelled(images, sorted(kept))
+    each = max(number // len(images.classes), 1)
+    return draw_by_class(images, salt, lambda _: each)

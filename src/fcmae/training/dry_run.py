@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from fcmae.console import screen
 from fcmae.console.units import duration
-from fcmae.images import Batch
+from fcmae.images import Order, load
 from fcmae.parallel.processes import is_first, num_processes
 from fcmae.training.batching import Batching
 from fcmae.training.devices import settle
@@ -49,11 +49,19 @@ def rehearse(task: Task, batching: Batching, layers: Mapping[str, int] | None = 
     device = next(model.parameters()).device
     settle(device)  # as a run does: its steps are faster for it
     show_groups(task.groups, plan.learning_rate, layers)
-    micro, size = batching.micro_batch_size, [2 * side for side in plan.image_size]
+    micro = batching.micro_batch_size
     number = min(WHOLE if batching.whole_batches else IMAGES, micro)
-    noise = torch.randint(256, (number, plan.in_channels, *size), dtype=torch.uint8)
-    seen = torch.stack([task.view(picture, seed) for seed, picture in enumerate(noise)])
-    images, other = task.prepare(Batch(0, 0, seen, list(range(number)), []))
+    first_step = load(
+        task.images,
+        Order(len(task.images), plan.batch_size, plan.seed),
+        view=task.view,
+        channels=plan.in_channels,
+        seed=plan.seed,
+        start_step=0,
+        stop_step=1,
+        micro_batch_size=number,
+    )
+    images, other = task.prepare(next(first_step))
 
     def loss(count: int) -> Tensor:
         return task.loss(model, images[:count], other[:count])

@@ -17,7 +17,7 @@ from fcmae.training.task import Task
 
 
 def explain(
-    error: NonFiniteError, task: Task, batches: Iterable[Batch], place: Place, out: Path
+    error: NonFiniteError, task: Task, batches: Iterable[Batch[Any]], place: Place, out: Path
 ) -> str:
     """Find the images and the layer behind a loss that is not a number, and write them down.
 

@@ -10,9 +10,10 @@ import torch
 
 from fcmae.commands.shared import Training
 from fcmae.console.screen import say
-from fcmae.images import ImageSet, digest
+from fcmae.images import ImageSet
 from fcmae.images.statistics import Statistics, choose_statistics
 from fcmae.parallel.processes import is_first, num_processes
+from fcmae.storage.digest import digest_of_names
 from fcmae.training import checkpoint, run_folder
 from fcmae.training.devices import choose_precision
 from fcmae.training.plan import Plan
@@ -84,7 +85,7 @@ class OpenedRun(Generic[Chosen]):
 
     def facts(
         self,
-        parts: Sequence[ImageSet],
+        parts: Sequence[ImageSet[object]],
         channels: int,
         device: torch.device,
         of_weights: Statistics | None = None,
@@ -118,7 +119,9 @@ class OpenedRun(Generic[Chosen]):
             data=self.data,
             init=init,
             images=len(parts[0]),
-            names=digest([part.name(index) for part in parts for index in range(len(part))]),
+            names=digest_of_names(
+                [part.name(index) for part in parts for index in range(len(part))]
+            ),
             mean=mean,
             std=std,
             precision=precision,

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor, nn
 
-from fcmae.images import Batch, TrainingSet, View
+from fcmae.images import Batch, ImageSet, View
 from fcmae.training.journal import AnyJournal
 from fcmae.training.plan import Plan
 
@@ -31,12 +31,12 @@ class Task(Protocol):
         """What decides it."""
 
     @property
-    def images(self) -> TrainingSet:
+    def images(self) -> ImageSet[Any]:
         """What it is trained on."""
 
     @property
-    def view(self) -> View:
-        """How an image is seen."""
+    def view(self) -> View[Any, Any]:
+        """How an image and its target are seen: what an example is."""
 
     @property
     def trained(self) -> nn.Module:
@@ -58,7 +58,7 @@ class Task(Protocol):
     def state(self) -> dict[str, Any]:
         """What else a checkpoint holds, for JSON; a resumed run puts the stored values back."""
 
-    def prepare(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def prepare(self, batch: Batch[Any]) -> tuple[Tensor, Tensor]:
         """Images as the module takes them, and what else its loss needs, image by image."""
 
     def loss(self, module: nn.Module, images: Tensor, other: Tensor) -> Tensor:

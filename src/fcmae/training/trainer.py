@@ -195,7 +195,7 @@ class Trainer:
                 f"{lower}add --checkpoint-blocks (the results stay the same)"
             ) from error
 
-    def load(self, start: int, stop: int, workers: int) -> Iterator[Batch]:
+    def load(self, start: int, stop: int, workers: int) -> Iterator[Batch[Any]]:
         """This process's micro-batches of some steps."""
         return load(
             self.task.images,
@@ -212,7 +212,7 @@ class Trainer:
             pin_memory=self.place.device.type == "cuda",
         )
 
-    def loss_of(self, module: nn.Module, batch: Batch) -> Tensor:
+    def loss_of(self, module: nn.Module, batch: Batch[Any]) -> Tensor:
         """The loss of a micro-batch."""
         self.unreadables.add(batch.unreadable)
         images, other = self.task.prepare(batch)

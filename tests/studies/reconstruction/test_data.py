@@ -26,7 +26,7 @@ def test_a_part_has_the_same_share_of_each_class(images: Path) -> None:
 def test_standardised_images_have_their_colours_back(images: Path) -> None:
     recipe = replace(SCALES["small"], num_images=None, batch_size=4, image_size=16)
     data = open_data(images, recipe, workers=0)
-    pixels = torch.stack([data.train.read(i, 3)[:, :16, :16] / 255 for i in range(24)])
+    pixels = torch.stack([data.train.read(i, 3).pixels[:, :16, :16] / 255 for i in range(24)])
     standardised = data.standardised(pixels)
     assert standardised.mean().abs() < 0.05
     assert abs(standardised.std() - 1) < 0.05

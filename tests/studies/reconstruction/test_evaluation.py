@@ -36,7 +36,8 @@ def model(request: pytest.FixtureRequest) -> Toy:
 
 def seen(part: str, data: Data) -> torch.Tensor:
     images = getattr(data, part)
-    return torch.stack([CentreView((16, 16))(images.read(i, 3), 0) for i in range(len(images))])
+    view = CentreView((16, 16))
+    return torch.stack([view(images.read(i, 3), None, 0).image for i in range(len(images))])
 
 
 def test_errors_and_diversity_are_those_of_direct_computation(

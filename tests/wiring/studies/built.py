@@ -141,7 +141,7 @@ class Built:
         return self.run.task
 
     @functools.cached_property
-    def batches(self) -> list[Batch]:
+    def batches(self) -> list[Batch[Any]]:
         """Of the first two steps, read as they would be."""
         task, run = self.task, self.run
         trainer = Trainer(task.out, task, run.place, run.batching, lambda: False, resumed=False)

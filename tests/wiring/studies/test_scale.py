@@ -71,9 +71,9 @@ def look(part: str, built: Built) -> dict[str, Any]:
     shown = {
         "size": len(stem),
         "stem_stride": tuple(stem.shape[2:]),
-        "image_size": tuple(batch.images.shape[-2:]),
+        "image_size": tuple(batch.examples[0].shape[-2:]),
         f"{part}_epochs": len(built.rates),
-        f"{part}_batch_size": len(batch.images),
+        f"{part}_batch_size": len(batch.indices),
         f"{part}_base_learning_rate": max(built.rates),
     }
     if part in (PRETRAINING, CONTRASTIVE):
@@ -153,7 +153,7 @@ def test_what_is_trained_on_lies_in_train_and_what_is_validated_on_in_val(
     study = studies("contrastive")
 
     def pixels(part: Any) -> set[bytes]:
-        return {part.read(i, 3).numpy().tobytes() for i in range(len(part))}
+        return {part.read(i, 3).pixels.numpy().tobytes() for i in range(len(part))}
 
     train, val = (
         {decode(file, 3).numpy().tobytes() for file in (images / split).rglob("*.png")}

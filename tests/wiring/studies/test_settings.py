@@ -40,7 +40,7 @@ def differing(runs: dict[str, Built]) -> set[str]:
     for other in others:
         for ours, theirs in zip(one.batches, other.batches, strict=True):
             assert ours.indices == theirs.indices
-            assert torch.equal(ours.images, theirs.images)
+            assert torch.equal(ours.examples[0], theirs.examples[0])
         assert other.rates == one.rates
         ours, theirs = (
             {name: group["weight_decay"] for group in run.task.groups for name in group["names"]}
@@ -243,7 +243,7 @@ def check_seeds(one: Built, other: Built) -> None:
         {
             run.task.images.name(index): pixels
             for batch in run.batches
-            for index, pixels in zip(batch.indices, batch.images, strict=True)
+            for index, pixels in zip(batch.indices, batch.examples[0], strict=True)
         }
         for run in (one, other)
     )

@@ -12,7 +12,15 @@ from torch import Tensor
 from torchvision import transforms
 from torchvision.transforms.v2 import functional as F
 
-from fcmae.images import FolderSet, RandomView, Unreadable, decode, sample_seed
+from fcmae.images import (
+    EncodedSet,
+    FileSource,
+    RandomView,
+    Unlabelled,
+    Unreadable,
+    decode,
+    sample_seed,
+)
 from fcmae.images.loader import Batch, BatchReader, MicroBatch
 from fcmae.images.transforms import random_window
 from fcmae.images.views import DECODINGS
@@ -44,7 +52,7 @@ class Readers:
         root = self.paths[0].parent
         for decoding in DECODINGS[::-1]:
             view = RandomView(self.size, CROP_SCALE, FLIP, decoding)
-            reader = BatchReader(FolderSet(self.paths, root), view, channels=3, seed=0)
+            reader = BatchReader(EncodedSet(FileSource(self.paths, root)), view, channels=3, seed=0)
             self.pipelines[decoding] = functools.partial(self._ours, reader)
         self._transform = transforms.Compose([
             transforms.RandomResizedCrop(
@@ -92,11 +100,11 @@ class Readers:
             errors[name] = {"mean": mean, "max": largest}
         return errors
 
-    def _ours(self, reader: BatchReader, turn: int) -> Tensor:
+    def _ours(self, reader: BatchReader[None, Unlabelled], turn: int) -> Tensor:
         batch = reader[MicroBatch(0, 0, [(turn, index) for index in range(len(self.paths))])]
         assert isinstance(batch, Batch)
         assert not batch.unreadable
-        return batch.images
+        return batch.examples.image
 
     def _pillow(self, turn: int) -> Tensor:
         crops = []

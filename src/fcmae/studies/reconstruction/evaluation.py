@@ -6,7 +6,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fcmae.images import Batch, CentreView, Labelled, Unreadables, load_in_order, sample_seed
+from fcmae.images import (
+    Batch,
+    CentreView,
+    Labelled,
+    Unlabelled,
+    Unreadables,
+    load_in_order,
+    sample_seed,
+)
 from fcmae.models.masks import patch_grid, random_mask
 from fcmae.probes import Features, nearest_neighbours, score, standardise
 from fcmae.probes.diversity import cosine_distances
@@ -89,8 +97,7 @@ def reconstruct(
 
 def _mse(model: Toy, mask_size: int, recipe: Recipe, data: Data, place: Place) -> float:
     total, count = 0.0, 0
-    for batch in _batches(data.val, recipe, data.workers):
-        images = batch.images.to(place.device)
+    for images, batch in _batches(data.val, recipe, data.workers, place):
         mask = _mask(len(images), batch.first, mask_size, recipe).to(place.device)
         predicted = data.coloured(model(data.standardised(images), mask))
         errors = squared_errors(predicted, images, mask)
@@ -103,8 +110,8 @@ def _features(
 ) -> tuple[Features, float]:
     """The features of images, and the mean of their diversity."""
     values, indices, distances = [], [], []
-    for batch in _batches(part, recipe, data.workers):
-        maps = model.encode(data.standardised(batch.images.to(place.device)))  # [B, h, w, width]
+    for images, batch in _batches(part, recipe, data.workers, place):
+        maps = model.encode(data.standardised(images))  # [B, h, w, width]
         values.append(model.norm(maps).float().mean((1, 2)).cpu())
         distances.append(cosine_distances(maps).cpu())
         indices += batch.indices
@@ -113,7 +120,9 @@ def _features(
     return features, torch.cat(distances).mean().item()
 
 
-def _batches(part: Labelled, recipe: Recipe, workers: int) -> Iterator[Batch]:
+def _batches(
+    part: Labelled, recipe: Recipe, workers: int, place: Place
+) -> Iterator[tuple[Tensor, Batch[Unlabelled | None]]]:
     """Every readable image once, whole: the view of accuracies would cut off their edges."""
     unreadables = Unreadables(len(part))
     view = CentreView((recipe.image_size, recipe.image_size))
@@ -121,8 +130,8 @@ def _batches(part: Labelled, recipe: Recipe, workers: int) -> Iterator[Batch]:
         part, view=view, channels=CHANNELS, batch_size=BATCH, workers=workers
     ):
         unreadables.add(batch.unreadable)
-        if batch.indices:
-            yield batch
+        if batch.examples is not None:
+            yield batch.examples.image.to(place.device), batch
 
 
 def _mask(number: int, first: int, mask_size: int, recipe: Recipe) -> Tensor:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fcmae.images import Batch, Order, RandomView, Unreadables, load, sample_seed
+from fcmae.images import Batch, Order, RandomView, Unlabelled, Unreadables, load, sample_seed
 from fcmae.models.masks import patch_grid, random_mask
 from fcmae.optim import adamw, learning_rate, parameter_groups, scaled_learning_rate
 from fcmae.studies.reconstruction.data import Data
@@ -70,11 +70,13 @@ def train(
     grid = patch_grid(recipe.image_size, recipe.image_size, setting.mask_size)
     unreadables = Unreadables(len(data.train))
 
-    def loss_of(batch: Batch) -> Tensor:
+    def loss_of(batch: Batch[Unlabelled]) -> Tensor:
         unreadables.add(batch.unreadable)
         generator = torch.Generator().manual_seed(sample_seed(setting.seed, batch.step, MASKS))
-        mask = random_mask(len(batch.images), grid, recipe.mask_ratio, generator, place.device)
-        images = data.standardised(batch.images.to(place.device, non_blocking=True))
+        mask = random_mask(
+            len(batch.examples.image), grid, recipe.mask_ratio, generator, place.device
+        )
+        images = data.standardised(batch.examples.image.to(place.device, non_blocking=True))
         with place.autocast():
             return squared_errors(model(images, mask), images, mask).mean()
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from fcmae.images.channels import match_channels
+from fcmae.images.pixels import match_channels
 
 
 def rgb() -> torch.Tensor:
