@@ -13,7 +13,7 @@ from torch import Tensor
 from trained_files import pixels_of, save_classifier, save_image
 
 from fcmae.commands.embed import embed
-from fcmae.images import decode, evaluation_crop
+from fcmae.images import Decoded, Subset, decode, evaluation_crop
 from fcmae.inference import embed as embedding
 from fcmae.models.classifier import Classifier
 from fcmae.models.encoder import Encoder
@@ -171,13 +171,13 @@ def test_it_goes_on_where_it_was(
     whole = Path(interrupted["out"]).with_name("whole.npy")
     embed(**(interrupted | {"out": str(whole)}))
     read: list[str] = []
-    name = embedding.Rest.read
+    usual = Subset.read
 
-    def watched(rest: embedding.Rest, index: int, channels: int) -> Tensor:
+    def watched(rest: Subset[Any], index: int, *how: Any) -> Decoded:
         read.append(rest.name(index))
-        return name(rest, index, channels)
+        return usual(rest, index, *how)
 
-    monkeypatch.setattr(embedding.Rest, "read", watched)
+    monkeypatch.setattr(Subset, "read", watched)
     capsys.readouterr()
     out = embed(**interrupted)
     assert "going on after 4 of 8 images" in capsys.readouterr().err

@@ -179,7 +179,7 @@ def _scale(values: NDArray[Any]) -> NDArray[Any]:
         raise ValueError(f"{values.dtype} pixels: uint8, uint16, or floats in 0..1 are wanted")
     if not (values.min() >= 0 and values.max() <= 1):  # false for NaN too
         raise ValueError(f"floats must be in 0..1, found {values.min():g} to {values.max():g}")
-    return values.astype(np.float32)
+    return values.astype(np.float32, copy=False)
 
 
 def _reason(error: Exception) -> str:

@@ -119,9 +119,7 @@ class OpenedRun(Generic[Chosen]):
             data=self.data,
             init=init,
             images=len(parts[0]),
-            names=digest_of_names(
-                [part.name(index) for part in parts for index in range(len(part))]
-            ),
+            names=digest_of_names(part.name(i) for part in parts for i in range(len(part))),
             mean=mean,
             std=std,
             precision=precision,

@@ -20,8 +20,8 @@ KEY = f"{EVALUATE}test_all_take_the_weights_that_the_key_says"
 MISTAKES = (
     Mistake(
         "finetuning/validation.py",
-        "(batch.images.to(place.device, non_blocking=True) - mean) / std",
-        "batch.images.to(place.device, non_blocking=True) - mean",
+        "(batch.examples.image.to(place.device, non_blocking=True) - mean) / std",
+        "batch.examples.image.to(place.device, non_blocking=True) - mean",
         "Validation's pixels are not divided by the deviation.",
         (BY_HAND,),
     ),

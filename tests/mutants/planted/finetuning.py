@@ -133,10 +133,10 @@ MISTAKES = (
         FIELDS,
     ),
     Mistake(
-        TASK,
-        "labels = self.labels[batch.indices].to(",
-        "labels = self.labels[: len(batch.indices)].to(",
-        "Every batch has the labels of the first images.",
+        "images/loader.py",
+        "target = images.target(index)",
+        "target = images.target(0)",
+        "Every image has the label of the first one.",
         BY_HAND,
     ),
     Mistake(

@@ -4,7 +4,7 @@ from mutants.mistake import Mistake
 
 HERE = "tests/wiring/test_shared_options.py::"
 FINETUNING = "tests/wiring/test_finetuning_fields.py::"
-LABELLED = "tests/images/test_labelled.py"
+SETS = "tests/images/test_sets.py"
 LOADER = "tests/images/test_loader.py::test_what_stands_in_for_an_unreadable_file_looks_as_itself"
 PAIRS = "tests/images/test_pairs.py::test_fast_views_shrink_as_far_as_both_crops_allow"
 PRECISION_KEPT = f"{HERE}test_a_run_goes_on_in_the_precision_that_it_began_with"
@@ -28,25 +28,25 @@ EPOCHS = f"{HERE}test_each_method_has_its_own_number_of_epochs"
 
 MISTAKES = (
     Mistake(
-        "images/labelled.py",
-        "return self._images.read_shrunk(self._indices[index], channels, shrinkage)",
-        "return self._images.read_shrunk(index, channels, shrinkage)",
+        "images/sets.py",
+        "return self._images.read(self._indices[index], channels, shrinkage)",
+        "return self._images.read(self._indices[0], channels, shrinkage)",
         "With a share of the labels, training sees other images than the labels are of.",
-        (LABELLED,),
+        (SETS,),
     ),
     Mistake(
-        "images/labelled.py",
-        "return self._images.read(self._indices[index], channels)",
-        "return self._images.read(index, channels)",
-        ("With a share of the labels, what is read whole is another image than the labels are of."),
-        (LABELLED,),
+        "images/sets.py",
+        "labels = tuple(self.labels[index] for index in indices)",
+        "labels = self.labels[: len(indices)]",
+        "With a share of the labels, images have the labels of others.",
+        (SETS,),
     ),
     Mistake(
-        "images/labelled.py",
-        "mix(seed, label), epoch=0",
-        "seed, epoch=0",
+        "images/sets.py",
+        "number(len(indices)), mix(seed, label)",
+        "number(len(indices)), seed",
         "A share of the labels draws the same places in every class.",
-        (LABELLED,),
+        (SETS,),
     ),
     Mistake(
         "images/loader.py",
@@ -196,8 +196,8 @@ MISTAKES = (
     ),
     Mistake(
         "training/start.py",
-        "names=digest([part.name(index) for part in parts for index in range(len(part))]),",
-        "names=digest([part.name(0) for part in parts]),",
+        "names=digest_of_names(part.name(i) for part in parts for i in range(len(part))),",
+        "names=digest_of_names(part.name(0) for part in parts),",
         "A run may be resumed on other images.",
         (DATA,),
     ),

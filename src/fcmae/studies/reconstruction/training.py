@@ -73,9 +73,7 @@ def train(
     def loss_of(batch: Batch[Unlabelled]) -> Tensor:
         unreadables.add(batch.unreadable)
         generator = torch.Generator().manual_seed(sample_seed(setting.seed, batch.step, MASKS))
-        mask = random_mask(
-            len(batch.examples.image), grid, recipe.mask_ratio, generator, place.device
-        )
+        mask = random_mask(len(batch.indices), grid, recipe.mask_ratio, generator, place.device)
         images = data.standardised(batch.examples.image.to(place.device, non_blocking=True))
         with place.autocast():
             return squared_errors(model(images, mask), images, mask).mean()
