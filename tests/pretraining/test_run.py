@@ -346,7 +346,7 @@ def test_a_run_is_never_written_over_by_accident(finished: Path, folder: Path) -
 
 
 def test_resuming_otherwise_names_every_difference(finished: Path, folder: Path) -> None:
-    with pytest.raises(ValueError, match=r"(?s)mask_ratio.*0\.6.*0\.75.*seed.*0.*3"):
+    with pytest.raises(ValueError, match=r"(?s)seed.*0.*3.*mask_ratio.*0\.6.*0\.75"):
         pretrain(out=str(finished), resume=True, mask_ratio=0.75, seed=3)
 
 

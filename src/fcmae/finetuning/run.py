@@ -12,10 +12,9 @@ from fcmae.finetuning.plan import FinetuningPlan, make_plan
 from fcmae.finetuning.task import FinetuningTask
 from fcmae.images import Labelled, Unreadable, open_splits, share
 from fcmae.images.fixed_images import choose
-from fcmae.models.layers import compile_blocks
 from fcmae.optim import layer_ids
 from fcmae.parallel.processes import is_first
-from fcmae.training.batching import make_batching
+from fcmae.training.batching import Batching, make_batching
 from fcmae.training.devices import Place, choose_device
 from fcmae.training.plan import Lines, details
 from fcmae.training.recipe import announce
@@ -29,7 +28,7 @@ IMBALANCED = 3  # the largest class has so many times the images of the smallest
 def start(wanted: Finetune) -> Path:
     """Run `finetune` with these options."""
     opened = open_run(wanted, "finetune")
-    out, options = opened.out, opened.options
+    options = opened.options
     device = choose_device(options.device)
     first = read_first_weights(opened)
     train_images, val = open_splits(opened.data)
@@ -37,25 +36,19 @@ def start(wanted: Finetune) -> Path:
     facts = opened.facts([images, val], first.in_channels, device, first.statistics)
     plan = make_plan(options, first, facts, len(val), images.classes)
     batching = make_batching(options, plan.batch_size, device)
-    check_pairs(plan, batching.local_batch_size, batching.micro_batch_size)
+    check_pairs(plan, batching)
     if is_first():
         for part in (images, val):
             choose(part, plan.in_channels, plan.image_size)  # what cannot be read is said now
         check_depth(plan, images)
     check_resumed(opened.resumed, plan, options)
     model = make_model(plan, opened)
-    model.checkpoint_blocks = batching.checkpoint_blocks
-    if batching.compile_blocks:
-        compile_blocks(model)
     if is_first():
         announce(plan.table, plan.departures, in_words(plan, images, device))
         warn_of_rounding(opened, device)
 
     def make_task(place: Place) -> FinetuningTask:
-        workers, micro = batching.workers, batching.micro_batch_size
-        return FinetuningTask(
-            out, plan, images, val, model, place, workers=workers, micro_batch_size=micro
-        )
+        return FinetuningTask(opened.out, plan, images, val, model, place, batching)
 
     own = {
         "data": {
@@ -79,7 +72,7 @@ def start(wanted: Finetune) -> Path:
     )
 
 
-def check_pairs(plan: FinetuningPlan, local: int, micro: int) -> None:
+def check_pairs(plan: FinetuningPlan, batching: Batching) -> None:
     """Refuse to tear the pairs that mixup and cutmix mix: neighbours in the global batch."""
     if not (plan.recipe.mixup or plan.recipe.cutmix):
         return
@@ -88,6 +81,7 @@ def check_pairs(plan: FinetuningPlan, local: int, micro: int) -> None:
             "batch size 1: mixup and cutmix need pairs: make it larger, or leave them out with "
             "--set mixup=0 cutmix=0"
         )
+    local, micro = batching.local_batch_size, batching.micro_batch_size
     torn = (local != plan.batch_size and local % 2) or (micro != local and micro % 2)
     if torn:
         raise ValueError(

@@ -24,9 +24,10 @@ from fcmae.images.augment import erase
 from fcmae.images.fixed_images import show
 from fcmae.images.mixing import draw_mix, mix
 from fcmae.models.classifier import Classifier
-from fcmae.models.layers import DropPath
+from fcmae.models.layers import DropPath, compile_blocks
 from fcmae.optim import Average, layer_scales, parameter_groups
 from fcmae.storage import atomic
+from fcmae.training.batching import Batching
 from fcmae.training.devices import Place
 from fcmae.training.journal import AnyJournal
 from fcmae.training.task import Follower, Measured
@@ -47,8 +48,8 @@ class FinetuningTask:
         val: what to validate on.
         model: with its first weights; moved to the place's device.
         place: device and precision.
-        workers: processes that read validation images.
-        micro_batch_size: images at a time.
+        batching: images at a time, and processes that read them; whether blocks are recomputed in
+            the backward pass, and whether they are compiled.
     """
 
     doing = "fine-tuning"
@@ -61,12 +62,10 @@ class FinetuningTask:
         val: Labelled,
         model: Classifier,
         place: Place,
-        *,
-        workers: int,
-        micro_batch_size: int,
+        batching: Batching,
     ) -> None:
         self.out, self.plan, self.images, self.val, self.place = out, plan, images, val, place
-        self.workers, self.micro_batch_size = workers, micro_batch_size
+        self.batching = batching
         recipe = plan.recipe
         magnitude, deviation = recipe.rand_augment
         self.view = AugmentedView(
@@ -78,6 +77,9 @@ class FinetuningTask:
             plan.decoding,
         )
         self.trained = model.to(place.device)
+        model.checkpoint_blocks = batching.checkpoint_blocks
+        if batching.compile_blocks:
+            compile_blocks(model)
         self.drops = [layer for layer in model.modules() if isinstance(layer, DropPath)]
         self.drawn: tuple[int, Tensor] | None = None  # of the step being computed, for each of them
         self.kept = nn.ModuleDict({"model": self.trained})
@@ -142,8 +144,8 @@ class FinetuningTask:
             channels=self.plan.in_channels,
             mean=self.mean,
             std=self.std,
-            batch_size=self.micro_batch_size,
-            workers=self.workers,
+            batch_size=self.batching.micro_batch_size,
+            workers=self.batching.workers,
             place=self.place,
         )
         number = len(self.plan.classes)

@@ -142,8 +142,8 @@ MISTAKES = (
     ),
     Mistake(
         "finetuning/task.py",
-        "            std=self.std,\n            batch_size=self.micro_batch_size,",
-        "            std=self.mean,\n            batch_size=self.micro_batch_size,",
+        "            std=self.std,\n            batch_size=self.batching.micro_batch_size,",
+        "            std=self.mean,\n            batch_size=self.batching.micro_batch_size,",
         "Validation divides by the mean.",
         (BY_HAND,),
     ),
