@@ -14,7 +14,7 @@ from fcmae.finetuning.plan import FinetuningPlan, settle
 from fcmae.finetuning.task import FinetuningTask
 from fcmae.images import Labelled, Unreadable, digest, open_splits, share
 from fcmae.images.fixed_images import choose
-from fcmae.inference.trained import load_backbone
+from fcmae.inference.load import load_backbone
 from fcmae.models.classifier import Classifier, create_model
 from fcmae.models.layers import compile_blocks
 from fcmae.models.responses import USUAL

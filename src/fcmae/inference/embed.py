@@ -1,6 +1,7 @@
 """What `embed` does: run the backbone over what is left to do, then write one file."""
 
 import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,16 @@ from fcmae.console.screen import say
 from fcmae.images import ImageSet, open_images, open_labelled
 from fcmae.inference import feature_files
 from fcmae.inference.feature_files import Parts, Rows
-from fcmae.inference.outputs import Reading, make_reading, outputs, require_one_process
-from fcmae.inference.trained import TrainedBackbone, load_backbone
+from fcmae.inference.load import load_backbone
+from fcmae.inference.loop import (
+    Preprocessing,
+    choose_preprocessing,
+    forward_in_order,
+    pooled,
+    require_one_process,
+    require_some,
+)
+from fcmae.models.encoder import Backbone
 from fcmae.training.devices import Place, choose_device, choose_precision, take_place
 
 PART = 4096  # images of a part, about: what an interruption may cost
@@ -52,18 +61,16 @@ class Rest:
 
 
 class Pooled(nn.Module):
-    """The global average of a backbone's last stage, [B, C, H, W] -> [B, C_4]."""
+    """A backbone's features, behind the final norm if there is one, [B, C, H, W] -> [B, C_4]."""
 
-    def __init__(self, trained: TrainedBackbone, *, norm: bool) -> None:
+    def __init__(self, backbone: Backbone, norm: nn.Module | None) -> None:
         super().__init__()
-        self.backbone = trained.backbone
-        self.norm = trained.norm if norm else None
-        self.width = trained.backbone.widths[-1]
+        self.backbone, self.norm = backbone, norm
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalised images to features."""
-        pooled = self.backbone.features(images)[-1].mean(dim=(2, 3))
-        return pooled if self.norm is None else self.norm(pooled)
+        features = pooled(self.backbone, images)
+        return features if self.norm is None else self.norm(features)
 
 
 def run(options: Embed) -> Path:
@@ -73,33 +80,24 @@ def run(options: Embed) -> Path:
     feature_files.check(out, str(options.data), overwrite=options.overwrite)
     device = choose_device(options.device)
     precision = choose_precision(options.precision, device)
-    images = open_data(str(options.data), options.split)
-    weights = str(Path(options.weights).expanduser())
-    trained = load_backbone(weights, options.key)
-    if options.norm and trained.norm is None:
+    images = open_data(os.path.expanduser(options.data), options.split)
+    backbone, norm, description = load_backbone(options.weights, options.key)
+    weights = description.weights
+    if options.norm and norm is None:
         raise ValueError(
             f"norm: weights {weights} have no final norm, as after pre-training: leave --norm out"
         )
-    reading = make_reading(
-        trained.backbone,
-        trained.description,
-        image_size=options.image_size,
-        batch_size=options.batch_size,
-        workers=options.workers,
-        device=device,
-    )
-    if assumed := trained.description.assumption(size_given=options.image_size is not None):
-        say(assumed)
+    preprocessing = choose_preprocessing(options, backbone, description, device)
     if options.overwrite:
         feature_files.delete(out)
-    network = Pooled(trained, norm=options.norm)
+    network = Pooled(backbone, norm if options.norm else None)
     how = {
-        "model": trained.backbone.model,
-        "image_size": reading.size,
-        "mean": reading.mean,
-        "std": reading.std,
+        "model": backbone.model,
+        "image_size": preprocessing.size,
+        "mean": preprocessing.mean,
+        "std": preprocessing.std,
         "norm": options.norm,
-        "batch_size": reading.batch_size,
+        "batch_size": preprocessing.batch_size,
         "precision": precision,
         "device": device.type,
         "weights": digest(
@@ -110,15 +108,15 @@ def run(options: Embed) -> Path:
     files = digest(name.encode(errors="backslashreplace") + b"\n" for name in names)
     parts = Parts(out, how | {"files": files})
     with take_place(device, precision) as place:
-        complete(parts, network.to(place.device), images, reading, place)
-    finish(out, parts, images, how | {"weights_path": weights, "data": str(options.data)})
+        complete(parts, network.to(place.device), images, preprocessing, place)
+    how |= {"weights_path": weights, "data": str(options.data)}
+    finish(out, parts, images, how, preprocessing.channels)
     return out
 
 
 def open_data(data: str, split: str | None) -> ImageSet:
     """All images, or those of a split, with their labels."""
-    where = data if data == "sample" else Path(data).expanduser()
-    return open_images(where) if split is None else open_labelled(where, split)
+    return open_images(data) if split is None else open_labelled(data, split)
 
 
 def digest(pieces: Iterator[bytes]) -> str:
@@ -130,21 +128,21 @@ def digest(pieces: Iterator[bytes]) -> str:
 
 
 def complete(
-    parts: Parts, network: Pooled, images: ImageSet, reading: Reading, place: Place
+    parts: Parts, network: Pooled, images: ImageSet, preprocessing: Preprocessing, place: Place
 ) -> None:
     """Compute the parts that are not there yet."""
-    size = reading.batch_size * max(1, PART // reading.batch_size)
+    size = preprocessing.batch_size * max(1, PART // preprocessing.batch_size)
     start = min(len(parts) * size, len(images))
     if start:
         say(f"going on after {start} of {len(images)} images")
     if start == len(images):
         return
-    nothing = torch.empty(0, network.width)
+    nothing = torch.empty(0, network.backbone.widths[-1])
     features, indices, seen = [nothing], list[int](), start
     unreadable: dict[str, str] = {}
-    for output in outputs(network, Rest(images, start), reading, place, title="embedding"):
-        if output.indices:
-            features.append(output.values)
+    rest = Rest(images, start)
+    for output in forward_in_order(network, rest, preprocessing, place, title="embedding"):
+        features += output.tensors
         indices += [start + index for index in output.indices]
         unreadable |= output.unreadable
         seen += len(output.indices) + len(output.unreadable)
@@ -153,7 +151,7 @@ def complete(
             features, indices, unreadable = [nothing], [], {}
 
 
-def finish(out: Path, parts: Parts, images: ImageSet, description: dict[str, Any]) -> None:
+def finish(out: Path, parts: Parts, images: ImageSet, how: dict[str, Any], channels: int) -> None:
     """Make one file of the parts."""
     indices: list[int] = []
     unreadable: dict[str, str] = {}
@@ -162,16 +160,12 @@ def finish(out: Path, parts: Parts, images: ImageSet, description: dict[str, Any
         unreadable |= part.unreadable
     if not indices:
         parts.remove()
-        name, reason = next(iter(unreadable.items()))
-        raise ValueError(
-            f"data: none of the {len(images)} images can be read ({name}: {reason}): give images "
-            "that fit the weights"
-        )
+    require_some(len(indices), images, unreadable, channels)
     labels = None
     if images.labels is not None:
         labels = [images.classes[images.labels[index]] for index in indices]
     names = [images.name(index) for index in indices]
-    feature_files.write(out, parts, Rows(names, labels, unreadable, description))
+    feature_files.write(out, parts, Rows(names, labels, unreadable, how))
     parts.remove()
     for name, reason in list(unreadable.items())[:NAMED]:
         say(f"left out: {name}: {reason}")

@@ -12,8 +12,8 @@ from fcmae.commands.predict import Predict
 from fcmae.console.screen import say
 from fcmae.errors import check_target
 from fcmae.images import FolderSet, list_images
-from fcmae.inference.outputs import make_reading, outputs, require_one_process
-from fcmae.inference.trained import load_classifier
+from fcmae.inference.load import load_classifier
+from fcmae.inference.loop import choose_preprocessing, forward_in_order, require_one_process
 from fcmae.storage.atomic import write_text
 from fcmae.training.devices import choose_device, choose_precision, take_place
 
@@ -30,18 +30,8 @@ def run(options: Predict) -> Path:
     paths = find(options.images)
     device = choose_device(options.device)
     precision = choose_precision(options.precision, device)
-    weights = str(Path(options.weights).expanduser())
-    classifier, description = load_classifier(weights, options.key)
-    reading = make_reading(
-        classifier,
-        description,
-        image_size=options.image_size,
-        batch_size=options.batch_size,
-        workers=options.workers,
-        device=device,
-    )
-    if assumed := description.assumption(size_given=options.image_size is not None):
-        say(assumed)
+    classifier, description = load_classifier(options.weights, options.key)
+    preprocessing = choose_preprocessing(options, classifier, description, device)
     top = min(options.top, len(description.classes))
     columns = columns_of(top)
     images = FolderSet(paths, Path())
@@ -49,9 +39,10 @@ def run(options: Predict) -> Path:
     unreadable = 0
     with take_place(device, precision) as place:
         network = classifier.to(place.device)
-        for output in outputs(network, images, reading, place, title="predicting"):
-            for index, logits in zip(output.indices, output.values, strict=True):
-                rows[images.name(index)] |= best(logits, description.classes, top)
+        for output in forward_in_order(network, images, preprocessing, place, title="predicting"):
+            for logits in output.tensors:
+                for index, of_image in zip(output.indices, logits, strict=True):
+                    rows[images.name(index)] |= best(of_image, description.classes, top)
             for name, reason in output.unreadable:
                 rows[name]["error"] = reason
             unreadable += len(output.unreadable)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from fcmae.images import Batch, TrainingSet
 from fcmae.images.fixed_images import Pictures
 from fcmae.images.pairs import PairView
+from fcmae.inference.loop import evaluating
 from fcmae.models.contrastive import create_contrast, momentum_at
 from fcmae.models.layers import compile_blocks
 from fcmae.optim import adamw, parameter_groups
@@ -17,8 +18,7 @@ from fcmae.pretraining.contrastive_plan import ContrastivePlan
 from fcmae.pretraining.encoders import measure, rate, save_encoder
 from fcmae.pretraining.interim_probe import InterimProbe
 from fcmae.pretraining.reconstructions import epochs_to_look
-from fcmae.probes.diversity import diversity
-from fcmae.probes.features import evaluating
+from fcmae.probes.blocks import diversity
 from fcmae.training.batching import Pace
 from fcmae.training.devices import Place
 from fcmae.training.task import Books

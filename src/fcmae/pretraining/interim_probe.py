@@ -6,6 +6,7 @@ from typing import Any
 
 from fcmae.images import Labelled, TooManyUnreadable, digest, open_splits
 from fcmae.images.fixed_images import choose
+from fcmae.inference.loop import Preprocessing
 from fcmae.models.encoder import Backbone
 from fcmae.pretraining.contrastive_plan import ContrastivePlan
 from fcmae.pretraining.plan import Plan
@@ -14,6 +15,7 @@ from fcmae.training.devices import Place
 from fcmae.training.start import refuse_inside
 
 K = 20  # neighbours (appendix D)
+BATCH = 64  # images at a time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,17 +53,15 @@ class InterimProbe:
             ValueError: if too many of the images can no longer be read.
         """
         try:
-            found = knn_accuracy(
-                encoder,
-                self.train,
-                self.val,
+            preprocessing = Preprocessing(
+                size=self.image_size,
+                channels=encoder.in_channels,
                 mean=self.mean,
                 std=self.std,
-                image_size=self.image_size,
-                place=place,
-                k=K,
+                batch_size=BATCH,
                 workers=self.workers,
             )
+            found = knn_accuracy(encoder, self.train, self.val, preprocessing, place, K)
         except TooManyUnreadable as error:  # which are not the images that are trained on
             raise ValueError(f"probe_{error}") from error
         return {"k": K, **found._asdict()}

@@ -11,7 +11,7 @@ from fcmae.images.fixed_images import Pictures, show
 from fcmae.models.autoencoder import Autoencoder
 from fcmae.models.loss import denormalise, patchify, unpatchify
 from fcmae.models.masks import enlarge, patch_grid, random_mask
-from fcmae.probes.diversity import diversity
+from fcmae.probes.blocks import diversity
 from fcmae.storage.atomic import write_text
 
 COLUMNS = (0, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # shares of the epochs to look at

@@ -1,4 +1,4 @@
-"""Trained networks, with what they say of the images that they were trained on."""
+"""Trained networks from run folders and files, with what these say of the images they take."""
 
 import math
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ class Description:
         return f"weights {self.weights} do not say all; assumed: {', '.join(listed)}"
 
 
-class TrainedBackbone(NamedTuple):
+class LoadedBackbone(NamedTuple):
     """A backbone in evaluation mode, and the final norm, where the weights have one."""
 
     backbone: Backbone
@@ -53,7 +53,7 @@ class TrainedBackbone(NamedTuple):
     description: Description
 
 
-def load_classifier(path: str, key: str | None = None) -> tuple[Classifier, Description]:
+def load_classifier(path: str | Path, key: str | None = None) -> tuple[Classifier, Description]:
     """Read a classifier in evaluation mode: a run's folder, or a file of any known dialect.
 
     What the weights do not say is assumed, and named in the description: 224 pixels, ImageNet's
@@ -67,6 +67,7 @@ def load_classifier(path: str, key: str | None = None) -> tuple[Classifier, Desc
         ValueError: as `read_weights`; or if the weights have no head, or what they say of
             themselves does not fit together.
     """
+    path = str(Path(path).expanduser())
     state, stored = read_weights(path, key=key)
     num_classes = stored["num_classes"]
     if num_classes is None:
@@ -86,8 +87,9 @@ def load_classifier(path: str, key: str | None = None) -> tuple[Classifier, Desc
     return _filled(path, classifier, state), description
 
 
-def load_backbone(path: str, key: str | None = None) -> TrainedBackbone:
+def load_backbone(path: str | Path, key: str | None = None) -> LoadedBackbone:
     """Read the backbone of an encoder or a classifier, as `load_classifier` does."""
+    path = str(Path(path).expanduser())
     state, stored = read_weights(path, key=key)
     final = {name: value for name, value in state.items() if name.startswith(("norm.", "head."))}
     own = {name: value for name, value in state.items() if name not in final}
@@ -100,7 +102,7 @@ def load_backbone(path: str, key: str | None = None) -> TrainedBackbone:
         )
         norm = LayerNorm(backbone.widths[-1])
     of_norm = {name.removeprefix("norm."): final[name] for name in final if name[:5] == "norm."}
-    return TrainedBackbone(
+    return LoadedBackbone(
         _filled(path, backbone, own),
         _filled(path, norm, of_norm) if of_norm else None,
         _describe(path, stored),
