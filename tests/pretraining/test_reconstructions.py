@@ -18,7 +18,7 @@ from fcmae.models.autoencoder import Autoencoder
 from fcmae.models.masks import enlarge
 from fcmae.pretraining import reconstructions
 from fcmae.pretraining.reconstructions import Looker, epochs_to_look
-from fcmae.probes.diversity import diversity
+from fcmae.probes.blocks import diversity
 
 # When
 

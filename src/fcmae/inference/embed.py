@@ -23,12 +23,12 @@ from fcmae.inference.loop import (
     pooled,
     require_one_process,
     require_some,
+    say_unreadable,
 )
 from fcmae.models.encoder import Backbone
 from fcmae.training.devices import Place, choose_device, choose_precision, take_place
 
 PART = 4096  # images of a part, about: what an interruption may cost
-NAMED = 20  # unreadable files on the screen
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +167,6 @@ def finish(out: Path, parts: Parts, images: ImageSet, how: dict[str, Any], chann
     names = [images.name(index) for index in indices]
     feature_files.write(out, parts, Rows(names, labels, unreadable, how))
     parts.remove()
-    for name, reason in list(unreadable.items())[:NAMED]:
-        say(f"left out: {name}: {reason}")
-    if len(unreadable) > NAMED:
-        say(f"left out: {len(unreadable) - NAMED} more")
+    say_unreadable(unreadable)
     files = " and ".join(str(path) for path in feature_files.written(out))
     say(f"Wrote {files}: {len(indices)} images")

@@ -17,7 +17,7 @@ from fcmae.images import Labelled, open_classes, open_labelled
 from fcmae.images.sets import SPLITS
 from fcmae.inference.classification import class_accuracy, classify, confusion
 from fcmae.inference.load import Description, load_classifier, shape
-from fcmae.inference.loop import choose_preprocessing
+from fcmae.inference.loop import choose_preprocessing, say_unreadable
 from fcmae.storage.atomic import write_text
 from fcmae.training.devices import choose_device, choose_precision, take_place
 
@@ -144,12 +144,7 @@ def show(evaluation: Evaluation) -> None:
     screen.print(table)
     if len(worst) > ROWS:
         screen.print(f"and {len(worst) - ROWS} classes more")
-    if evaluation.unreadable:
-        say(f"{len(evaluation.unreadable)} files could not be read and are not counted:")
-        for name, reason in list(evaluation.unreadable.items())[:ROWS]:
-            say(f"  {name}: {reason}")
-        if len(evaluation.unreadable) > ROWS:
-            say(f"  and {len(evaluation.unreadable) - ROWS} more")
+    say_unreadable(evaluation.unreadable)
 
 
 def _few(names: list[str]) -> str:

@@ -23,6 +23,8 @@ from fcmae.models.encoder import Backbone
 from fcmae.training.devices import Place, is_first, num_processes, num_readers
 from fcmae.training.image_options import parse_image_size
 
+SHOWN = 20  # unreadable files on the screen
+
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
@@ -175,6 +177,16 @@ def require_some(read: int, images: ImageSet, unreadable: Mapping[str, str], cha
             f"data: none of the {len(images)} images can be read ({name}: {reason}): give images "
             f"of {channels} channels"
         )
+
+
+def say_unreadable(unreadable: Mapping[str, str]) -> None:
+    """Name the files that could not be read, the first twenty of them."""
+    if unreadable:
+        say(f"{len(unreadable)} files could not be read and are left out:")
+    for name, reason in list(unreadable.items())[:SHOWN]:
+        say(f"  {name}: {reason}")
+    if len(unreadable) > SHOWN:
+        say(f"  and {len(unreadable) - SHOWN} more")
 
 
 def pooled(backbone: Backbone, images: Tensor) -> Tensor:

@@ -47,7 +47,8 @@ def run(options: Predict) -> Path:
                 rows[name]["error"] = reason
             unreadable += len(output.unreadable)
     table = [row | {"path": name} for name, row in rows.items()]
-    write_text(out, as_json(table) if out.suffix == ".json" else as_csv(table, columns))
+    as_json = out.suffix == ".json"
+    write_text(out, json.dumps(table, indent=1) + "\n" if as_json else as_csv(table, columns))
     if unreadable:
         say(f"{unreadable} of {len(rows)} files could not be read; the column error says why")
     say(f"Wrote {out}: {len(rows)} rows")
@@ -102,8 +103,3 @@ def as_csv(rows: Sequence[Row], columns: Sequence[str]) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
-
-
-def as_json(rows: Sequence[Row]) -> str:
-    """A list of rows."""
-    return json.dumps(rows, indent=1) + "\n"

@@ -14,7 +14,7 @@ from torch import Tensor
 
 import fcmae
 from fcmae.commands.probe import Probe
-from fcmae.console.screen import progress_bar, say
+from fcmae.console.screen import progress_bar
 from fcmae.errors import check_target
 from fcmae.images import Labelled, TooManyUnreadable, open_splits, share
 from fcmae.inference.load import load_backbone
@@ -23,6 +23,7 @@ from fcmae.inference.loop import (
     choose_preprocessing,
     pooled,
     require_one_process,
+    say_unreadable,
 )
 from fcmae.models.encoder import Backbone, Encoder
 from fcmae.probes.comparison import (
@@ -92,8 +93,7 @@ def run(options: Probe) -> dict[str, Any]:
     screen = Console(highlight=False)
     screen.print(table_of(result))
     screen.print(result["verdict"], markup=False)
-    if unreadable:
-        say(f"{len(unreadable)} files could not be read; the first: {next(iter(unreadable))}")
+    say_unreadable(unreadable)
     if target:
         write_text(target, json.dumps(result, indent=1) + "\n")
         screen.print(f"Wrote {target}", markup=False, soft_wrap=True)
