@@ -77,10 +77,11 @@ def run(options: Embed) -> Path:
     """Run `embed` with these options."""
     require_one_process("embed")
     out = Path(options.out).expanduser().absolute()
-    feature_files.check(out, str(options.data), overwrite=options.overwrite)
+    data, split = os.path.expanduser(options.data), options.split
+    feature_files.check(out, data, overwrite=options.overwrite)
     device = choose_device(options.device)
     precision = choose_precision(options.precision, device)
-    images = open_data(os.path.expanduser(options.data), options.split)
+    images: ImageSet = open_images(data) if split is None else open_labelled(data, split)
     backbone, norm, description = load_backbone(options.weights, options.key)
     weights = description.weights
     if options.norm and norm is None:
@@ -112,11 +113,6 @@ def run(options: Embed) -> Path:
     how |= {"weights_path": weights, "data": str(options.data)}
     finish(out, parts, images, how, preprocessing.channels)
     return out
-
-
-def open_data(data: str, split: str | None) -> ImageSet:
-    """All images, or those of a split, with their labels."""
-    return open_images(data) if split is None else open_labelled(data, split)
 
 
 def digest(pieces: Iterator[bytes]) -> str:

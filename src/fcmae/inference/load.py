@@ -85,13 +85,7 @@ def load_classifier(path: str | Path, key: str | None = None) -> tuple[Classifie
         )
     description = _describe(path, stored)
     with torch.device("meta"):
-        classifier = Classifier(
-            stored["model"],
-            num_classes=num_classes,
-            in_channels=stored["in_channels"],
-            stem_stride=stored["stem_stride"],
-            response=stored["response"],
-        )
+        classifier = Classifier(**_architecture(stored), num_classes=num_classes)
     return _filled(path, classifier, state), description
 
 
@@ -99,17 +93,11 @@ def load_backbone(path: str | Path, key: str | None = None) -> LoadedBackbone:
     """Read the backbone of an encoder or a classifier, as `load_classifier` does."""
     path = str(Path(path).expanduser())
     state, stored = read_weights(path, key=key)
-    final = {name: value for name, value in state.items() if name.startswith(("norm.", "head."))}
-    own = {name: value for name, value in state.items() if name not in final}
+    own = {name: state[name] for name in state if not name.startswith(("norm.", "head."))}
+    of_norm = {name.removeprefix("norm."): state[name] for name in state if name[:5] == "norm."}
     with torch.device("meta"):
-        backbone = Backbone(
-            stored["model"],
-            in_channels=stored["in_channels"],
-            stem_stride=stored["stem_stride"],
-            response=stored["response"],
-        )
+        backbone = Backbone(**_architecture(stored))
         norm = LayerNorm(backbone.widths[-1])
-    of_norm = {name.removeprefix("norm."): final[name] for name in final if name[:5] == "norm."}
     return LoadedBackbone(
         _filled(path, backbone, own),
         _filled(path, norm, of_norm) if of_norm else None,
@@ -120,6 +108,10 @@ def load_backbone(path: str | Path, key: str | None = None) -> LoadedBackbone:
 def shape(size: tuple[int, int]) -> str:
     """Height and width, in words."""
     return f"{size[0]} x {size[1]}"
+
+
+def _architecture(stored: dict[str, Any]) -> dict[str, Any]:
+    return {name: stored[name] for name in ("model", "in_channels", "stem_stride", "response")}
 
 
 def _filled(path: str, module: M, state: dict[str, Tensor]) -> M:
