@@ -100,7 +100,7 @@ MISTAKES = (
         "if num_classes > 5 else None",
         "if num_classes > 4 else None",
         "Of five classes, validation says a top-5 of 1.",
-        (f"{VALIDATION}test_each_model_has_its_own_outcomes",),
+        (f"{VALIDATION}test_each_model_has_its_own_predictions",),
     ),
     Mistake(
         "finetuning/task.py",
