@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 PRELOAD = [  # what whole runs import
     "torch._dynamo",
     "fcmae.pretraining.run",
-    "fcmae.pretraining.contrastive_task",
+    "fcmae.pretraining.contrastive",
     "fcmae.finetuning.run",
     "torch.utils.tensorboard",
 ]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from plans import as_given
 
 import fcmae
 from fcmae.commands.command import Options, command, names_of
@@ -91,3 +92,35 @@ def test_the_functions_of_the_package_look_like_functions() -> None:
     assert fcmae.pretrain.__name__ == "pretrain"
     assert fcmae.pretrain.__module__ == "fcmae.commands.pretrain"
     assert inspect.signature(fcmae.evaluate).return_annotation.__name__ == "Evaluation"
+
+
+# Options of a run that goes on
+
+LEFT_ALONE = Pretrain(out="run", seed=0, mask_ratio=0.5)
+STORED = {
+    "seed": 3,
+    "mask_ratio": 0.6,
+    "image_size": "160x96",
+    "set": ["norm_pix=false"],
+    "batch_size": 8,
+    "forgotten": 1,
+}
+
+
+def test_options_that_are_not_given_come_from_the_run() -> None:
+    found = LEFT_ALONE.completed(STORED)
+    assert (found.seed, found.mask_ratio, found.image_size, found.batch_size) == (
+        3,
+        0.6,
+        "160x96",
+        8,
+    )
+    assert found.set == ("norm_pix=false",)  # JSON has lists alone
+    assert (found.out, found.epochs) == ("run", None)  # which the run did not know
+
+
+def test_options_that_are_given_count_even_where_they_are_the_default() -> None:
+    given = as_given(Pretrain(out="run"), ["seed", "set"])
+    found = given.completed(STORED)
+    assert (found.seed, found.set, found.batch_size) == (0, (), 8)
+    assert found.given == {"seed", "set"}

@@ -5,12 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from plans import pretraining_plan
 from rich.console import Console
 
 from fcmae.console import screen
 from fcmae.console.screen import progress_bar, say, shown
-from fcmae.pretraining.plan import Plan, settle
-from fcmae.training.departures import Departure, announce
+from fcmae.pretraining.plan import Plan
+from fcmae.training.recipe import Departure, announce
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +35,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], io.StringIO]:
 
 
 def plan(**options: Any) -> Plan:
-    return settle(
+    return pretraining_plan(
         **{
             "data": "/data/[odd] name",
             "init": "scratch",

@@ -5,8 +5,11 @@ import math
 from typing import Any
 
 import pytest
+from plans import as_given, facts_of
 
-from fcmae.finetuning.plan import FinetuningPlan, default_recipe, settle
+from fcmae.commands.finetune import Finetune
+from fcmae.finetuning.plan import FinetuningPlan, FirstWeights, default_recipe, make_plan
+from fcmae.models.responses import USUAL
 from fcmae.recipes import TABLE_2, TABLE_3, TABLE_4, TABLE_5, TABLE_6
 
 IMAGENET: dict[str, Any] = {
@@ -22,7 +25,7 @@ IMAGENET: dict[str, Any] = {
     "assignments": (),
     "given": (),
     "data": "/data/imagenet",
-    "names": "digest",
+    "names": ["a.png"],
     "val_images": 50_000,
     "classes": ("cat", "dog"),
     "stem_stride": 4,
@@ -35,8 +38,17 @@ IMAGENET: dict[str, Any] = {
 }
 
 
+FIRST = ("model", "in_channels", "stem_stride", "image_size")
+
+
 def plan(**options: Any) -> FinetuningPlan:
-    return settle(**{**IMAGENET, **options})
+    values = {**IMAGENET, **options}
+    given, assignments = values.pop("given"), values.pop("assignments")
+    facts, val_images, classes = facts_of(values), values.pop("val_images"), values.pop("classes")
+    first = {name: values.pop(name) for name in FIRST}
+    chosen = as_given(Finetune(out="run", set=assignments, **values), given)
+    of_weights = FirstWeights(**first, response=USUAL, statistics=None)
+    return make_plan(chosen, of_weights, facts, val_images, classes)
 
 
 def fields(settled: FinetuningPlan) -> dict[str, tuple[object, object]]:
@@ -175,5 +187,6 @@ def test_a_default_recipe_never_warms_up_longer_than_it_runs() -> None:
     ):
         for epochs in (1, 3, 700):
             for few in (True, False):
-                recipe = default_recipe(model, table[letter], epochs, few=few, scratch=False)
+                first = FirstWeights(model, 3, 4, USUAL, (224, 224), None)
+                recipe = default_recipe(first, table[letter], epochs, few=few, scratch=False)
                 assert 0 <= recipe.warmup_epochs <= epochs

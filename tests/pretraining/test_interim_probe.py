@@ -19,6 +19,7 @@ from fcmae.commands.pretrain import pretrain
 from fcmae.images import open_splits
 from fcmae.models.encoder import Encoder
 from fcmae.pretraining.interim_probe import InterimProbe
+from fcmae.pretraining.task import PretrainingTask
 from fcmae.probes import knn
 from fcmae.training.devices import Place
 
@@ -176,12 +177,16 @@ def test_one_of_two_processes_measures(
 def test_how_often_may_be_given_anew(
     options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> None:
-        raise RuntimeError("at epoch 1")
+    measure = PretrainingTask.measure
+
+    def broken(self: PretrainingTask, journal: Any, step: int) -> Any:
+        if step > 0:
+            raise RuntimeError("at epoch 1")
+        return measure(self, journal, step)
 
     run = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr("fcmae.pretraining.task.PretrainingTask.after_epoch", broken)
+        patch.setattr(PretrainingTask, "measure", broken)
         with pytest.raises(RuntimeError, match="at epoch 1"):
             pretrain(**options, out=str(run), checkpoint_minutes=0.0)
     pretrain(out=str(run), resume=True, probe_every=1)

@@ -17,7 +17,7 @@ from fcmae.images.fixed_images import choose, show
 from fcmae.models.autoencoder import Autoencoder
 from fcmae.models.masks import enlarge
 from fcmae.pretraining import reconstructions
-from fcmae.pretraining.reconstructions import Looker, epochs_to_look
+from fcmae.pretraining.reconstructions import Reconstructions, epochs_to_observe
 from fcmae.probes.blocks import diversity
 
 # When
@@ -33,13 +33,13 @@ from fcmae.probes.blocks import diversity
     ],
 )
 def test_looks_come_closer_together_towards_the_start(epochs: int, expected: set[int]) -> None:
-    assert epochs_to_look(epochs) == expected
+    assert epochs_to_observe(epochs) == expected
 
 
 @pytest.mark.parametrize("epochs", [1, 3, 13, 1600])
 def test_there_is_a_look_before_and_one_after_training(epochs: int) -> None:
-    assert {0, epochs} <= epochs_to_look(epochs)
-    assert max(epochs_to_look(epochs)) == epochs
+    assert {0, epochs} <= epochs_to_observe(epochs)
+    assert max(epochs_to_observe(epochs)) == epochs
 
 
 # The images
@@ -163,15 +163,14 @@ def autoencoder(channels: int, *, norm_pix: bool = True) -> Autoencoder:
     )
 
 
-def looker(run: Path, channels: int, images: ImageSet) -> Looker:
-    return Looker(
+def fixed(run: Path, channels: int, images: ImageSet) -> Reconstructions:
+    return Reconstructions(
         run,
         choose(images, channels, SIZE),
         mean=(MEAN,) * channels,
         std=(STD,) * channels,
         mask_ratio=0.6,
         patch_size=PATCH,
-        device=torch.device("cpu"),
     )
 
 
@@ -180,8 +179,8 @@ def test_visible_patches_are_as_they_were_and_masked_ones_as_predicted(
     tmp_path: Path, drawn: list[Tensor], channels: int, norm_pix: bool
 ) -> None:
     model = autoencoder(channels, norm_pix=norm_pix).eval()
-    look = looker(tmp_path, channels, Images(3))
-    look.look(model, epoch=0)
+    look = fixed(tmp_path, channels, Images(3))
+    look.observe(model, epoch=0)
     inputs, masked, epoch = (torch.stack(drawn[i : i + 3]) for i in (0, 3, 6))
     assert torch.equal(inputs, look.pictures)
     hidden = enlarge(look.mask, PATCH).unsqueeze(1).expand_as(inputs)
@@ -207,10 +206,10 @@ def test_visible_patches_are_as_they_were_and_masked_ones_as_predicted(
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_first_look_draws_inputs_and_masks_too(tmp_path: Path, channels: int) -> None:
-    look = looker(tmp_path, channels, Images(2))
+    look = fixed(tmp_path, channels, Images(2))
     model = autoencoder(channels)
-    look.look(model, epoch=0)
-    look.look(model, epoch=12)
+    look.observe(model, epoch=0)
+    look.observe(model, epoch=12)
     kinds = ("input", "masked", "epoch-0000", "epoch-0012")
     pictures = tmp_path / "reconstructions"
     expected = {f"{kind}-{i}.webp" for kind in kinds for i in range(2)} | {"images.json"}
@@ -227,9 +226,9 @@ def test_the_first_look_draws_inputs_and_masks_too(tmp_path: Path, channels: int
 
 
 def test_a_run_always_looks_at_the_same_patches_of_the_same_images(tmp_path: Path) -> None:
-    one = looker(tmp_path, 3, Images(9))
+    one = fixed(tmp_path, 3, Images(9))
     torch.rand(5)  # whatever else is drawn
-    other = looker(tmp_path, 3, Images(9))
+    other = fixed(tmp_path, 3, Images(9))
     assert one.names == other.names
     assert torch.equal(one.mask, other.mask)
     assert torch.equal(one.pictures, other.pictures)
@@ -237,8 +236,8 @@ def test_a_run_always_looks_at_the_same_patches_of_the_same_images(tmp_path: Pat
 
 def test_the_metrics_get_the_distance_of_every_block(tmp_path: Path) -> None:
     model = autoencoder(1)
-    look = looker(tmp_path, 1, Images(3))
-    metrics = json.loads(json.dumps(look.look(model, epoch=1)))
+    look = fixed(tmp_path, 1, Images(3))
+    metrics = json.loads(json.dumps(look.observe(model, epoch=1)))
     with torch.no_grad():
         distances = diversity(model.encoder, (look.pictures - MEAN) / STD)
     assert metrics["diversity"] == [{"block": b, "distance": d} for b, d in distances.items()]
@@ -250,7 +249,7 @@ def test_looking_changes_nothing(tmp_path: Path, training: bool) -> None:
     model = autoencoder(3).train(training)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     state = torch.get_rng_state()
-    looker(tmp_path, 3, Images(1)).look(model, epoch=0)
+    fixed(tmp_path, 3, Images(1)).observe(model, epoch=0)
     assert model.training == training
     assert all(part.training == training for part in model.modules())
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())

@@ -1,11 +1,13 @@
-"""What a run will cost: bytes that are really saved, and the arithmetic of it."""
+"""What a run will cost, bytes that are really saved; a row for each learning rate."""
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from fcmae.training.dry_run import IMAGES, Cost, in_words, measure
-from fcmae.training.schedule import Schedule
+import fcmae
+from fcmae.optim import layer_ids, layer_scales, parameter_groups
+from fcmae.training.dry_run import IMAGES, Cost, in_words, measure, show_groups
+from fcmae.training.plan import Schedule
 
 WIDTH = 1000
 
@@ -35,3 +37,32 @@ def test_costs_are_multiplied_by_images_and_shared_by_processes(processes: int, 
     assert memory[1].startswith("about 0.6 GB a device: 0.5 GB for weights")
     assert "0.1 GB for 100 images at a time" in memory[1]
     assert duration[1].startswith(f"about {time}, measured")
+
+
+# The groups
+
+
+def rows(capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
+    lines = [line.split() for line in capsys.readouterr().err.splitlines()]
+    return [line for line in lines if len(line) == 5 and line[1][0].isdigit()]
+
+
+def test_layers_have_their_rates_and_every_parameter_counts_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    model = fcmae.create_model("convnextv2_atto", num_classes=13)
+    scales = layer_scales("convnextv2_atto", 0.9)
+    show_groups(parameter_groups(model, 0.3, scales=scales), 1e-3, layer_ids("convnextv2_atto"))
+    shown = rows(capsys)
+    assert [row[0] for row in shown] == [str(layer) for layer in range(1, 14)]
+    assert shown[0][1:3] == ["0.282", "0.000282"]
+    assert shown[-1][1:3] == ["1", "0.001"]
+    counted = sum(int(number.replace(",", "")) for row in shown for number in row[3:])
+    assert counted == sum(parameter.numel() for parameter in model.parameters())
+
+
+def test_one_rate_is_one_row(capsys: pytest.CaptureFixture[str]) -> None:
+    model = fcmae.create_autoencoder("convnextv2_atto", in_channels=1)
+    show_groups(parameter_groups(model, 0.05), 2.4e-3)
+    (row,) = rows(capsys)
+    assert row[:3] == ["all", "1", "0.0024"]

@@ -1,10 +1,10 @@
 """Steps of any task: here a small regression in float64, so that equal means equal."""
 
-import multiprocessing
 import os
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from multiprocessing.context import ForkServerContext
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
+from fcmae.parallel.processes import share_gradients
 from fcmae.training import checkpoint
 from fcmae.training.devices import Place, take_place
-from fcmae.training.engine import NonFiniteError, Step, optimise
+from fcmae.training.engine import NonFiniteError, Step, Summed, optimise
 
 CPU = Place(torch.device("cpu"), "fp32")
 IMAGES, CHANNELS = 7, 13
@@ -49,6 +49,7 @@ class Task:
     poison: Callable[[Batch, Tensor], Tensor] = lambda batch, loss: loss
     read: list[Batch] = field(default_factory=list)
     rank: int = 0
+    summed: bool = False  # over some of the values, of some images none
 
     def __post_init__(self) -> None:
         torch.manual_seed(0)
@@ -69,10 +70,14 @@ class Task:
                 yield batch
                 place += size
 
-    def loss(self, batch: Batch) -> Tensor:
+    def loss(self, batch: Batch) -> Tensor | Summed:
         images, wanted = data(batch.step, self.rank, self.dtype)
-        loss = (self.trained(images[batch.indices]) - wanted[batch.indices]).square().mean()
-        return self.poison(batch, loss)
+        errors = (self.trained(images[batch.indices]) - wanted[batch.indices]).square()
+        if self.summed:
+            counts = wanted[batch.indices] > 0.5  # of step 2 in the first process: none
+            counts &= batch.step != 2 or self.rank > 0
+            return Summed((errors * counts).sum(), counts.sum())
+        return self.poison(batch, errors.mean())
 
     def steps(self, start: int = 0, stop: int = STEPS, **other: Any) -> Iterator[Step]:
         options = {"batches": self.batches(start), "place": CPU, **other}
@@ -102,6 +107,23 @@ def test_micro_batches_of_any_size_add_up_to_the_batch(cuts: tuple[int, ...]) ->
         assert theirs.loss == pytest.approx(ours.loss, rel=1e-6)  # the sum is kept in float32
         assert theirs.gradient_norm == pytest.approx(ours.gradient_norm, rel=1e-12)
     torch.testing.assert_close(cut.weights(), whole.weights(), rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("cuts", [(4, 3), (3, 3, 1), (1,) * 7])
+def test_a_sum_is_divided_by_what_the_whole_batch_sums_over(cuts: tuple[int, ...]) -> None:
+    whole, cut = Task(summed=True), Task(cuts, summed=True)
+    losses = []
+    for ours, theirs in zip(whole.steps(), cut.steps(), strict=True):
+        losses.append(ours.loss)
+        assert theirs.loss == pytest.approx(ours.loss, rel=1e-6)
+        assert theirs.gradient_norm == pytest.approx(ours.gradient_norm, rel=1e-12)
+    torch.testing.assert_close(cut.weights(), whole.weights(), rtol=1e-12, atol=1e-14)
+
+    images, wanted = data(0)
+    with torch.no_grad():
+        errors = (Task().module(images) - wanted).square()[wanted > 0.5]
+    assert losses[0] == pytest.approx(errors.mean().item(), rel=1e-6)
+    assert losses[2] == 0  # nothing counts, and nothing is not a number
 
 
 def test_a_step_is_what_the_optimiser_does_by_hand() -> None:
@@ -327,7 +349,7 @@ def test_readers_that_die_alone_are_an_error() -> None:
 Told = tuple[list[int], list[float], list[float]]
 
 
-def _rank(rank: int, port: int, told: "SimpleQueue[Told]") -> None:
+def _rank(rank: int, port: int, summed: bool, told: "SimpleQueue[Told]") -> None:
     os.environ |= {
         "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2",
         "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo",
@@ -335,38 +357,44 @@ def _rank(rank: int, port: int, told: "SimpleQueue[Told]") -> None:
     with take_place(torch.device("cpu"), "fp32") as place:
         read: list[Batch] = []
         # Only one of them is told to stop, in the middle of the third step.
-        task = Task((3, 4), rank=rank, read=read, interrupted=lambda: rank == 1 and len(read) > 4)
-        task.trained = DistributedDataParallel(task.module)
+        interrupted = lambda: rank == 1 and len(read) > 4  # noqa: E731
+        task = Task((3, 4), rank=rank, read=read, interrupted=interrupted, summed=summed)
+        task.trained = share_gradients(task.module)
         steps = list(task.steps(place=place))
         losses = [step.loss for step in steps]
         told.put(([step.number for step in steps], losses, task.weights().tolist()))
 
 
-@pytest.mark.slow  # two interpreters import torch
-def test_processes_share_a_batch_and_stop_together() -> None:
-    context = multiprocessing.get_context("spawn")
-    told: SimpleQueue[Told] = context.SimpleQueue()
+@pytest.mark.parametrize("summed", [False, True])
+def test_processes_share_a_batch_and_stop_together(
+    processes: ForkServerContext, summed: bool
+) -> None:
+    told: SimpleQueue[Told] = processes.SimpleQueue()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    processes = [context.Process(target=_rank, args=(rank, port, told)) for rank in range(2)]
-    for process in processes:
+    pair = [processes.Process(target=_rank, args=(rank, port, summed, told)) for rank in range(2)]
+    for process in pair:
         process.start()
-    for process in processes:
+    for process in pair:
         process.join(200)
-    assert [process.exitcode for process in processes] == [0, 0]
+    assert [process.exitcode for process in pair] == [0, 0]
     one, other = told.get(), told.get()
     assert one == other
     assert one[0] == [1, 2]
 
-    by_hand, losses = Task(), []
+    by_hand, losses = Task(summed=summed), []
     for step in range(2):
         for group, scale in zip(by_hand.optimizer.param_groups, (0.5, 1.0), strict=True):
             group["lr"] = scale * by_hand.rate(step)
         by_hand.optimizer.zero_grad()
         total = torch.zeros(())
+        number = torch.zeros(())
         for by_hand.rank in range(2):
-            total = total + by_hand.loss(Batch(step, list(range(IMAGES)))) / 2
+            loss = by_hand.loss(Batch(step, list(range(IMAGES))))
+            mean, weight = loss if isinstance(loss, Summed) else (loss, torch.ones(()))
+            total, number = total + mean, number + weight
+        total = total / number
         total.backward()
         by_hand.optimizer.step()
         losses.append(total.item())

@@ -1,4 +1,4 @@
-"""One writer, nothing lost, and a resumed run that is the run it resumes."""
+"""The run folder: one writer, and nothing lost."""
 
 import json
 from collections.abc import Iterator
@@ -15,9 +15,7 @@ from fcmae.storage.atomic import save_tensors
 from fcmae.training.run_folder import (
     RunFolder,
     check,
-    compare,
     is_finished,
-    merge,
     read_config,
     require_finished,
 )
@@ -271,65 +269,3 @@ def test_a_run_is_finished_once_its_last_weights_are_written(
     else:
         with pytest.raises(ValueError, match=r"unfinished: .*fcmae finetune --resume --out .*run"):
             require_finished(str(run))
-
-
-# Resuming with other settings
-
-LEFT_ALONE = {"seed": 0, "mask_ratio": 0.6, "image_size": 224, "set": (), "batch_size": None}
-STORED = {
-    "seed": 3,
-    "mask_ratio": 0.6,
-    "image_size": "160x96",
-    "set": ["norm_pix=false"],
-    "batch_size": 8,
-}
-
-
-def test_options_that_are_not_given_come_from_the_run() -> None:
-    assert merge(LEFT_ALONE, [], STORED) == STORED
-
-
-def test_options_that_are_given_count_even_where_they_are_the_default() -> None:
-    assert merge(LEFT_ALONE, ["seed", "set"], STORED) == {**STORED, "seed": 0, "set": ()}
-
-
-def test_options_that_the_run_did_not_know_are_taken_as_they_are() -> None:
-    assert merge({**LEFT_ALONE, "new": 1}, [], STORED) == {**STORED, "new": 1}
-
-
-def test_a_plan_that_is_the_same_is_resumed() -> None:
-    compare({"image_size": (160, 96), "seed": 3}, {"image_size": [160, 96], "seed": 3, "old": 1})
-
-
-def test_what_does_not_decide_the_result_may_differ() -> None:
-    compare(
-        {"data": "/new/place", "departures": [{"because": "asked for"}], "seed": 3},
-        {"data": "/old/place", "departures": [], "seed": 3},
-    )
-
-
-def test_every_field_of_a_plan_that_differs_is_named() -> None:
-    plan = {
-        "names": "b",
-        "images": 31,
-        "precision": "bf16",
-        "seed": 3,
-        "new": 1,
-        "recipe": {"norm_pix": True, "weight_decay": 0.1},
-    }
-    stored = {
-        "names": "a",
-        "images": 30,
-        "precision": "fp32",
-        "seed": 3,
-        "recipe": {"norm_pix": True, "weight_decay": 0.05},
-    }
-    with pytest.raises(ValueError, match="start another run") as caught:
-        compare(plan, stored)
-    assert str(caught.value).splitlines()[1:-1] == [
-        "  the files in the data: some were added, removed, renamed or sorted otherwise",
-        "  the number of images: the run has 30, now 31",
-        "  precision: the run has 'fp32', now 'bf16'",
-        "  new: the run has None, now 1",
-        "  weight_decay: the run has 0.05, now 0.1",
-    ]

@@ -17,6 +17,7 @@ from torch import Tensor
 from wiring import plain
 
 from fcmae.images import Batch
+from fcmae.training.trainer import make_optimizer
 
 SEEDS = range(40)  # of views, where what is seen is a matter of chance
 
@@ -62,7 +63,7 @@ def names_of(kind: type) -> set[str]:
 
 def rates(task: Any) -> list[float]:
     """The learning rate of each step, and that of the step after the last."""
-    return [task.learning_rate(step) for step in range(task.schedule.steps + 1)]
+    return [task.plan.learning_rate_at(step) for step in range(task.plan.steps + 1)]
 
 
 def peak(task: Any) -> float:
@@ -70,10 +71,15 @@ def peak(task: Any) -> float:
     return max(rates(task))
 
 
+def optimizer_of(task: Any) -> torch.optim.Optimizer:
+    """As a run makes it."""
+    return make_optimizer(task, task.place.device)
+
+
 def groups_of(task: Any) -> dict[str, dict[str, Any]]:
     """The optimiser's group of each parameter that it trains."""
     names = {id(parameter): name for name, parameter in task.trained.named_parameters()}
-    groups = task.optimizer.param_groups
+    groups = optimizer_of(task).param_groups
     return {names[id(each)]: group for group in groups for each in group["params"]}
 
 
@@ -84,7 +90,7 @@ def decays(task: Any) -> dict[str, float]:
 
 def betas(task: Any) -> set[tuple[float, float]]:
     """The optimiser's momenta."""
-    return {group["betas"] for group in task.optimizer.param_groups}
+    return {group["betas"] for group in optimizer_of(task).param_groups}
 
 
 def scales(task: Any) -> dict[str, float]:
@@ -99,7 +105,7 @@ def ramps(task: Any) -> Tensor:
     """A picture whose first channel grows from left to right and whose second grows downwards."""
     across, down = torch.linspace(0, 1, 121), torch.linspace(0, 1, 91)
     grid = torch.stack([across.expand(91, -1), down[:, None].expand(-1, 121), torch.zeros(91, 121)])
-    return grid[: task.in_channels]
+    return grid[: task.plan.in_channels]
 
 
 def seen_by(task: Any, picture: Tensor) -> list[Tensor]:
@@ -137,9 +143,9 @@ def shrinks(task: Any) -> bool:
 
 def batch(task: Any, step: int = 0, *, images: Tensor | None = None) -> Batch:
     """The whole batch of a step, of noise unless there are images."""
-    number, size = task.schedule.batch_size, task.plan.image_size
+    number, size = task.plan.batch_size, task.plan.image_size
     if images is None:
-        images = torch.rand(number, task.in_channels, *size, generator=plain.dice(step))
+        images = torch.rand(number, task.plan.in_channels, *size, generator=plain.dice(step))
     return Batch(step, 0, images, list(range(len(images))), [])
 
 

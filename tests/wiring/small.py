@@ -16,7 +16,7 @@ from PIL import Image
 
 import fcmae
 from fcmae.sizes import SIZES, Size
-from fcmae.training import start
+from fcmae.training import trainer
 
 BATCH, STEPS_PER_EPOCH = 4, 3
 TRAIN_IMAGES = 14  # three batches of four, and two images that wait for another epoch
@@ -39,8 +39,8 @@ def tiny_sizes() -> Iterator[None]:
 class NotTrained:
     """Stands for a run that ends before its first step."""
 
-    def __init__(self, out: Path, task: Any, place: Any, pace: Any, *_: Any, **__: Any) -> None:
-        self.task, self.place, self.pace = task, place, pace
+    def __init__(self, out: Path, task: Any, place: Any, batching: Any, *_: Any, **__: Any) -> None:
+        self.task, self.place, self.batching = task, place, batching
 
     def run(self) -> None:
         """Do nothing."""
@@ -58,7 +58,7 @@ def built(command: Callable[..., Path], out: Path, **options: Any) -> Any:
 
 
 def begun(command: Callable[..., Path], out: Path, **options: Any) -> NotTrained:
-    """As `built`, with the place and the pace beside the task."""
+    """As `built`, with the place and the batching beside the task."""
     runs: list[NotTrained] = []
 
     def begin(*arguments: Any, **more: Any) -> NotTrained:
@@ -66,7 +66,7 @@ def begun(command: Callable[..., Path], out: Path, **options: Any) -> NotTrained
         return runs[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(start, "Training", begin)
+        patch.setattr(trainer, "Trainer", begin)
         command(out=str(out), overwrite=True, **options)
     assert len(runs) == 1
     return runs[0]

@@ -32,7 +32,7 @@ from wiring.small import BATCH, STEPS_PER_EPOCH, TRAIN_IMAGES, built
 import fcmae
 from fcmae.images import centre_crop, channel_statistics, decode, open_images
 from fcmae.models.contrastive import create_contrast
-from fcmae.pretraining.contrastive_plan import ContrastivePlan, ContrastiveRecipe
+from fcmae.pretraining.contrastive import ContrastivePlan, ContrastiveRecipe
 from fcmae.training.journal import Silence
 
 Build = Callable[..., Any]
@@ -95,7 +95,8 @@ def follows_by(task: Any, momentum: float, *, step: int) -> bool:
     with torch.no_grad():
         query.add_(1)
     before = key.clone()
-    task.after_step(step)
+    (follow,) = task.followers
+    follow(step)
     return torch.allclose(key, momentum * before + (1 - momentum) * query, atol=1e-5)
 
 
@@ -175,7 +176,9 @@ OPTIONS = {
     ),
     "in_channels": Check(
         1,
-        lambda t: t.in_channels == t.trained.query.encoder.downsample_layers[0][0].in_channels == 1,
+        lambda t: (
+            t.plan.in_channels == t.trained.query.encoder.downsample_layers[0][0].in_channels == 1
+        ),
     ),
     "stem_stride": Check(
         1, lambda t: t.trained.query.encoder.downsample_layers[0][0].stride == (1, 1)
@@ -183,7 +186,7 @@ OPTIONS = {
     "image_size": Check(
         "48x64", lambda t: pairs(t, torch.rand(3, 90, 70)).shape == (len(SEEDS), 2, 3, 48, 64)
     ),
-    "batch_size": Check(7, lambda t: len(rates(t)) == 4 * 2 + 1 and t.schedule.batch_size == 7),
+    "batch_size": Check(7, lambda t: len(rates(t)) == 4 * 2 + 1 and t.plan.batch_size == 7),
     "epochs": Check(7, lambda t: len(rates(t)) == 7 * STEPS_PER_EPOCH + 1),
     "precision": Check("bf16", lambda t: computes_in(t, torch.bfloat16)),
     "decoding": Check("exact", lambda t: not shrinks(t)),
@@ -223,7 +226,7 @@ def test_seed(build: Build) -> None:
         fresh = create_contrast(stem_stride=2, hidden_width=12, projection_width=6)
         task = build(seed=seed)
         assert starts_as(task, fresh)
-        assert task.seed == seed
+        assert task.plan.seed == seed
 
 
 def test_keys_begin_as_the_queries(build: Build) -> None:
@@ -250,7 +253,7 @@ def test_looks_see_images_as_training_does(build: Build, pictures: Path) -> None
     seen: list[Tensor] = []
     stem = task.trained.query.encoder.downsample_layers[0]
     stem.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    task.look(Silence(), step=0, epoch=0)
+    task.measure(Silence(), 0)
     names = [open_images(pictures).name(i * TRAIN_IMAGES // 6) for i in range(6)]
     crops = torch.stack([centre_crop(decode(pictures / name, 3), (48, 64)) for name in names])
     mean, std = channel_statistics(open_images(pictures), 3)

@@ -16,7 +16,7 @@ from wiring.small import save_picture
 
 import fcmae
 from fcmae.models.layers import DropPath
-from fcmae.training import start
+from fcmae.training import trainer
 
 STEPS, BATCH = 6, 4
 CALM = ("rand_augment=0,0", "random_erasing=0", "mixup=0", "cutmix=0", "drop_path=0")
@@ -52,7 +52,7 @@ def copies(tmp_path: Path) -> Path:
 @pytest.fixture
 def watch(copies: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Watch:
     """Runs a command, until the given step crashes, and says what was drawn for each step."""
-    trains = start.Training
+    trains = trainer.Trainer
 
     def watch(command: Callable[..., Path], crash_at: int = STEPS, **options: Any) -> list[Draws]:
         seen: list[Draws] = []
@@ -71,7 +71,7 @@ def watch(copies: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Watc
             task.loss = watched
             return trains(out, task, *arguments, **more)
 
-        monkeypatch.setattr(start, "Training", begin)
+        monkeypatch.setattr(trainer, "Trainer", begin)
         usual = {
             "out": str(tmp_path / "run"), "data": str(copies), "epochs": 2, "batch_size": BATCH,
             "image_size": "64x96", "stem_stride": 2, "workers": 0, "device": "cpu",

@@ -60,7 +60,7 @@ def build(classes: Path, tmp_path: Path) -> Build:
 
 def is_augmented(task: Any, magnitude: int, deviation: float) -> bool:
     """The views are those of RandAugment of this strength, filled with the data's mean."""
-    shape = (task.in_channels, 60, 80)
+    shape = (task.plan.in_channels, 60, 80)
     picture = (torch.rand(shape, generator=plain.dice(0)) * 255).byte()
     for seed in SEEDS[:8]:
         wanted = augment(
@@ -120,7 +120,8 @@ def kept_by_average(task: Any, update: int) -> float:
     before = task.average.module.head.weight.clone()
     with torch.no_grad():
         weight.add_(1)
-    task.after_step(update)
+    (follow,) = task.followers
+    follow(update)
     moved = task.average.module.head.weight - before
     return 1 - (moved / (weight - before)).mean().item()
 
@@ -138,8 +139,8 @@ def responses(task: Any) -> set[str]:
 
 def gives_up(task: Any, *, epochs: int) -> bool:
     """Whether it stops so many epochs after its best."""
-    task.best, task.epoch = {"epoch": 2, "accuracy": 0.5}, 2 + epochs
-    return task.stops_early()
+    task.state["best"] = {"epoch": 2, "accuracy": 0.5}
+    return task.stops_after(2 + epochs)
 
 
 def decay_of_layers(task: Any) -> list[float]:
@@ -193,7 +194,7 @@ OPTIONS = {
     "in_channels": Check(
         1,
         lambda t: (
-            t.in_channels == t.trained.downsample_layers[0][0].in_channels == 1
+            t.plan.in_channels == t.trained.downsample_layers[0][0].in_channels == 1
             and t.average.module.downsample_layers[0][0].in_channels == 1
         ),
     ),
@@ -207,7 +208,7 @@ OPTIONS = {
         options={"model": "convnextv2_nano"},
     ),
     "patience": Check(3, lambda t: gives_up(t, epochs=3) and not gives_up(t, epochs=2)),
-    "batch_size": Check(7, lambda t: len(rates(t)) == 4 * 2 + 1 and t.schedule.batch_size == 7),
+    "batch_size": Check(7, lambda t: len(rates(t)) == 4 * 2 + 1 and t.plan.batch_size == 7),
     "epochs": Check(7, lambda t: len(rates(t)) == 7 * STEPS_PER_EPOCH + 1),
     "precision": Check("bf16", lambda t: computes_in(t, torch.bfloat16)),
     "decoding": Check("exact", lambda t: not shrinks(t)),
@@ -305,7 +306,7 @@ def test_seed(build: Build) -> None:
         fresh = fcmae.create_model(num_classes=7, stem_stride=2, drop_path=0.1, head_init=0.001)
         task = build(seed=seed)
         assert starts_as(task, fresh)
-        assert task.seed == seed
+        assert task.plan.seed == seed
 
 
 def test_statistics(build: Build, classes: Path) -> None:

@@ -33,7 +33,7 @@ from wiring.small import BATCH, STEPS_PER_EPOCH, built
 import fcmae
 from fcmae.images import centre_crop, channel_statistics, decode, open_images
 from fcmae.models.layers import GRN
-from fcmae.pretraining.plan import Plan, Recipe
+from fcmae.pretraining.masked import MaskedPlan, MaskedRecipe
 from fcmae.training.journal import Silence
 
 Build = Callable[..., Any]
@@ -93,7 +93,8 @@ FIELDS = {
 OPTIONS = {
     "model": Check("convnext_atto", lambda t: "stages.0.0.gamma" in t.trained.encoder.state_dict()),
     "in_channels": Check(
-        1, lambda t: t.in_channels == t.trained.encoder.downsample_layers[0][0].in_channels == 1
+        1,
+        lambda t: t.plan.in_channels == t.trained.encoder.downsample_layers[0][0].in_channels == 1,
     ),
     "stem_stride": Check(1, lambda t: t.trained.encoder.downsample_layers[0][0].stride == (1, 1)),
     "patch_size": Check(
@@ -110,7 +111,7 @@ OPTIONS = {
     ),
     "mask_ratio": Check(0.3, lambda t: masks(t).sum((1, 2)).tolist() == [2] * BATCH),
     "batch_size": Check(
-        7, lambda t: len(masks(t)) == 7 and len(rates(t)) == 4 * 2 + 1 and t.schedule.log_every == 1
+        7, lambda t: len(masks(t)) == 7 and len(rates(t)) == 4 * 2 + 1 and t.plan.log_every == 1
     ),
     "epochs": Check(7, lambda t: len(rates(t)) == 7 * STEPS_PER_EPOCH + 1 and rates(t)[-1] == 0),
     "precision": Check("bf16", lambda t: computes_in(t, torch.bfloat16)),
@@ -123,8 +124,8 @@ OWN_TEST = {"data", "init", "seed", "mean", "std"}
 
 
 def test_every_field_has_a_check() -> None:
-    assert names_of(Recipe) == FIELDS.keys()
-    assert names_of(Plan) == OPTIONS.keys() | SAID | OWN_TEST
+    assert names_of(MaskedRecipe) == FIELDS.keys()
+    assert names_of(MaskedPlan) == OPTIONS.keys() | SAID | OWN_TEST
 
 
 @pytest.mark.parametrize("name", FIELDS)
@@ -153,7 +154,7 @@ def test_seed(build: Build) -> None:
         task = build(seed=seed)
         torch.manual_seed(seed)
         assert starts_as(task, fcmae.create_autoencoder(stem_stride=2))
-        assert task.seed == seed
+        assert task.plan.seed == seed
     assert not torch.equal(masks(task), masks(build()))
 
 
@@ -168,9 +169,9 @@ def test_looks_see_images_and_masks_as_training_does(build: Build, pictures: Pat
     task = build(statistics="data", mask_ratio=0.3, image_size="48x64")
     seen: list[tuple[torch.Tensor, torch.Tensor]] = []
     task.trained.register_forward_pre_hook(lambda _, inputs: seen.append(inputs))
-    task.look(Silence(), step=0, epoch=0)
+    task.measure(Silence(), 0)
     ((images, mask),) = seen
-    files = [pictures / name for name in task.looker.names]
+    files = [pictures / name for name in task.learner.reconstructions.names]
     crops = torch.stack([centre_crop(decode(file, 3), (48, 64)) for file in files])
     mean, std = channel_statistics(open_images(pictures), 3)
     assert torch.allclose(images, plain.normalised(crops, mean, std), atol=1e-5)

@@ -30,13 +30,13 @@ from fcmae.finetuning import task as finetuning
 from fcmae.finetuning.task import FinetuningTask
 from fcmae.finetuning.validation import Validation
 from fcmae.images import unreadable
-from fcmae.pretraining.contrastive_task import ContrastiveTask
+from fcmae.pretraining.task import PretrainingTask
 from fcmae.report import write_report
 from fcmae.storage import atomic
 from fcmae.training import checkpoint, trainer
-from fcmae.training.schedule import Schedule
+from fcmae.training.plan import Schedule
 from fcmae.training.signals import Interrupted
-from fcmae.training.trainer import Training
+from fcmae.training.trainer import Trainer
 
 EPOCHS = 2
 STEPS = EPOCHS * STEPS_PER_EPOCH
@@ -130,7 +130,7 @@ def dying(
         checkpoints: the steps after which there is one; the others' are left out.
         die: what ends the trainer.
     """
-    keep_books, save = Training.keep_books, Training.save
+    after_step, save = Trainer.after_step, Trainer.save
     save_tensors, rename = atomic.save_tensors, Path.rename
     now = 0  # the step whose files may be written
 
@@ -138,11 +138,11 @@ def dying(
         if (number, here) == (step, moment):
             die()
 
-    def kept(self: Training, done: Any, *books: Any) -> None:
+    def kept(self: Trainer, done: Any, *more: Any) -> None:
         reach(done.number, "computed")
-        keep_books(self, done, *books)
+        after_step(self, done, *more)
 
-    def saved(self: Training) -> None:
+    def saved(self: Trainer) -> None:
         nonlocal now
         now = self.step
         reach(now, "logged")
@@ -161,8 +161,8 @@ def dying(
         return rename(path, target)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Training, "keep_books", kept)
-        patch.setattr(Training, "save", saved)
+        patch.setattr(Trainer, "after_step", kept)
+        patch.setattr(Trainer, "save", saved)
         patch.setattr(checkpoint, "save_tensors", tensors_saved)
         patch.setattr(Path, "rename", renamed)
         yield
@@ -174,15 +174,15 @@ def goes_on(after: int, to: int = STEPS) -> Iterator[None]:
 
     A run that began again would come to the same bytes.
     """
-    keep_books = Training.keep_books
+    after_step = Trainer.after_step
     numbers: list[int] = []
 
-    def kept(self: Training, done: Any, *books: Any) -> None:
+    def kept(self: Trainer, done: Any, *more: Any) -> None:
         numbers.append(done.number)
-        keep_books(self, done, *books)
+        after_step(self, done, *more)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Training, "keep_books", kept)
+        patch.setattr(Trainer, "after_step", kept)
         try:
             yield
         finally:  # also where it dies at the end
@@ -424,23 +424,25 @@ def test_running_statistics_go_on_too(pictures: Path, tmp_path: Path) -> None:
 @contextmanager
 def recorded(task: type[Any]) -> Iterator[dict[int, dict[str, Tensor]]]:
     """All weights after each step, whichever run of this block computed it last; 0: the first."""
-    begin, after_step = task.begin, task.after_step
+    measure, run = task.measure, Trainer.run
     states: dict[int, dict[str, Tensor]] = {}
 
     def record(self: Any, step: int) -> None:
         states[step] = {name: value.clone() for name, value in self.kept.state_dict().items()}
 
-    def begun(self: Any, journal: Any) -> None:
-        record(self, 0)
-        begin(self, journal)
+    def measured(self: Any, journal: Any, step: int) -> Any:
+        if step == 0:
+            record(self, 0)
+        return measure(self, journal, step)
 
-    def stepped(self: Any, step: int) -> None:
-        after_step(self, step)
-        record(self, step)
+    def followed(self: Any) -> None:
+        task = self.task
+        task.followers = (*task.followers, functools.partial(record, task))
+        run(self)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(task, "begin", begun)
-        patch.setattr(task, "after_step", stepped)
+        patch.setattr(task, "measure", measured)
+        patch.setattr(Trainer, "run", followed)
         yield states
 
 
@@ -474,7 +476,7 @@ def part_of(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 def test_keys_follow_as_by_hand_over_a_resume(pictures: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    with recorded(ContrastiveTask) as states:
+    with recorded(PretrainingTask) as states:
         with dying(4, "computed", (2,)), pytest.raises(Death):
             fcmae.pretrain(**COMMON, **KINDS["moco-v3"].options, data=str(pictures), out=str(run))
         fcmae.pretrain(out=str(run), resume=True)
@@ -508,13 +510,13 @@ CALM = ("mixup=0", "cutmix=0", "rand_augment=0,0", "random_erasing=0", "base_lea
 @contextmanager
 def scripted() -> Iterator[None]:
     """Every epoch has the accuracy that is written above, whenever it is computed."""
-    after_epoch, validate = FinetuningTask.after_epoch, finetuning.validate
+    measure, validate = FinetuningTask.measure, finetuning.validate
     current = 0
 
-    def ended(self: FinetuningTask, journal: Any, step: int, epoch: int) -> bool:
+    def ended(self: FinetuningTask, journal: Any, step: int) -> Any:
         nonlocal current
-        current = epoch
-        return after_epoch(self, journal, step, epoch)
+        current = step // STEPS_PER_EPOCH
+        return measure(self, journal, step)
 
     def validated(models: Any, *images: Any, **options: Any) -> Any:
         found, unread = validate(models, *images, **options)
@@ -522,7 +524,7 @@ def scripted() -> Iterator[None]:
         return [as_if(each, right) for each, right in zip(found, rights, strict=True)], unread
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(FinetuningTask, "after_epoch", ended)
+        patch.setattr(FinetuningTask, "measure", ended)
         patch.setattr(finetuning, "validate", validated)
         yield
 
@@ -580,7 +582,7 @@ def test_the_best_epoch_stays_the_best_and_patience_counts_from_it(
     assert max(states) == end
     state = state_of(run)
     assert (state["step"], state["stopped"]) == (end, True)
-    assert state["task"] == {"best": {"epoch": BEST, "accuracy": 9 / 21}, "epoch": LAST}
+    assert state["task"] == {"best": {"epoch": BEST, "accuracy": 9 / 21}}
 
 
 @pytest.mark.parametrize("average", [True, False])

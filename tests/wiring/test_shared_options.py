@@ -14,10 +14,10 @@ from wiring.places import batch, is_normalised
 from wiring.small import BATCH, TRAIN_IMAGES, begun, built, save_weights
 
 import fcmae
-from fcmae.images import channel_statistics, open_labelled
+from fcmae.images import Batch, channel_statistics, open_labelled
 from fcmae.models.layers import Block
 from fcmae.training.journal import Silence
-from fcmae.training.trainer import Training
+from fcmae.training.trainer import Trainer
 
 KINDS = ("fcmae", "moco-v3", "finetune")
 SMALL = ("hidden_width=12", "projection_width=6")
@@ -45,7 +45,7 @@ def command_of(kind: str) -> Callable[..., Path]:
 
 @pytest.fixture
 def begin(pictures: Path, classes: Path, tmp_path: Path) -> Start:
-    """Runs that are not trained, with place and pace."""
+    """Runs that are not trained, with place and batching."""
 
     def begin(kind: str, **options: Any) -> Any:
         options = options_of(kind, pictures, classes, **options)
@@ -121,6 +121,14 @@ def test_before_its_first_checkpoint_a_run_begins_from_its_first_weights_again(
 # What is computed, and how
 
 
+def batch_of(task: Any, kind: str) -> Batch:
+    """The first, of noise."""
+    found = batch(task)
+    if kind == "moco-v3":
+        found = dataclasses.replace(found, images=torch.rand(BATCH, 2, 3, 32, 48))
+    return found
+
+
 def products_of(task: Any) -> set[torch.dtype]:
     """The precisions in which linear layers will have answered."""
     found: set[torch.dtype] = set()
@@ -136,11 +144,9 @@ def test_steps_are_computed_in_the_precision_that_is_asked_for(
     begin: Start, kind: str, precision: str, dtype: torch.dtype, tmp_path: Path
 ) -> None:
     run = begin(kind, precision=precision)
-    found, given = products_of(run.task), batch(run.task)
-    if kind == "moco-v3":
-        given = dataclasses.replace(given, images=torch.rand(BATCH, 2, 3, 32, 48))
-    training = Training(tmp_path, run.task, run.place, run.pace, lambda: False, resumed=False)
-    training.loss_of(run.task.trained, given)
+    found, given = products_of(run.task), batch_of(run.task, kind)
+    trainer = Trainer(tmp_path, run.task, run.place, run.batching, lambda: False, resumed=False)
+    trainer.loss_of(run.task.trained, given)
     assert dtype in found
     assert precision == "bf16" or len(found) == 1
 
@@ -149,8 +155,7 @@ def test_steps_are_computed_in_the_precision_that_is_asked_for(
 def test_a_run_goes_on_in_the_precision_that_it_began_with(
     kind: str, pictures: Path, classes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command, room = command_of(kind), "finetuning" if kind == "finetune" else "pretraining"
-    chosen = f"fcmae.{room}.run.choose_precision"
+    command, chosen = command_of(kind), "fcmae.training.start.choose_precision"
     monkeypatch.setattr(chosen, lambda *_: "bf16")  # as auto, where the hardware has it
     begun_there = built(command, tmp_path / "run", **options_of(kind, pictures, classes, epochs=1))
     assert begun_there.place.precision == "bf16"
@@ -169,7 +174,7 @@ def test_what_was_measured_when_a_run_began_is_kept(
     def never(*_: object) -> None:
         raise AssertionError("measured again")
 
-    measure = "fcmae.training.image_options.channel_statistics"
+    measure = "fcmae.images.statistics.channel_statistics"
     monkeypatch.setattr(measure, never)
     run = command(out=str(tmp_path / "run"), resume=True)
     statistics = json.loads((run / "config.json").read_text())["statistics"]
@@ -185,7 +190,7 @@ def test_blocks_are_recomputed_where_that_is_asked_for(build: Start, kind: str) 
         seen: list[int] = []
         encoder_of(task).stages[1][0].register_forward_pre_hook(lambda *_: seen.append(1))
         task.trained.train()
-        task.loss(task.trained, *task.example(BATCH)).backward()
+        task.loss(task.trained, *task.prepare(batch_of(task, kind))).backward()
         return len(seen)
 
     assert passes(build(kind, checkpoint_blocks=True)) == 2 * passes(build(kind))
@@ -258,7 +263,7 @@ def test_looks_mask_whole_patches(build: Start) -> None:
     task = build("fcmae", patch_size=32, image_size="64x96")
     seen: list[Any] = []
     task.trained.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[1].shape))
-    task.look(Silence(), step=0, epoch=0)
+    task.measure(Silence(), 0)
     assert seen == [(6, 2, 3)]
 
 
@@ -268,7 +273,7 @@ def test_looks_move_no_running_statistics(build: Start, method: str) -> None:
     before = {name: value.clone() for name, value in task.trained.state_dict().items()}
     assert any("running" in name for name in before)
     task.trained.train()
-    task.look(Silence(), step=0, epoch=0)
+    task.measure(Silence(), 0)
     after = task.trained.state_dict()
     assert all(torch.equal(after[name], value) for name, value in before.items())
     assert all(module.training for module in encoder_of(task).modules())
@@ -278,9 +283,9 @@ def test_looks_move_no_running_statistics(build: Start, method: str) -> None:
 def test_looks_come_ever_less_often(build: Start, method: str) -> None:
     task = build(method, epochs=9)
     looked: list[int] = []
-    task.look = lambda _journal, _step, epoch: looked.append(epoch)
+    task.learner.observe = lambda epoch: looked.append(epoch) or {}
     for epoch in range(1, 10):
-        task.after_epoch(Silence(), step=3 * epoch, epoch=epoch)
+        task.measure(Silence(), 3 * epoch)
     assert looked == [1, 2, 4, 9]
 
 

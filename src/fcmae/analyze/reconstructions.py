@@ -11,6 +11,7 @@ from fcmae.analyze.autoencoders import Pretrained, read_autoencoders
 from fcmae.analyze.image_sets import pictures_of
 from fcmae.analyze.masks import BOXES, KINDS, RANDOM, block_mask, box_mask, parse_box
 from fcmae.analyze.reconstructions_page import Seen, write_page
+from fcmae.commands.shared import parse_image_size
 from fcmae.errors import unknown
 from fcmae.findings.machine import describe_run
 from fcmae.findings.record import Record, Row, say_written
@@ -18,7 +19,6 @@ from fcmae.inference.loop import require_one_process
 from fcmae.models.masks import check_patch_size, enlarge, patch_grid, random_mask
 from fcmae.pretraining.reconstructions import reconstruct
 from fcmae.training.devices import Place, choose_device, choose_precision, take_place
-from fcmae.training.image_options import parse_image_size
 
 
 def run(options: dict[str, Any]) -> Path:

@@ -7,9 +7,9 @@ import dataclasses
 import functools
 import importlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -25,6 +25,20 @@ class Options:
     def as_dict(self) -> dict[str, Any]:
         """Names and values, for JSON."""
         return {name: getattr(self, name) for name in names_of(type(self))}
+
+    def updated(self, changes: Mapping[str, Any]) -> Self:
+        """These with other values; which of them a caller wrote out stays known."""
+        changed = dataclasses.replace(self, **changes)
+        object.__setattr__(changed, "given", self.given)
+        return changed
+
+    def completed(self, stored: Mapping[str, Any]) -> Self:
+        """What a caller wrote out, and for the rest what was stored as JSON, where it was."""
+        kept = [name for name in names_of(type(self)) if name in stored and name not in self.given]
+        values = {name: stored[name] for name in kept}
+        return self.updated(
+            {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+        )
 
 
 def command(

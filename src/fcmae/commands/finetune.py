@@ -47,9 +47,6 @@ class Finetune(Training):
         RuntimeError: if the loss stops being a number, naming step, images and layer.
     """
 
-    data: str | Path | None = None
-    init: str | Path | None = None
-    key: str | None = None
     model: str | None = None
     stage: Literal["1k", "22k", "22k-to-1k"] = "1k"
     epochs: int | None = None

@@ -48,9 +48,6 @@ class Pretrain(Training):
         RuntimeError: if the loss stops being a number, naming step, images and layer.
     """
 
-    data: str | Path | None = None
-    init: str | Path | None = None
-    key: str | None = None
     method: str = "fcmae"
     model: str = "convnextv2_atto"
     epochs: int | None = None

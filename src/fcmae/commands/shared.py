@@ -70,6 +70,9 @@ class Training(Options):
     """
 
     out: str | Path
+    data: str | Path | None = None  # these three are said by each command, of its own
+    init: str | Path | None = None
+    key: str | None = None
     statistics: Statistics = "auto"
     set: tuple[str, ...] = ()
     seed: int = 0
@@ -84,3 +87,14 @@ class Training(Options):
     dry_run: bool = False
     resume: bool = False
     overwrite: bool = False
+
+
+def parse_image_size(image_size: int | str) -> tuple[int, int]:
+    """224 -> (224, 224); "160x96" -> height 160, width 96."""
+    numbers = str(image_size).lower().split("x")
+    if len(numbers) > 2 or not all(number.strip().isdecimal() for number in numbers):
+        raise ValueError(
+            f"image size {image_size!r} is not a number or HEIGHTxWIDTH, like 224 or 160x96"
+        )
+    height, width = (int(number) for number in (numbers * 2)[:2])
+    return height, width

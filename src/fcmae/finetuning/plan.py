@@ -2,20 +2,30 @@
 
 import dataclasses
 import math
-from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
-from fcmae.images import IMAGENET_MEAN, IMAGENET_STD
+from fcmae.commands.finetune import Finetune
+from fcmae.images.statistics import Statistics
+from fcmae.images.views import check_decoding
 from fcmae.models.responses import USUAL, check_response
-from fcmae.optim import layer_ids
+from fcmae.optim import layer_ids, scaled_learning_rate
 from fcmae.recipes import FINETUNING, layer_decay_kind
-from fcmae.recipes.finetune import Finetune
+from fcmae.recipes.finetune import Finetune as Column
 from fcmae.recipes.lookup import finetune_table
-from fcmae.training.checks import check_peak, check_recipe, check_run, settle_batch_size
-from fcmae.training.departures import Departure, departures
-from fcmae.training.schedule import Schedule
-from fcmae.training.settings import override
+from fcmae.training import plan as training_plan
+from fcmae.training.plan import check_length, choose_batch_size
+from fcmae.training.recipe import (
+    ASKED,
+    Comparison,
+    Departure,
+    check_recipe,
+    compare_recipes,
+    departures,
+    override,
+    shorter_warmup,
+)
+from fcmae.training.start import SCRATCH, Facts
 
 FEW = 50_000  # images; the tables are made for 1.28 million
 EPOCHS_OF_FEW = 100
@@ -48,106 +58,77 @@ class Recipe:
     response: str  # what the blocks have in GRN's place
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FinetuningPlan(Schedule):
-    """Everything that decides the bits of a fine-tuning run on one device."""
+class FirstWeights(NamedTuple):
+    """What a run takes from the weights that it starts with."""
 
-    data: str
-    names: str  # digest of the images' names, in order
-    val_images: int
-    classes: tuple[str, ...]
-    init: str  # what the weights are at first: a path, or "scratch"
     model: str
     in_channels: int
     stem_stride: int
+    response: str
     image_size: tuple[int, int]
+    statistics: Statistics | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinetuningPlan(training_plan.Plan):
+    """Everything that decides the bits of a fine-tuning run on one device."""
+
+    val_images: int
+    classes: tuple[str, ...]
     stage: str
     table: str
     label_share: float
     patience: int | None  # epochs without a better accuracy, after which the run stops
-    seed: int
-    precision: str
-    decoding: str  # of what is trained on: "fast" or "exact"
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
     recipe: Recipe
-    departures: tuple[Departure, ...]
-
-    @property
-    def warmup_steps(self) -> int:
-        """Steps of the linear warm-up."""
-        return round(self.recipe.warmup_epochs * self.steps_per_epoch)
 
     @property
     def learning_rate(self) -> float:
         """The peak, of the head: base x batch size / 256, or the same with batches' roots."""
-        batch, table = self.batch_size, finetune_table(self.model, self.stage)
+        batch, table = float(self.batch_size), finetune_table(self.model, self.stage)
         if self.recipe.learning_rate_scaling == "square-root":
-            batch_of_table = table[0][table[1]].batch_size
-            return self.recipe.base_learning_rate * math.sqrt(batch * batch_of_table) / 256
-        return self.recipe.base_learning_rate * batch / 256
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return dataclasses.asdict(self)
+            batch = math.sqrt(batch * table[0][table[1]].batch_size)
+        return scaled_learning_rate(self.recipe.base_learning_rate, batch)
 
 
-def settle(
-    *,
-    model: str,
-    stage: str,
-    data: str,
-    images: int,
-    batch_size: int | None,
-    epochs: int | None,
-    init: str,
-    response: str = USUAL,
-    in_channels: int,
-    seed: int,
-    patience: int | None,
-    assignments: tuple[str, ...],
-    given: Collection[str],
-    **facts: Any,
+def make_plan(
+    options: Finetune, first: FirstWeights, facts: Facts, val_images: int, classes: tuple[str, ...]
 ) -> FinetuningPlan:
-    """Check the options, fill in what was left open and list the departures from the table.
-
-    `response` is what the weights have in GRN's place.
-    """
-    table, letter = finetune_table(model, stage)
-    column, few = table[letter], images <= FEW
+    """Check the options, fill in what was left open and list the departures from the table."""
+    table, letter = finetune_table(first.model, options.stage)
+    column, few, epochs = table[letter], facts.images <= FEW, options.epochs
     if epochs is None:
         epochs = min(column.training_epochs, EPOCHS_OF_FEW) if few else column.training_epochs
-    check_run(epochs, seed)
-    if patience is not None and patience < 1:
-        raise ValueError(f"patience {patience}: at least 1 epoch is needed")
-    default = default_recipe(model, column, epochs, few=few, scratch=init == "scratch")
-    default = dataclasses.replace(default, response=response)
-    if in_channels not in (1, 3):
-        default = dataclasses.replace(default, rand_augment=(0.0, 0.0))
-    recipe = override(default, assignments)
-    _check(recipe, epochs, model, in_channels)
-    check_response(model, recipe.response)
+    check_length(epochs, options.seed)
+    if options.patience is not None and options.patience < 1:
+        raise ValueError(f"patience {options.patience}: at least 1 epoch is needed")
+    own = default_recipe(first, column, epochs, few=few, scratch=facts.init == SCRATCH)
+    recipe = override(own, options.set)
+    _check(recipe, epochs, first.model, first.in_channels)
+    check_response(first.model, recipe.response)
+    batch_size, largest = options.batch_size, column.batch_size
     plan = FinetuningPlan(
-        model=model,
-        stage=stage,
+        **facts._asdict(),
+        val_images=val_images,
+        classes=classes,
+        model=first.model,
+        in_channels=first.in_channels,
+        stem_stride=first.stem_stride,
+        image_size=first.image_size,
+        stage=options.stage,
         table=table.source,
-        images=images,
-        batch_size=settle_batch_size(batch_size, images, data, column.batch_size),
+        batch_size=choose_batch_size(batch_size, facts.images, facts.data, largest),
         epochs=epochs,
-        data=data,
-        init=init,
-        in_channels=in_channels,
-        seed=seed,
-        patience=patience,
+        label_share=options.label_share,
+        patience=options.patience,
+        seed=options.seed,
+        decoding=check_decoding(options.decoding),
         recipe=recipe,
-        departures=(),
-        **facts,
     )
-    check_peak(plan.learning_rate, recipe.minimum_learning_rate)
-    return dataclasses.replace(plan, departures=compare_with_paper(plan, column, default, given))
+    plan.check_learning_rate()
+    return dataclasses.replace(plan, departures=compare(plan, column, own, options))
 
 
-def published_recipe(model: str, column: Finetune) -> Recipe:
+def published_recipe(model: str, column: Column) -> Recipe:
     """A column of the tables, with what the tables leave out."""
     return Recipe(
         base_learning_rate=column.base_learning_rate,
@@ -174,54 +155,49 @@ def published_recipe(model: str, column: Finetune) -> Recipe:
 
 
 def default_recipe(
-    model: str, column: Finetune, epochs: int, *, few: bool, scratch: bool
+    first: FirstWeights, column: Column, epochs: int, *, few: bool, scratch: bool
 ) -> Recipe:
-    """The published one, fitted to a shorter run, to few images, and to fresh weights."""
-    recipe = published_recipe(model, column)
-    share = (column.warmup_epochs or 0) / column.training_epochs
-    recipe = dataclasses.replace(recipe, warmup_epochs=min(recipe.warmup_epochs, share * epochs))
+    """The published one, fitted to a shorter run, to few images, and to the first weights."""
+    recipe = published_recipe(first.model, column)
+    warmup = shorter_warmup(recipe.warmup_epochs, column.training_epochs, epochs)
+    recipe = dataclasses.replace(recipe, warmup_epochs=warmup, response=first.response)
     if few:
         recipe = dataclasses.replace(
             recipe,
             learning_rate_scaling="square-root",
-            warmup_epochs=max(recipe.warmup_epochs, WARMUP_OF_FEW * epochs),
+            warmup_epochs=max(warmup, WARMUP_OF_FEW * epochs),
             ema_warmup=True,
         )
-    return dataclasses.replace(recipe, layer_decay=1.0) if scratch else recipe
+    if scratch:
+        recipe = dataclasses.replace(recipe, layer_decay=1.0)
+    if first.in_channels not in (1, 3):
+        recipe = dataclasses.replace(recipe, rand_augment=(0.0, 0.0))
+    return recipe
 
 
-def compare_with_paper(
-    plan: FinetuningPlan, column: Finetune, default: Recipe, given: Collection[str]
+def compare(
+    plan: FinetuningPlan, column: Column, own: Recipe, options: Finetune
 ) -> tuple[Departure, ...]:
     """Every field in which the plan is not the table's or the authors' code's, with the reason."""
-    asked, few = "asked for", f"few images: {plan.images}"
-    imagenet = (plan.mean, plan.std) == (IMAGENET_MEAN, IMAGENET_STD)
-    size = (FINETUNING.image_size,) * 2
+    few, size = f"few images: {plan.images}", (FINETUNING.image_size,) * 2
+    init = SCRATCH if plan.init == SCRATCH else "FCMAE"
 
     def because(option: str, otherwise: str) -> str:
-        return asked if option in given else otherwise
+        return ASKED if option in options.given else otherwise
 
-    compared: list[tuple[str, object, object, str]] = [
-        ("init", "FCMAE", "scratch" if plan.init == "scratch" else "FCMAE", "no init was given"),
+    statistics = because("statistics", "those of the weights, or no three channels")
+    precision = because("precision", "needs no scaling of the loss, and resumes to the bit")
+    compared: list[Comparison] = [
+        ("init", "FCMAE", init, "no init was given"),
         ("batch_size", column.batch_size, plan.batch_size, because("batch_size", few)),
         ("training_epochs", column.training_epochs, plan.epochs, because("epochs", few)),
         ("image_size", size, plan.image_size, because("image_size", "that of the weights")),
         ("in_channels", 3, plan.in_channels, because("in_channels", "those of the weights")),
         ("stem_stride", 4, plan.stem_stride, because("stem_stride", "that of the weights")),
-        (
-            "statistics",
-            "imagenet",
-            "imagenet" if imagenet else "data",
-            because("statistics", "those of the weights, or no three channels"),
-        ),
-        ("label_share", 1.0, plan.label_share, asked),
-        ("patience", None, plan.patience, asked),
-        (
-            "precision",
-            FINETUNING.precision,
-            plan.precision,
-            because("precision", "needs no scaling of the loss, and resumes to the bit"),
-        ),
+        ("statistics", "imagenet", plan.statistics, statistics),
+        ("label_share", 1.0, plan.label_share, ASKED),
+        ("patience", None, plan.patience, ASKED),
+        ("precision", FINETUNING.precision, plan.precision, precision),
     ]
     reasons = {
         "learning_rate_scaling": f"{few}, in small batches",
@@ -232,12 +208,7 @@ def compare_with_paper(
         "rand_augment": f"it knows 1 or 3 channels, not {plan.in_channels}",
     }
     published = published_recipe(plan.model, column)
-    for field in dataclasses.fields(plan.recipe):
-        value = getattr(plan.recipe, field.name)
-        own = value == getattr(default, field.name)
-        why = reasons.get(field.name, asked) if own else asked
-        compared.append((field.name, getattr(published, field.name), value, why))
-    return departures(compared)
+    return departures([*compared, *compare_recipes(plan.recipe, own, published, reasons)])
 
 
 def _check(recipe: Recipe, epochs: int, model: str, in_channels: int) -> None:

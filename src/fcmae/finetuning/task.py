@@ -1,7 +1,6 @@
 """What is trained when a classifier is: the model and its average, mixed images, validation."""
 
 import json
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +18,11 @@ from fcmae.images.mixing import draw_mix, mix
 from fcmae.inference.loop import Preprocessing
 from fcmae.models.classifier import Classifier
 from fcmae.models.layers import DropPath
-from fcmae.optim import Average, adamw, layer_scales, learning_rate, parameter_groups
+from fcmae.optim import Average, layer_scales, parameter_groups
 from fcmae.storage import atomic
 from fcmae.training.devices import Place
-from fcmae.training.task import Books
+from fcmae.training.journal import AnyJournal
+from fcmae.training.task import Follower, Measured
 
 # Set the seeds of what is drawn a step apart from those of the crops, whose index is an image's.
 MIXES, DROPS = 1 << 41, 1 << 42
@@ -59,11 +59,9 @@ class FinetuningTask:
         micro_batch_size: int,
     ) -> None:
         self.out, self.plan, self.images, self.val, self.place = out, plan, images, val, place
-        self.schedule, self.seed, self.in_channels = plan, plan.seed, plan.in_channels
         self.workers, self.micro_batch_size = workers, micro_batch_size
         recipe = plan.recipe
         magnitude, deviation = recipe.rand_augment
-        self.decoding = plan.decoding
         self.view = AugmentedView(
             plan.image_size,
             recipe.crop_scale,
@@ -76,32 +74,17 @@ class FinetuningTask:
         self.drops = [layer for layer in model.modules() if isinstance(layer, DropPath)]
         self.drawn: tuple[int, Tensor] | None = None  # of the step being computed, for each of them
         self.kept = nn.ModuleDict({"model": self.trained})
-        self.average = None
+        self.average, self.followers = None, tuple[Follower, ...]()
         if recipe.ema:
             self.average = Average(self.trained, recipe.ema, warmup=recipe.ema_warmup)
+            self.followers = (self.move_average,)
             self.kept["average"] = self.average.module
         scales = layer_scales(plan.model, recipe.layer_decay, recipe.layer_decay_kind)
         self.groups = parameter_groups(self.trained, recipe.weight_decay, scales=scales)
         self.labels = torch.tensor(images.labels)
         self.mean = torch.tensor(plan.mean, device=place.device).view(1, -1, 1, 1)
         self.std = torch.tensor(plan.std, device=place.device).view(1, -1, 1, 1)
-        self.best: dict[str, float] | None = None  # "epoch" and "accuracy"
-        self.epoch = 0
-
-    @cached_property
-    def optimizer(self) -> torch.optim.Optimizer:
-        """AdamW."""
-        return adamw(self.groups, self.plan.recipe.optimizer_momentum, self.place.device)
-
-    def learning_rate(self, step: int) -> float:
-        """Of a step, counted from 0; each group has its scale of it."""
-        return learning_rate(
-            step,
-            peak=self.plan.learning_rate,
-            steps=self.plan.steps,
-            warmup_steps=self.plan.warmup_steps,
-            minimum=self.plan.recipe.minimum_learning_rate,
-        )
+        self.state: dict[str, Any] = {"best": None}  # "epoch" and "accuracy" of the best so far
 
     def prepare(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Normalised, erased and mixed images, and soft targets [n, K], on the device."""
@@ -109,9 +92,9 @@ class FinetuningTask:
         images = (batch.images.to(device, non_blocking=True) - self.mean) / self.std
         if recipe.random_erasing:
             places = range(batch.first, batch.first + len(images))
-            seeds = [sample_seed(self.seed, step, ERASURES + place) for place in places]
+            seeds = [sample_seed(self.plan.seed, step, ERASURES + place) for place in places]
             images = erase(images, seeds, recipe.random_erasing)
-        seed = sample_seed(self.seed, step, MIXES)
+        seed = sample_seed(self.plan.seed, step, MIXES)
         drawn = draw_mix(self.plan.image_size, mixup=recipe.mixup, cutmix=recipe.cutmix, seed=seed)
         labels = self.labels[batch.indices].to(device, non_blocking=True)
         number = len(self.plan.classes)
@@ -125,7 +108,7 @@ class FinetuningTask:
         So a run does not depend on how its batches are divided into micro-batches and processes.
         """
         if self.drawn is None or self.drawn[0] != step:
-            generator = torch.Generator().manual_seed(sample_seed(self.seed, step, DROPS))
+            generator = torch.Generator().manual_seed(sample_seed(self.plan.seed, step, DROPS))
             shape = (len(self.drops), self.plan.batch_size)
             self.drawn = (step, torch.rand(shape, generator=generator))
         for layer, numbers in zip(self.drops, self.drawn[1], strict=True):
@@ -135,27 +118,20 @@ class FinetuningTask:
         """Cross-entropy with soft targets."""
         return F.cross_entropy(module(images).float(), other)
 
-    def example(self, number: int) -> tuple[Tensor, Tensor]:
-        """Noise, and targets that say nothing."""
-        shape, classes = (number, self.in_channels, *self.plan.image_size), len(self.plan.classes)
-        images = torch.randn(shape, device=self.place.device)
-        return images, torch.full((number, classes), 1 / classes, device=self.place.device)
+    def move_average(self, step: int) -> None:
+        """By the weights after a step."""
+        assert self.average is not None
+        self.average.update(self.trained, step)
 
-    def begin(self, journal: Books) -> None:
-        """Nothing: a fresh head knows no class."""
-
-    def after_step(self, step: int) -> None:
-        """Move the average."""
-        if self.average is not None:
-            self.average.update(self.trained, step)
-
-    def after_epoch(self, journal: Books, step: int, epoch: int) -> bool:
+    def measure(self, journal: AnyJournal, step: int) -> Measured:
         """Validate; keep the best."""
-        self.epoch = epoch
+        if step == 0:  # a fresh head knows no class
+            return Measured()
+        epoch = step // self.plan.steps_per_epoch
         models = [self.trained] + ([self.average.module] if self.average else [])
         preprocessing = Preprocessing(
             size=self.plan.image_size,
-            channels=self.in_channels,
+            channels=self.plan.in_channels,
             mean=self.plan.mean,
             std=self.plan.std,
             batch_size=self.micro_batch_size,
@@ -169,18 +145,25 @@ class FinetuningTask:
         accuracy = validations[-1].score
         if self.place.first:
             say(f"epoch {epoch} of {self.plan.epochs}: validation accuracy {accuracy:.2%}")
-        better = self.best is None or accuracy > self.best["accuracy"]
+        best = self.state["best"]
+        better = best is None or accuracy > best["accuracy"]
         if better:
-            self.best = {"epoch": epoch, "accuracy": accuracy}
+            self.state["best"] = {"epoch": epoch, "accuracy": accuracy}
             if self.place.first:
                 summary = validations[-1].summary()
                 self.keep_best(step, epoch, {**summary, "unreadable": list(unreadable.items())})
-        if self.stops_early():
+        stop = self.stops_after(epoch)
+        if stop:
             because = f"no better accuracy for {self.plan.patience} epochs"
             journal.metrics({"kind": "stop", "step": step, "epoch": epoch, "because": because})
             if self.place.first:
                 say(f"stopped after epoch {epoch}: {because}")
-        return better or epoch == self.plan.epochs
+        return Measured(worth_reporting=better or epoch == self.plan.epochs, stop=stop)
+
+    def stops_after(self, epoch: int) -> bool:
+        """Whether the accuracy has not risen for as many epochs as the plan has patience."""
+        patience = self.plan.patience
+        return patience is not None and epoch - self.state["best"]["epoch"] >= patience
 
     def keep_best(self, step: int, epoch: int, summary: dict[str, Any]) -> None:
         """The weights of the best epoch, what it got wrong, and pictures of that."""
@@ -190,7 +173,7 @@ class FinetuningTask:
         for rank, mistake in enumerate(summary["mistakes"]):
             path = pictures / f"{rank}.webp"
             try:
-                image = self.val.read(mistake.pop("index"), self.in_channels)
+                image = self.val.read(mistake.pop("index"), self.plan.in_channels)
             except Unreadable:  # gone since it was validated on: the report shows a blank
                 path.unlink(missing_ok=True)
                 continue
@@ -209,37 +192,15 @@ class FinetuningTask:
         }
         atomic.write_text(self.out / "validation.json", json.dumps(found) + "\n")
 
-    def stops_early(self) -> bool:
-        """Whether the accuracy has not risen for as many epochs as the plan has patience."""
-        if self.plan.patience is None or self.best is None:
-            return False
-        return self.epoch - self.best["epoch"] >= self.plan.patience
-
-    def state(self) -> dict[str, Any]:
-        """The best so far, and when it was last looked for."""
-        return {"best": self.best, "epoch": self.epoch}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from what `state` returned."""
-        self.best, self.epoch = state["best"], state["epoch"]
-
     def save_weights(self, step: int) -> None:
         """The last weights: the average where there is one."""
         self.write_weights("weights.safetensors", step)
 
     def write_weights(self, name: str, step: int) -> None:
         """Weights with what is needed to use them, in the authors' names."""
-        described = {
-            "model": self.plan.model,
-            "in_channels": self.plan.in_channels,
-            "stem_stride": self.plan.stem_stride,
-            "response": self.plan.recipe.response,
-            "num_classes": len(self.plan.classes),
-            "classes": self.plan.classes,
-            "image_size": self.plan.image_size,
-            "mean": self.plan.mean,
-            "std": self.plan.std,
-            "step": step,
-        }
+        classes = self.plan.classes
+        described = self.plan.describe_weights(
+            step, {"num_classes": len(classes), "classes": classes}
+        )
         model = self.average.module if self.average else self.trained
         atomic.save_tensors(self.out / name, model.state_dict(), described)

@@ -14,9 +14,29 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 CONSTANT = 1e-6  # a standard deviation below this is rounding
 
 
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]  # mean and deviation of each channel
+
+
+def choose_statistics(kind: str, channels: int, images: ImageSet) -> Statistics:
+    """ImageNet's, or measured on the images; "auto" is ImageNet's for 3 channels.
+
+    Raises:
+        ValueError: for another kind, or ImageNet's for images that are not of 3 channels.
+    """
+    if kind not in ("auto", "imagenet", "data"):
+        raise ValueError(f"statistics {kind!r} is not known: auto, imagenet or data")
+    if kind == "imagenet" and channels != 3:
+        raise ValueError(f"statistics imagenet are of 3 channels, not {channels}: use data")
+    if channels < 1:
+        raise ValueError(f"in_channels {channels}: at least 1 is needed")
+    if kind == "data" or channels != 3:
+        return channel_statistics(images, channels)
+    return IMAGENET_MEAN, IMAGENET_STD
+
+
 def channel_statistics(
     images: ImageSet, channels: int, *, limit: int = 1000, seed: int = 0
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
+) -> Statistics:
     """Mean and standard deviation of each channel over up to `limit` images chosen by `seed`.
 
     Every image has the same weight, whatever its size, as it has in training. Unreadable files

@@ -6,6 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from fcmae.errors import unknown
 from fcmae.images.augment import augment
 from fcmae.images.pixels import Shrunk
 from fcmae.images.transforms import (
@@ -18,6 +19,13 @@ from fcmae.images.transforms import (
 
 FAST, EXACT = "fast", "exact"
 DECODINGS = (FAST, EXACT)  # whether a random view may see an image that was shrunk, or only whole
+
+
+def check_decoding(decoding: str) -> str:
+    """Refuse what is neither fast nor exact."""
+    if decoding not in DECODINGS:
+        raise unknown("decoding", decoding, DECODINGS)
+    return decoding
 
 
 class View(Protocol):

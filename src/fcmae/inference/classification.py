@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from fcmae.images import ImageSet
 from fcmae.inference.loop import Preprocessing, forward_in_order, require_some
+from fcmae.parallel.processes import add_up, gather
 from fcmae.training.devices import Place
 
 
@@ -88,7 +88,11 @@ def classify(
         if output.indices:
             for rows, logits in zip(table, output.tensors, strict=True):
                 rows[output.indices] = _rows(logits, labels[output.indices])
-    table, unreadable = _gather(table, unreadable, place)
+    if place.processes > 1:
+        # An image's row is zero everywhere but in the process that saw it, so that the sum is
+        # exact, and so is whatever is computed of it, whatever the number of processes.
+        table = add_up(table.to(place.device)).cpu()
+    unreadable = dict(sorted(pair for part in gather(unreadable) for pair in part.items()))
     indices = table[0, :, 0].nonzero().squeeze(1)
     require_some(len(indices), images, unreadable, preprocessing.channels)
     predictions = []
@@ -172,20 +176,3 @@ def _rows(logits: Tensor, labels: Tensor) -> Tensor:
     losses = cross_entropy(logits, labels, reduction="none")
     read = torch.ones_like(losses)
     return torch.stack([read, logits.argmax(1), ranks(logits, labels), confidences, losses], 1)
-
-
-def _gather(
-    table: Tensor, unreadable: dict[str, str], place: Place
-) -> tuple[Tensor, dict[str, str]]:
-    """The tables of all processes as one.
-
-    An image's row is zero everywhere but in the process that saw it, so that the sum is exact, and
-    so is whatever is computed of it, whatever the number of processes.
-    """
-    if place.processes == 1:
-        return table, dict(sorted(unreadable.items()))
-    shared = table.to(place.device)
-    dist.all_reduce(shared)
-    parts: list[dict[str, str]] = [{}] * place.processes
-    dist.all_gather_object(parts, unreadable)
-    return shared.cpu(), dict(sorted(pair for part in parts for pair in part.items()))

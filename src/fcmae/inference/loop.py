@@ -14,14 +14,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from fcmae.commands.shared import Reading
+from fcmae.commands.shared import Reading, parse_image_size
 from fcmae.console.screen import progress_bar, say
 from fcmae.console.units import rate
 from fcmae.images import EvaluationView, ImageSet, load_in_order
 from fcmae.inference.load import Description, shape
 from fcmae.models.encoder import Backbone
-from fcmae.training.devices import Place, is_first, num_processes, num_readers
-from fcmae.training.image_options import parse_image_size
+from fcmae.parallel.processes import is_first, num_processes
+from fcmae.training.devices import Place, num_readers
 
 SHOWN = 20  # unreadable files on the screen
 

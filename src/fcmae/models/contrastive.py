@@ -8,13 +8,13 @@ import copy
 import math
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fcmae.models.encoder import Encoder
 from fcmae.models.perceptron import perceptron, wide
 from fcmae.models.responses import USUAL
+from fcmae.parallel.processes import gather_rows, rank
 
 
 class Branch(nn.Module):
@@ -85,8 +85,8 @@ def contrast(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
     """
     with torch.autocast(queries.device.type, enabled=False):  # logits need more than 8 bits
         q = F.normalize(wide(queries), dim=1)
-        k = _gather(F.normalize(wide(keys.detach()), dim=1))  # [G, width]
-        first = dist.get_rank() * len(q) if dist.is_initialized() else 0
+        k = gather_rows(F.normalize(wide(keys.detach()), dim=1))  # [G, width]
+        first = rank() * len(q)
         own = torch.arange(first, first + len(q), device=q.device)
         return 2 * temperature * F.cross_entropy(q @ k.T / temperature, own)
 
@@ -94,14 +94,6 @@ def contrast(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
 def momentum_at(step: int, *, base: float, steps: int) -> float:
     """From `base` to 1 by half a cosine over the run (MoCo v3's code); steps counted from 0."""
     return 1 - (1 - base) * 0.5 * (1 + math.cos(math.pi * step / steps))
-
-
-def _gather(keys: Tensor) -> Tensor:
-    if not dist.is_initialized():
-        return keys
-    parts = [torch.empty_like(keys) for _ in range(dist.get_world_size())]
-    dist.all_gather(parts, keys)
-    return torch.cat(parts)
 
 
 def create_contrast(

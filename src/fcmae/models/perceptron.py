@@ -1,11 +1,11 @@
 """What projects features before they are compared: linear layers with BatchNorm between them."""
 
 from itertools import pairwise
-from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
+
+from fcmae.parallel.processes import mean_over_processes
 
 EPSILON = 1e-5  # added to BatchNorm's variance: PyTorch's default
 
@@ -37,35 +37,12 @@ class BatchNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """X [n, C] -> the same shape."""
         precise = wide(x)
-        centred = precise - _mean_over_processes(precise.mean(0))
-        variance = _mean_over_processes(centred.square().mean(0))
+        centred = precise - mean_over_processes(precise.mean(0))
+        variance = mean_over_processes(centred.square().mean(0))
         normalised = centred * (variance + EPSILON).rsqrt()
         if self.weight is not None and self.bias is not None:
             normalised = normalised * self.weight + self.bias
         return normalised.to(x.dtype)
-
-
-class _Sum(torch.autograd.Function):
-    """A sum over processes whose gradient is one too."""
-
-    @staticmethod
-    def forward(_: Any, x: Tensor) -> Tensor:
-        total = x.clone()
-        dist.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(_: Any, *gradients: Tensor) -> Tensor:
-        total = gradients[0].clone()
-        dist.all_reduce(total)
-        return total
-
-
-def _mean_over_processes(x: Tensor) -> Tensor:
-    if not dist.is_initialized():
-        return x
-    total: Tensor = _Sum.apply(x)
-    return total / dist.get_world_size()
 
 
 def wide(x: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 import math
 
 
-def scaled_learning_rate(base: float, batch_size: int) -> float:
+def scaled_learning_rate(base: float, batch_size: float) -> float:
     """The linear scaling rule: base x batch size / 256 (appendix A.2)."""
     return base * batch_size / 256
 

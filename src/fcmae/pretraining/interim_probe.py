@@ -4,15 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fcmae.commands.pretrain import Pretrain
 from fcmae.images import Labelled, TooManyUnreadable, digest, open_splits
 from fcmae.images.fixed_images import choose
 from fcmae.inference.loop import Preprocessing
 from fcmae.models.encoder import Backbone
-from fcmae.pretraining.contrastive_plan import ContrastivePlan
-from fcmae.pretraining.plan import Plan
 from fcmae.probes import knn_accuracy
 from fcmae.training.devices import Place
-from fcmae.training.start import refuse_inside
+from fcmae.training.plan import Plan
+from fcmae.training.start import OpenedRun, refuse_inside
 
 K = 20  # neighbours (appendix D)
 BATCH = 64  # images at a time
@@ -86,26 +86,18 @@ class InterimProbe:
         }
 
 
-def open_probe(
-    options: dict[str, Any],
-    out: Path,
-    plan: Plan | ContrastivePlan,
-    workers: int,
-    stored: dict[str, Any] | None,
-) -> InterimProbe | None:
+def open_probe(opened: OpenedRun[Pretrain], plan: Plan, workers: int) -> InterimProbe | None:
     """The probe that the options ask for, once its images can be read.
 
     Args:
-        options: "probe_data" and "probe_every" count.
-        out: the run folder.
+        opened: `probe_data` and `probe_every` count.
         plan: of the run.
         workers: processes that read ahead.
-        stored: the configuration of the run that is resumed.
 
     Raises:
         ValueError: naming the option that cannot be.
     """
-    data, every = options["probe_data"], options["probe_every"]
+    every, data = opened.options.probe_every, opened.options.probe_data
     if data is None and every is None:
         return None
     if data is None:
@@ -117,6 +109,7 @@ def open_probe(
         raise ValueError(f"probe_data {data} needs --probe-every, a number of epochs: 1, say")
     if every < 1:
         raise ValueError(f"probe_every {every}: at least 1 epoch is needed")
+    data = str(data)
     try:
         splits = open_splits(data)
         for part in splits:
@@ -129,7 +122,7 @@ def open_probe(
             "neighbours that vote"
         )
     for split in ("train", "val"):
-        refuse_inside(out, data if data == "sample" else str(Path(data) / split))
+        refuse_inside(opened.out, data if data == "sample" else str(Path(data) / split))
     probe = InterimProbe(
         data=data,
         train=splits[0],
@@ -140,7 +133,7 @@ def open_probe(
         std=plan.std,
         workers=workers,
     )
-    before = (stored or {}).get("probe")
+    before = opened.resumed and opened.resumed.probe
     if before and before["names"] != probe.as_dict()["names"]:
         raise ValueError(
             f"probe_data {data} has other images than {before['data']}, on which the run's "

@@ -1,209 +1,195 @@
-"""From options to a plan: every number that decides a pre-training run, settled before it starts.
+"""From options to a plan: every number that decides a pre-training run, known before it starts.
 
-The plan is what `config.json` stores, what `--dry-run` prints and what a resumed run must match.
+What one method alone has is in its own file; see `methods`.
 """
 
 import dataclasses
-from collections.abc import Collection
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol, Self
 
-from fcmae.images import IMAGENET_MEAN, IMAGENET_STD, digest
-from fcmae.models.masks import check_patch_size, num_visible, patch_grid
-from fcmae.models.responses import USUAL, check_response
-from fcmae.optim import scaled_learning_rate
+from torch import Tensor, nn
+
+from fcmae.commands.pretrain import Pretrain
+from fcmae.commands.shared import parse_image_size
+from fcmae.images import Batch, View
+from fcmae.images.fixed_images import Pictures
+from fcmae.images.views import check_decoding
+from fcmae.models.encoder import Encoder
+from fcmae.models.responses import check_response
 from fcmae.optim.groups import EXEMPT
-from fcmae.recipes import PRETRAINING, TABLE_1
-from fcmae.sizes import total_stride
-from fcmae.training.checks import check_peak, check_recipe, check_run, settle_batch_size
-from fcmae.training.departures import Departure, departures
-from fcmae.training.schedule import Schedule
-from fcmae.training.settings import override
+from fcmae.training import plan as training_plan
+from fcmae.training import recipe as training_recipe
+from fcmae.training.plan import Lines, check_length, choose_batch_size
+from fcmae.training.recipe import (
+    ASKED,
+    Comparison,
+    Departure,
+    Rule,
+    check_recipe,
+    compare_recipes,
+    departures,
+    override,
+)
+from fcmae.training.start import Facts
+from fcmae.training.task import Follower
+from fcmae.weights import LoadReport
 
-PAPER = TABLE_1["A"]  # the table has one column for all sizes
+
+class Recipe(training_recipe.Recipe, Protocol):
+    """What the recipes of all methods have."""
+
+    @property
+    def decay_exempt(self) -> str:
+        """Which parameters do not decay; see `optim.parameter_groups`."""
+
+    def fitted(self, epochs: int, in_channels: int) -> Self:
+        """The published recipe as it is used: in a shorter run, and for such images."""
+
+    def rules(self, in_channels: int) -> tuple[Rule, ...]:
+        """What the fields must be that the method alone has."""
+
+
+class Learner(Protocol):
+    """What is trained under a plan, and what a step does with it."""
+
+    @property
+    def module(self) -> nn.Module:
+        """All of it."""
+
+    @property
+    def view(self) -> View:
+        """How an image is seen."""
+
+    @property
+    def followers(self) -> Sequence[Follower]:
+        """What follows the weights after each step."""
+
+    @property
+    def encoder(self) -> Encoder:
+        """The part of the module that is kept in the end."""
+
+    def load(self, path: str, key: str | None) -> LoadReport:
+        """Begin with an encoder's weights."""
+
+    def prepare(self, batch: Batch, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Of a batch's pixels, normalised and on the device: what `loss` takes, image by image."""
+
+    def loss(self, module: nn.Module, images: Tensor, other: Tensor) -> Tensor:
+        """The mean loss of prepared images."""
+
+    def observe(self, epoch: int) -> dict[str, Any]:
+        """What is seen of the fixed images, for the metrics; nothing where there are none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """Everything of Table 1, and of what it leaves out, that has no option of its own."""
+class Plan(training_plan.Plan, ABC):
+    """Everything that decides the bits of a run on one device; each method has its own."""
 
-    base_learning_rate: float
-    weight_decay: float
-    optimizer_momentum: tuple[float, float]
-    warmup_epochs: float
-    minimum_learning_rate: float
-    decay_exempt: str
-    norm_pix: bool
-    decoder_width: int
-    decoder_depth: int
-    crop_scale: tuple[float, float]
-    horizontal_flip: float
-    response: str  # what the encoder's blocks have in GRN's place
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan(Schedule):
-    """Everything that decides the bits of a run on one device."""
-
-    data: str
-    init: str  # what the encoder's weights are at first: a path, or "scratch"
-    names: str  # digest of the images' names, in order
-    model: str
-    in_channels: int
-    stem_stride: int
-    patch_size: int
-    image_size: tuple[int, int]
-    mask_ratio: float
-    visible_patches: int
-    patches: int
-    seed: int
-    precision: str
-    decoding: str  # of what is trained on: "fast" or "exact"
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
     recipe: Recipe
-    departures: tuple[Departure, ...]
 
-    @property
-    def warmup_steps(self) -> int:
-        """Steps of the linear warm-up."""
-        return round(self.recipe.warmup_epochs * self.steps_per_epoch)
+    @abstractmethod
+    def comparisons(self) -> list[Comparison]:
+        """What the method alone compares with what was published."""
 
-    @property
-    def learning_rate(self) -> float:
-        """The peak: base learning rate x batch size / 256 (appendix A.2)."""
-        return scaled_learning_rate(self.recipe.base_learning_rate, self.batch_size)
+    @abstractmethod
+    def details(self) -> Lines:
+        """What is said on the screen of this method's images and loss."""
 
-    @property
-    def real_mask_ratio(self) -> float:
-        """The share of patches that is masked once their number is whole."""
-        return 1 - self.visible_patches / self.patches
+    @abstractmethod
+    def facts(self) -> dict[str, Any]:
+        """What `config.json` says of this method alone."""
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return dataclasses.asdict(self)
+    @abstractmethod
+    def learner(self, pictures: Pictures | None, out: Path) -> Learner:
+        """What is trained, with fresh weights, on the processor.
+
+        Args:
+            pictures: the fixed images; None in processes that write nothing.
+            out: the run folder.
+        """
 
 
-def settle(
-    *,
-    data: str,
-    init: str,
-    images: int,
-    names: list[str],
-    model: str,
-    in_channels: int,
-    stem_stride: int,
-    patch_size: int | None,
-    image_size: tuple[int, int],
-    mask_ratio: float,
-    batch_size: int | None,
-    epochs: int,
-    seed: int,
-    precision: str,
-    decoding: str,
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
-    assignments: tuple[str, ...],
-    given: Collection[str],
-) -> Plan:
-    """Check the options, fill in what was left open and list the departures from the paper.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """A way to pre-train an encoder.
 
-    `given` has the names of the options that a user chose, which is the reason for a departure.
+    Attributes:
+        source: what a run is compared with, such as "Table 1".
+        batch_size: as published.
+        epochs: as published; the first unless others are asked for.
+        image_size: as published.
+        precision: as published.
+        recipe: as published.
+        because: why a plan is not as published where nobody asked for it.
+        options: of `pretrain`, that not all methods have.
+        whole_batches: whether the loss compares images, so that a batch cannot be cut up.
+        plan: makes the plan of options and of the fields that the plans of all methods have.
     """
-    patch_size = check_patch_size(patch_size, total_stride(stem_stride))
-    rows, columns = patch_grid(*image_size, patch_size)
-    check_run(epochs, seed)
-    recipe = override(default_recipe(epochs), assignments)
-    _check(recipe, epochs)
-    check_response(model, recipe.response)
-    plan = Plan(
-        data=data,
-        init=init,
-        images=images,
-        names=digest(names),
-        model=model,
-        in_channels=in_channels,
-        stem_stride=stem_stride,
-        patch_size=patch_size,
-        image_size=image_size,
-        mask_ratio=mask_ratio,
-        visible_patches=num_visible(rows * columns, mask_ratio),
-        patches=rows * columns,
-        batch_size=settle_batch_size(batch_size, images, data, PAPER.batch_size),
-        epochs=epochs,
-        seed=seed,
-        precision=precision,
-        decoding=decoding,
-        mean=mean,
-        std=std,
-        recipe=recipe,
-        departures=(),
-    )
-    check_peak(plan.learning_rate, recipe.minimum_learning_rate)
-    return dataclasses.replace(plan, departures=compare_with_paper(plan, given))
+
+    source: str
+    batch_size: int
+    epochs: tuple[int, ...]
+    image_size: int
+    precision: str
+    recipe: Recipe
+    because: Mapping[str, str]
+    options: tuple[str, ...]
+    whole_batches: bool
+    plan: Callable[[Pretrain, Mapping[str, Any]], Plan]
 
 
-def default_recipe(epochs: int) -> Recipe:
-    """Table 1 and what it leaves out; a shorter run warms up for the same share of its epochs."""
-    share = PAPER.warmup_epochs / PAPER.training_epochs[0]
-    return Recipe(
-        base_learning_rate=PAPER.base_learning_rate,
-        weight_decay=PAPER.weight_decay,
-        optimizer_momentum=PAPER.optimizer_momentum,
-        warmup_epochs=float(min(PAPER.warmup_epochs, share * epochs)),
-        minimum_learning_rate=PRETRAINING.minimum_learning_rate,
-        decay_exempt="fixed",
-        norm_pix=PRETRAINING.norm_pix,
-        decoder_width=PRETRAINING.decoder_width,
-        decoder_depth=PRETRAINING.decoder_depth,
-        crop_scale=PRETRAINING.crop_scale,
-        horizontal_flip=PRETRAINING.horizontal_flip,
-        response=USUAL,
-    )
-
-
-def _check(recipe: Recipe, epochs: int) -> None:
+def make_plan(method: Method, options: Pretrain, facts: Facts) -> Plan:
+    """Check the options, fill in what was left open and list the departures from the recipe."""
+    epochs = options.epochs
+    assert epochs is not None  # the method's, where none were asked for
+    check_length(epochs, options.seed)
+    own = method.recipe.fitted(epochs, options.in_channels)
+    recipe = override(own, options.set)
     exempt = ("decay_exempt", recipe.decay_exempt in EXEMPT, " or ".join(EXEMPT))
-    width = ("decoder_width", recipe.decoder_width > 0, "1 or more")
-    depth = ("decoder_depth", recipe.decoder_depth > 0, "1 or more")
-    check_recipe(recipe, epochs, (exempt, width, depth))
+    check_recipe(recipe, epochs, (exempt, *recipe.rules(options.in_channels)))
+    check_response(options.model, recipe.response)
+    largest, batch_size = method.batch_size, options.batch_size
+    plan = method.plan(
+        options,
+        {
+            **facts._asdict(),
+            "model": options.model,
+            "in_channels": options.in_channels,
+            "stem_stride": options.stem_stride,
+            "image_size": parse_image_size(options.image_size),
+            "batch_size": choose_batch_size(batch_size, facts.images, facts.data, largest),
+            "epochs": epochs,
+            "seed": options.seed,
+            "decoding": check_decoding(options.decoding),
+            "recipe": recipe,
+        },
+    )
+    plan.check_learning_rate()
+    return dataclasses.replace(plan, departures=compare(method, plan, own, options))
 
 
-# Why our own settings are not the paper's, where nobody asked for it.
-BECAUSE = {
-    "warmup_epochs": "the same share of the epochs",
-    "decay_exempt": "GRN's scales and the mask token are no weights to be kept small",
-}
-
-
-def compare_with_paper(plan: Plan, given: Collection[str]) -> tuple[Departure, ...]:
-    """Every field in which the plan is not the paper's or its authors' code's, with the reason."""
-    asked, authors = "asked for", dataclasses.asdict(default_recipe(PAPER.training_epochs[0]))
-    authors["decay_exempt"] = PRETRAINING.decay_exempt
+def compare(method: Method, plan: Plan, own: Recipe, options: Pretrain) -> tuple[Departure, ...]:
+    """Every field in which the plan is not what was published, with the reason."""
+    epochs = method.epochs[0] if len(method.epochs) == 1 else method.epochs
+    because = {
+        name: text.format(channels=plan.in_channels) for name, text in method.because.items()
+    }
     few = f"{plan.images} images: {plan.steps_per_epoch} steps an epoch"
-    imagenet = (plan.mean, plan.std) == (IMAGENET_MEAN, IMAGENET_STD)
-    compared: list[tuple[str, object, object, str]] = [
-        ("batch_size", PAPER.batch_size, plan.batch_size, asked if "batch_size" in given else few),
-        ("image_size", (PRETRAINING.image_size,) * 2, plan.image_size, asked),
-        ("init", "scratch", plan.init, asked),
-        ("in_channels", 3, plan.in_channels, asked),
-        ("statistics", "imagenet", "imagenet" if imagenet else "data", asked),
-        ("mask_size", PRETRAINING.mask_size, plan.patch_size, asked),
-        ("mask_ratio", PRETRAINING.mask_ratio, plan.mask_ratio, asked),
-        ("stem_stride", 4, plan.stem_stride, asked),
-        (
-            "precision",
-            PRETRAINING.precision,
-            plan.precision,
-            asked if "precision" in given else "the hardware has it, and is faster",
-        ),
+    reasons = {"batch_size": few, **because, **dict.fromkeys(options.given, ASKED)}
+    compared: list[Comparison] = [
+        ("batch_size", method.batch_size, plan.batch_size, reasons["batch_size"]),
+        ("image_size", (method.image_size,) * 2, plan.image_size, ASKED),
+        *plan.comparisons(),
+        ("init", "scratch", plan.init, ASKED),
+        ("in_channels", 3, plan.in_channels, ASKED),
+        ("statistics", "imagenet", plan.statistics, ASKED),
+        ("stem_stride", 4, plan.stem_stride, ASKED),
+        ("precision", method.precision, plan.precision, reasons["precision"]),
+        *compare_recipes(plan.recipe, own, method.recipe, because),
     ]
-    own = default_recipe(plan.epochs)
-    for field in dataclasses.fields(plan.recipe):
-        value = getattr(plan.recipe, field.name)
-        left_alone = value == getattr(own, field.name) and field.name in BECAUSE
-        because = BECAUSE[field.name] if left_alone else asked
-        compared.append((field.name, authors[field.name], value, because))
-    if plan.epochs not in PAPER.training_epochs:
-        compared.insert(1, ("training_epochs", PAPER.training_epochs, plan.epochs, asked))
+    if plan.epochs not in method.epochs:
+        compared.insert(1, ("training_epochs", epochs, plan.epochs, ASKED))
     return departures(compared)

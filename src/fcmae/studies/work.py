@@ -20,8 +20,8 @@ from fcmae.studies.runner import KEY, Setting
 from fcmae.studies.scale import Scale, scale_of
 from fcmae.studies.subset import SALTS, drawn, part_of
 from fcmae.training.devices import choose_device
-from fcmae.training.schedule import default_batch_size
-from fcmae.training.settings import override
+from fcmae.training.plan import default_batch_size
+from fcmae.training.recipe import override
 
 # The parts of a scale, as its fields begin. Pre-training, of either kind, is on all images and has
 # no table by size that its numbers could be left to.

@@ -2,16 +2,17 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
+from fcmae.commands.shared import Training
 from fcmae.console.screen import say
-from fcmae.training.devices import is_first, num_processes, num_readers
+from fcmae.parallel.processes import is_first, num_processes
+from fcmae.training.devices import num_readers
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class Batching:
     """How the work is cut up in one process."""
 
     local_batch_size: int  # images of a step in this process
@@ -23,13 +24,13 @@ class Pace:
     seconds_between_checkpoints: float
 
 
-def make_pace(
-    options: dict[str, Any],
+def make_batching(
+    options: Training,
     batch_size: int,
     device: torch.device,
     *,
     whole_batches: bool = False,
-) -> Pace:
+) -> Batching:
     """How the work is cut up, which decides no more than how sums are rounded.
 
     Where a loss compares the images of a batch, `whole_batches`, these cannot be cut up.
@@ -39,16 +40,14 @@ def make_pace(
         raise ValueError(
             f"batch size {batch_size} cannot be shared equally by {processes} processes"
         )
-    micro, workers, minutes = (
-        options[name] for name in ("micro_batch_size", "workers", "checkpoint_minutes")
-    )
+    micro, workers, minutes = options.micro_batch_size, options.workers, options.checkpoint_minutes
     if micro is not None and micro < 1:
         raise ValueError(f"micro_batch_size {micro}: at least 1 is needed")
     if workers is not None and workers < 0:
         raise ValueError(f"workers {workers}: 0 or more is needed; 0 reads in the same process")
     if not 0 <= minutes < math.inf:
         raise ValueError(f"checkpoint_minutes {minutes}: 0 or more is needed")
-    if options["compile"]:
+    if options.compile:
         check_compiler(device)
     local = batch_size // processes
     if whole_batches and micro is not None and micro < local:
@@ -56,43 +55,15 @@ def make_pace(
             f"micro_batch_size {micro}: the loss compares all {local} images of a step in a process"
             ", so that they are computed at once: leave it out; --checkpoint-blocks saves memory"
         )
-    return Pace(
+    return Batching(
         local_batch_size=local,
         micro_batch_size=local if whole_batches else min(micro or 64, local),
         whole_batches=whole_batches,
-        checkpoint_blocks=options["checkpoint_blocks"],
-        compile_blocks=options["compile"],
+        checkpoint_blocks=options.checkpoint_blocks,
+        compile_blocks=options.compile,
         workers=num_readers(device) if workers is None else workers,
         seconds_between_checkpoints=60 * minutes,
     )
-
-
-def check_statistics(response: str, options: dict[str, Any], stored: dict[str, Any] | None) -> None:
-    """Refuse what would change what BatchNorm computes, and not only how sums are rounded.
-
-    Args:
-        response: what stands in GRN's place.
-        options: of this start.
-        stored: `config.json` of the run that is resumed.
-    """
-    if response != "batch":
-        return
-    if options["checkpoint_blocks"]:
-        raise ValueError(
-            "checkpoint_blocks: response batch would move its running statistics a second time in "
-            "blocks that are computed again: leave it out"
-        )
-    together = {
-        "processes": num_processes(),
-        "micro_batch_size": options["micro_batch_size"],
-    }
-    before = stored and {**stored["options"], "processes": stored["processes"]}
-    for name, now in together.items():
-        if before and before.get(name) != now:
-            raise ValueError(
-                f"{name} {now}: the run has {before.get(name)}, and response batch normalises over "
-                "the images that are computed together: go on with what it has"
-            )
 
 
 def check_compiler(device: torch.device) -> None:
@@ -113,28 +84,3 @@ def check_compiler(device: torch.device) -> None:
             f"compile: this machine cannot compile for {device.type} ({reason}): install what is "
             "missing, such as g++, or leave --compile out"
         ) from error
-
-
-def warn_of_rounding(
-    stored: dict[str, Any],
-    options: dict[str, Any],
-    device: torch.device,
-) -> None:
-    """Say so when a run is resumed in a way in which sums are taken in another order."""
-    changes = [
-        (name, before, now)
-        for name, before, now in (
-            ("device", stored["device"].partition(":")[0], device.type),
-            ("processes", stored["processes"], num_processes()),
-            (
-                "micro_batch_size",
-                stored["options"].get("micro_batch_size"),
-                options["micro_batch_size"],
-            ),
-            ("compile", stored["options"].get("compile", False), options["compile"]),
-        )
-        if before != now
-    ]
-    if changes:
-        changed = "; ".join(f"{name} {before} -> {now}" for name, before, now in changes)
-        say(f"resumed with {changed}: equal to the run without it up to rounding, not to the bit")

@@ -6,9 +6,9 @@ import os
 from dataclasses import dataclass
 
 import torch
-import torch.distributed as dist
 
 from fcmae.errors import unknown
+from fcmae.parallel.processes import join, leave, local_rank, num_processes
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
@@ -46,15 +46,14 @@ class Place:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if dist.is_initialized():
-            dist.destroy_process_group()
+        leave()
 
 
 def choose_device(name: str) -> torch.device:
     """`auto` is CUDA, else MPS, else the processor; anything else must be there to be used."""
     if name == "auto":
         if torch.cuda.is_available():
-            return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+            return torch.device("cuda", local_rank())
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     kind, colon, number = name.partition(":")
     if kind not in ("cpu", "cuda", "mps") or (colon and not number.isdecimal()):
@@ -64,7 +63,7 @@ def choose_device(name: str) -> torch.device:
     if kind == "mps" and not torch.backends.mps.is_available():
         raise ValueError("device 'mps' is not available here: use --device auto or cpu")
     if name == "cuda":
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        return torch.device("cuda", local_rank())
     return torch.device(name)
 
 
@@ -76,16 +75,6 @@ def choose_precision(name: str, device: torch.device) -> str:
     if name not in ("fp32", "bf16"):
         raise unknown("precision", name, ("auto", "fp32", "bf16"))
     return name
-
-
-def is_first() -> bool:
-    """Whether this process writes the run's files; also before the processes have met."""
-    return int(os.environ.get("RANK", "0")) == 0
-
-
-def num_processes() -> int:
-    """How many processes torchrun has started, or one."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def num_readers(device: torch.device) -> int:
@@ -118,8 +107,4 @@ def take_place(device: torch.device, precision: str) -> Place:
             torch.use_deterministic_algorithms(True, warn_only=True)
             # Else fresh memory is filled with NaN each time, a pass that nothing here needs.
             torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    if num_processes() == 1:
-        return Place(device, precision)
-    if not dist.is_initialized():
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    return Place(device, precision, dist.get_rank(), dist.get_world_size())
+    return Place(device, precision, *join(device))

@@ -1,14 +1,24 @@
-"""What a run will cost, for `--dry-run`: measured on a few random images, then multiplied."""
+"""`--dry-run`: the optimiser's groups, and a run's cost, measured on a few random images."""
 
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from rich import box
+from rich.table import Table
 from torch import Tensor, nn
 
+from fcmae.console import screen
 from fcmae.console.units import duration
-from fcmae.training.schedule import Schedule
+from fcmae.images import Batch
+from fcmae.parallel.processes import is_first, num_processes
+from fcmae.training.batching import Batching
+from fcmae.training.devices import settle
+from fcmae.training.plan import Lines, Schedule
+from fcmae.training.task import Task
 
 IMAGES = 4  # that are tried
 WHOLE = 16  # that are tried where layers work on a batch as a whole, which costs the same for few
@@ -23,6 +33,59 @@ class Cost:
     saved: int  # bytes that the backward pass needs
     state: int  # bytes of weights, gradients and optimiser
     images: int = IMAGES  # that were tried
+
+
+def rehearse(task: Task, batching: Batching, layers: Mapping[str, int] | None = None) -> None:
+    """Show the optimiser's groups, and what the run will cost: the last part of `--dry-run`.
+
+    Args:
+        task: of the run.
+        batching: how its work is cut up.
+        layers: the layer of each parameter, where layers have rates of their own.
+    """
+    if not is_first():
+        return
+    model, plan = task.trained, task.plan
+    device = next(model.parameters()).device
+    settle(device)  # as a run does: its steps are faster for it
+    show_groups(task.groups, plan.learning_rate, layers)
+    micro, size = batching.micro_batch_size, [2 * side for side in plan.image_size]
+    number = min(WHOLE if batching.whole_batches else IMAGES, micro)
+    noise = torch.randint(256, (number, plan.in_channels, *size), dtype=torch.uint8)
+    seen = torch.stack([task.view(picture, seed) for seed, picture in enumerate(noise)])
+    images, other = task.prepare(Batch(0, 0, seen, list(range(number)), []))
+
+    def loss(count: int) -> Tensor:
+        return task.loss(model, images[:count], other[:count])
+
+    cost = measure(model, loss, device, number)
+    screen.show_details(in_words(cost, plan, micro_batch_size=micro, processes=num_processes()))
+
+
+def show_groups(
+    groups: Sequence[Mapping[str, Any]], peak: float, layers: Mapping[str, int] | None = None
+) -> None:
+    """Print a row for each learning rate: its layer, and the parameters that decay or do not.
+
+    Args:
+        groups: as of `optim.parameter_groups`.
+        peak: learning rate of a group of scale 1.
+        layers: the layer of each parameter, where layers have rates of their own.
+    """
+    counts: dict[float, list[int]] = defaultdict(lambda: [0, 0])
+    names: dict[float, str] = {}
+    for group in groups:
+        scale = group.get("scale", 1.0)
+        decays = group["weight_decay"] > 0
+        counts[scale][not decays] += sum(parameter.numel() for parameter in group["params"])
+        names[scale] = group["names"][0]
+    table = Table(box=box.SIMPLE)
+    for column in ("layer", "scale", "learning rate", "parameters that decay", "that do not"):
+        table.add_column(column, justify="right")
+    for scale, (decayed, spared) in sorted(counts.items()):
+        layer = "all" if layers is None or len(counts) == 1 else str(layers[names[scale]])
+        table.add_row(layer, f"{scale:.3g}", f"{peak * scale:.3g}", f"{decayed:,}", f"{spared:,}")
+    screen.console.print(table)
 
 
 def measure(
@@ -66,9 +129,7 @@ def measure(
     return Cost(seconds / images, saved // images, state, images)
 
 
-def in_words(
-    cost: Cost, schedule: Schedule, *, micro_batch_size: int, processes: int
-) -> list[tuple[str, str]]:
+def in_words(cost: Cost, schedule: Schedule, *, micro_batch_size: int, processes: int) -> Lines:
     """Names and values, as the other details are."""
     images = schedule.steps * schedule.batch_size / processes
     batch = cost.saved * micro_batch_size

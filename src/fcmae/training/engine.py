@@ -8,13 +8,12 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
+from fcmae.parallel.processes import add_up, exchange
 from fcmae.training.devices import Place
 
 
@@ -31,6 +30,13 @@ class MicroBatch(Protocol):
 
 
 Batch = TypeVar("Batch", bound=MicroBatch)
+
+
+class Summed(NamedTuple):
+    """A loss that is a mean over something other than images: labelled pixels, sampled boxes."""
+
+    total: Tensor  # summed over a micro-batch
+    number: Tensor  # of what it is summed over; in a step with none, the gradient is zero
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +63,7 @@ def optimise(
     module: nn.Module,
     optimizer: torch.optim.Optimizer,
     batches: Iterator[Batch],
-    loss_of: Callable[[Batch], Tensor],
+    loss_of: Callable[[Batch], Tensor | Summed],
     *,
     local_batch_size: int,
     learning_rate: Callable[[int], float],
@@ -72,7 +78,9 @@ def optimise(
         module: what is trained; DistributedDataParallel when there are several processes.
         optimizer: its groups' rates are set to `learning_rate(step)` times their "scale", if any.
         batches: micro-batches in the order of steps.
-        loss_of: mean loss over the images of a micro-batch.
+        loss_of: mean loss over the images of a micro-batch; or a sum, and of how many: then a step
+            takes the mean over its whole global batch. Either way it does not matter how a batch
+            is divided into micro-batches and processes.
         local_batch_size: images of a step in this process, over all its micro-batches.
         learning_rate: of a step, counted from 0.
         start: the first step.
@@ -90,7 +98,8 @@ def optimise(
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step) * group.get("scale", 1.0)
         optimizer.zero_grad(set_to_none=True)
-        total = torch.zeros(2, device=place.device)  # summed loss; whether a process should stop
+        # Summed loss; whether a process should stop; what the loss is summed over, if it says so.
+        total = torch.zeros(3, device=place.device)
         with contextlib.ExitStack() as undo:
             undo.callback(_restore, buffers, [buffer.clone() for buffer in buffers])
             seen = 0
@@ -106,21 +115,23 @@ def optimise(
                 assert batch.step == step
                 seen += len(batch.indices)
                 share = len(batch.indices) / local_batch_size
-                with _last_synchronises(module, last=seen == local_batch_size):
-                    loss = loss_of(batch) * share
+                with exchange(module, now=seen == local_batch_size):
+                    loss, number = _part(loss_of(batch), share)
                     loss.backward()  # type: ignore[no-untyped-call]
                 total[0] += loss.detach()
+                total[2] += number
                 if place.processes == 1 and interrupted():
                     return
             total[1] = interrupted()
-            if place.processes > 1:
-                dist.all_reduce(total)
-            mean, stopping = total[0].item() / place.processes, total[1].item() > 0
+            summed, stopping, number = add_up(total).tolist()
             if stopping:
                 return
-            norm = torch.nn.utils.get_total_norm(
-                [p.grad for p in module.parameters() if p.grad is not None]
-            )
+            gradients = [p.grad for p in module.parameters() if p.grad is not None]
+            mean = summed / (number or place.processes)
+            if number:  # processes exchanged the mean of their gradients
+                for gradient in gradients:
+                    gradient.mul_(place.processes / number)
+            norm = torch.nn.utils.get_total_norm(gradients)
             _require_finite(step, "loss", mean)
             _require_finite(step, "gradient's norm", norm.item())
             optimizer.step()
@@ -146,8 +157,6 @@ def _require_finite(step: int, what: str, value: float) -> None:
         raise NonFiniteError(step, what, value)
 
 
-def _last_synchronises(module: nn.Module, *, last: bool) -> contextlib.AbstractContextManager[None]:
-    """Exchange gradients between processes once a step, with its last micro-batch."""
-    if isinstance(module, DistributedDataParallel) and not last:
-        return module.no_sync()
-    return contextlib.nullcontext()
+def _part(found: Tensor | Summed, share: float) -> tuple[Tensor, Tensor | float]:
+    """A micro-batch's part in the loss of its step, and over how many that is summed, if it is."""
+    return (found.total, found.number.detach()) if isinstance(found, Summed) else (found * share, 0)

@@ -73,6 +73,9 @@ class Silence:
     def __exit__(self, *_: object) -> None: ...
 
 
+AnyJournal = Journal | Silence
+
+
 def forget(path: Path, after: int) -> None:
     """Keep the lines up to step `after`; a torn last line goes too."""
     if path.exists():

@@ -1,10 +1,55 @@
 """Where a loss stopped being a number: which images, and which layer first."""
 
+import json
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
+import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+from fcmae.images import Batch
+from fcmae.storage import atomic
+from fcmae.training.devices import Place
+from fcmae.training.engine import NonFiniteError
+from fcmae.training.task import Task
+
+
+def explain(
+    error: NonFiniteError, task: Task, batches: Iterable[Batch], place: Place, out: Path
+) -> str:
+    """Find the images and the layer behind a loss that is not a number, and write them down.
+
+    Args:
+        error: of the step.
+        task: with the weights that the step began with.
+        batches: of the step, in this process.
+        place: device and processes.
+        out: the run folder.
+    """
+    parts = (
+        (*task.prepare(batch), [task.images.name(index) for index in batch.indices])
+        for batch in batches
+    )
+    task.trained.eval()  # one by one, images would have no share in what drop path drew
+
+    def loss(images: Tensor, other: Tensor) -> Tensor:
+        with torch.no_grad(), place.autocast():
+            return task.loss(task.trained, images, other)
+
+    with torch.compiler.set_stance("force_eager"):  # compiled blocks hide their layers
+        causes = gather(diagnose(task.trained, parts, loss), place.processes)
+    found = {"step": error.step, "what": str(error), **causes}
+    path = out / "non_finite.json"
+    if place.first:
+        atomic.write_text(path, json.dumps(found, indent=2) + "\n")
+    or_precision = "" if place.precision == "fp32" else " or --precision fp32"
+    return (
+        f"{in_words(found)} (all in {path}). The weights before this step are kept in "
+        f"{out / 'checkpoints'}. Look at these images, or start again with a lower "
+        f"learning rate (--set base_learning_rate=...){or_precision}."
+    )
 
 
 def first_non_finite(module: nn.Module, run: Callable[[], object]) -> str | None:

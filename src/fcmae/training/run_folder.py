@@ -1,21 +1,31 @@
-"""The run folder: one writer, nothing lost, and a resumed run that is the run it resumes."""
+"""The run folder: one writer, nothing lost, and what its `config.json` says."""
 
+import datetime
 import errno
 import json
+import platform
+import shlex
 import shutil
-from collections.abc import Collection
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from filelock import FileLock, Timeout
 from safetensors import safe_open
 
+import fcmae
+from fcmae.commands.shared import Training
+from fcmae.parallel.processes import num_processes
 from fcmae.storage.atomic import write_text
 from fcmae.training.checkpoint import LAST
+from fcmae.training.plan import Plan
 from fcmae.weights import FILE
 
 CONFIG, LOCK = "config.json", ".lock"
 OURS = {LOCK, CONFIG + ".unfinished"}  # what a start that was killed at once may leave
+OF_THIS_START = {"out", "dry_run", "resume", "overwrite"}  # options that a run does not keep
 WRITTEN = {"options", "plan"}  # what resuming reads; other programs have a config.json too
 
 
@@ -97,45 +107,68 @@ def read_config(path: Path) -> dict[str, Any]:
     return config if isinstance(config, dict) else {}
 
 
-def merge(
-    options: dict[str, Any], given: Collection[str], stored: dict[str, Any]
+def describe(
+    task: str,
+    options: Training,
+    plan: Plan,
+    device: torch.device,
+    *,
+    parameters: int,
+    own: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Options of a resumed run: those that were given, and of the others the stored ones.
+    """What the `config.json` of a new run says.
 
-    Whether what was given is what the run has, shows when the plans are compared.
+    Args:
+        task: the command that goes on with it.
+        options: of this start.
+        plan: what it computes.
+        device: where.
+        parameters: of the model that it leaves.
+        own: what the task says beside, or instead.
     """
-    return {name: options[name] for name in options if name not in stored or name in given} | {
-        name: value for name, value in stored.items() if name not in given
+    settled = plan.as_dict()
+    kept = {name: v for name, v in options.as_dict().items() if name not in OF_THIS_START}
+    return {
+        "command": _command(),
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "task": task,
+        "model": {
+            "name": plan.model,
+            "in_channels": plan.in_channels,
+            "stem_stride": plan.stem_stride,
+            "parameters": parameters,
+        },
+        "init": plan.init,
+        "data": {"path": plan.data, "images": plan.images},
+        "image_size": plan.image_size,
+        "batch_size": plan.batch_size,
+        "epochs": plan.epochs,
+        "steps": plan.steps,
+        "learning_rate": plan.learning_rate,
+        "departures": settled["departures"],
+        "recipe": settled["recipe"],
+        "statistics": {"mean": plan.mean, "std": plan.std},
+        "precision": plan.precision,
+        "decoding": plan.decoding,
+        **own,
+        "device": str(device),
+        "processes": num_processes(),
+        "versions": {
+            "fcmae": fcmae.__version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        },
+        "options": kept,
+        "plan": settled,
     }
 
 
-def compare(plan: dict[str, Any], stored: dict[str, Any]) -> None:
-    """Refuse to resume under a plan that is no longer the stored one, naming each field.
-
-    The data may have moved, as long as the files in them have the same names. Departures follow
-    from the rest.
-    """
-    now, before = (_flat(json.loads(json.dumps(fields))) for fields in (plan, stored))
-    differing = [name for name in now if now[name] != before.get(name)]
-    if differing:
-        lines = "\n".join(_difference(name, before.get(name), now[name]) for name in differing)
-        raise ValueError(
-            f"cannot resume with settings that differ from the run's:\n{lines}\n"
-            "leave them out to resume, or start another run"
-        )
-
-
-def _flat(plan: dict[str, Any]) -> dict[str, Any]:
-    fields = {name: value for name, value in plan.items() if name not in {"data", "departures"}}
-    recipe: dict[str, Any] = fields.pop("recipe", {})
-    return fields | recipe
-
-
-def _difference(name: str, before: object, now: object) -> str:
-    if name == "names":
-        return "  the files in the data: some were added, removed, renamed or sorted otherwise"
-    name = "the number of images" if name == "images" else name
-    return f"  {name}: the run has {before!r}, now {now!r}"
+def _command() -> str | None:
+    """The command line, as it can be typed again; None when called from Python."""
+    program = Path(sys.argv[0])
+    if program.parts[-2:] == ("fcmae", "__main__.py"):  # as under torchrun
+        return shlex.join(["python", "-m", "fcmae", *sys.argv[1:]])
+    return shlex.join(["fcmae", *sys.argv[1:]]) if program.name == "fcmae" else None
 
 
 def is_finished(folder: Path) -> bool:

@@ -1,113 +1,171 @@
-"""What every training does before it trains: its run folder, its data, what it will cost."""
+"""What every training settles before its plan: run folder, options, and the run it goes on with."""
 
-from collections.abc import Callable, Collection, Mapping
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
-from torch import Tensor
 
-from fcmae.console.screen import show_details
+from fcmae.commands.shared import Training
+from fcmae.console.screen import say
+from fcmae.images import ImageSet, digest
+from fcmae.images.statistics import Statistics, choose_statistics
+from fcmae.parallel.processes import is_first, num_processes
 from fcmae.training import checkpoint, run_folder
-from fcmae.training.batching import Pace
-from fcmae.training.devices import Place, is_first, num_processes, settle, take_place
-from fcmae.training.dry_run import IMAGES, WHOLE, in_words, measure
-from fcmae.training.group_table import show_groups
-from fcmae.training.signals import Interrupt
-from fcmae.training.task import Task
-from fcmae.training.trainer import Training
+from fcmae.training.devices import choose_precision
+from fcmae.training.plan import Plan
+
+Chosen = TypeVar("Chosen", bound=Training)
 
 SCRATCH = "scratch"  # what a run without first weights begins from
 
 
-def open_run(options: dict[str, Any], task: str) -> tuple[Path, dict[str, Any] | None]:
-    """The run folder, once it fits what is wanted, and the configuration that is resumed."""
-    out = Path(options["out"]).expanduser().absolute()
-    if is_first():
-        run_folder.check(out, resume=options["resume"], overwrite=options["overwrite"])
-    stored = run_folder.read_config(out) if options["resume"] else None
-    if stored is not None and stored.get("task") != task:
-        raise ValueError(
-            f"out {out} is a run of {stored.get('task')}, not of {task}: go on with it by "
-            f"fcmae {stored.get('task')} --resume --out {out}"
-        )
-    return out, stored
+@dataclass(frozen=True, slots=True)
+class Resumed(Generic[Chosen]):
+    """A run that is gone on with, as its `config.json` has it.
 
-
-def rehearse(task: Task, peak: float, pace: Pace, layers: Mapping[str, int] | None = None) -> None:
-    """Show the optimiser's groups, and what the run will cost: the last part of `--dry-run`."""
-    if not is_first():
-        return
-    model, device = task.trained, next(task.trained.parameters()).device
-    settle(device)  # as a run does: its steps are faster for it
-    show_groups(task.groups, peak, layers)
-
-    def loss(number: int) -> Tensor:
-        images, other = task.example(number)
-        return task.loss(model, images, other)
-
-    micro, processes = pace.micro_batch_size, num_processes()
-    cost = measure(model, loss, device, min(WHOLE, micro) if pace.whole_batches else IMAGES)
-    show_details(in_words(cost, task.schedule, micro_batch_size=micro, processes=processes))
-
-
-def train(
-    out: Path,
-    make_task: Callable[[Place], Task],
-    pace: Pace,
-    options: dict[str, Any],
-    config: dict[str, Any] | None,
-    *,
-    device: torch.device,
-    precision: str,
-) -> None:
-    """Take device and folder, and train.
-
-    Args:
-        out: the run folder.
-        make_task: builds what is trained, on its place.
-        pace: how the work is cut up.
-        options: "resume" and "overwrite" count.
-        config: what `config.json` says of a new run; None where a run is resumed.
-        device: where to compute.
-        precision: "fp32" or "bf16".
+    Attributes:
+        options: that it began with; those that an older run did not have are at their defaults.
+        plan: as JSON.
+        device: its kind, such as "cuda".
+        processes: that shared each batch.
+        probe: on what accuracies are measured, where they are.
+        has_checkpoint: whether one was written.
     """
-    with take_place(device, precision) as place, Interrupt() as interrupt:
-        training = Training(out, make_task(place), place, pace, interrupt, resumed=config is None)
-        if not place.first:
-            training.run()
-            return
-        resume, overwrite = options["resume"], options["overwrite"]
-        with run_folder.RunFolder(out, resume=resume, overwrite=overwrite) as folder:
-            if config is not None:
-                folder.write_config(config)
-            training.run()
+
+    options: Chosen
+    plan: Mapping[str, Any]
+    device: str
+    processes: int
+    probe: Mapping[str, Any] | None
+    has_checkpoint: bool
 
 
-def complete(
-    options: dict[str, Any], given: Collection[str], stored: dict[str, Any] | None
-) -> dict[str, Any]:
-    """The options with the data's whole path, and with those that a resumed run has stored."""
-    data = options["data"]
-    if data not in (None, "sample"):
-        options = options | {"data": str(Path(data).expanduser().absolute())}
-    if stored is not None:
-        return run_folder.merge(options, given, stored["options"])
-    if data is None:
+class Facts(NamedTuple):
+    """What a plan has of the data and of this machine."""
+
+    data: str
+    init: str  # what the weights are at first: a path, or "scratch"
+    images: int
+    names: str  # digest of the images' names, in order
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    precision: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedRun(Generic[Chosen]):
+    """A run that may begin, or go on.
+
+    Attributes:
+        task: the command that goes on with it.
+        out: its folder.
+        options: with whole paths; of a resumed run, what was not given anew is as it was.
+        resumed: the run that is gone on with.
+    """
+
+    task: str
+    out: Path
+    options: Chosen
+    resumed: Resumed[Chosen] | None
+
+    @property
+    def data(self) -> str:
+        """Where the images are."""
+        return str(self.options.data)
+
+    @property
+    def takes_first_weights(self) -> bool:
+        """Whether this start begins with those of `init`: also one before any checkpoint."""
+        begins = self.resumed is None or not self.resumed.has_checkpoint
+        return self.options.init is not None and begins
+
+    def facts(
+        self,
+        parts: Sequence[ImageSet],
+        channels: int,
+        device: torch.device,
+        of_weights: Statistics | None = None,
+    ) -> Facts:
+        """What is found of the images and of the device.
+
+        What was measured or found out when a run began is kept when it is resumed: measuring again
+        could differ in the last bit.
+
+        Args:
+            parts: what is trained on, and what else the run depends on.
+            channels: of the images.
+            device: where to compute.
+            of_weights: mean and deviation of the first weights, where they say them.
+        """
+        options, resumed = self.options, self.resumed
+        if resumed is not None and "statistics" not in options.given:
+            mean, std = tuple(resumed.plan["mean"]), tuple(resumed.plan["std"])
+        elif of_weights is not None and options.statistics == "auto":
+            mean, std = of_weights
+        else:
+            mean, std = choose_statistics(options.statistics, channels, parts[0])
+        if resumed is None or "precision" in options.given:
+            precision = choose_precision(options.precision, device)
+        else:
+            precision = resumed.plan["precision"]
+        init = SCRATCH
+        if options.init is not None:
+            init = ", ".join(str(part) for part in (options.init, options.key) if part is not None)
+        return Facts(
+            data=self.data,
+            init=init,
+            images=len(parts[0]),
+            names=digest([part.name(index) for part in parts for index in range(len(part))]),
+            mean=mean,
+            std=std,
+            precision=precision,
+        )
+
+
+def open_run(options: Chosen, task: str) -> OpenedRun[Chosen]:
+    """The run folder and the options, once they fit together.
+
+    Raises:
+        ValueError: for what cannot be, naming the option and the remedy.
+    """
+    out = Path(options.out).expanduser().absolute()
+    if is_first():
+        run_folder.check(out, resume=options.resume, overwrite=options.overwrite)
+    paths = {"data": options.data, "init": options.init}
+    if options.data is not None:
+        paths["data"] = whole_path(options.data)
+    if options.init is not None:
+        paths["init"] = str(Path(options.init).expanduser().absolute())
+    options = options.updated(paths)
+    resumed = None
+    if options.resume:
+        config = run_folder.read_config(out)
+        if config.get("task") != task:
+            raise ValueError(
+                f"out {out} is a run of {config.get('task')}, not of {task}: go on with it by "
+                f"fcmae {config.get('task')} --resume --out {out}"
+            )
+        resumed = Resumed(
+            options=type(options)(out=out).completed(config["options"]),
+            plan=config["plan"],
+            device=config["device"].partition(":")[0],
+            processes=config["processes"],
+            probe=config.get("probe"),
+            has_checkpoint=checkpoint.exists(out / "checkpoints"),
+        )
+        options = options.completed(config["options"])
+    if options.data is None:
         raise ValueError("data is missing: give --data, a folder of images, or sample")
-    return options
+    refuse_inside(out, str(options.data))
+    return OpenedRun(task, out, options, resumed)
 
 
-def name_of_init(options: dict[str, Any]) -> str:
-    """What a run's first weights are called in its plan."""
-    if options["init"] is None:
-        return SCRATCH
-    return ", ".join(str(options[name]) for name in ("init", "key") if options[name] is not None)
-
-
-def begins(out: Path, stored: dict[str, Any] | None) -> bool:
-    """Whether this start begins with first weights: also one that resumes before a checkpoint."""
-    return stored is None or not checkpoint.exists(out / "checkpoints")
+def whole_path(data: str | Path) -> str:
+    """Of a folder of images; the sample set has none."""
+    return str(data) if data == "sample" else str(Path(data).expanduser().absolute())
 
 
 def refuse_inside(out: Path, data: str) -> None:
@@ -116,4 +174,90 @@ def refuse_inside(out: Path, data: str) -> None:
         raise ValueError(
             f"out {out} lies inside data {data}: the run's own pictures would be taken for "
             "images; choose a folder outside"
+        )
+
+
+def check_resumed(resumed: Resumed[Chosen] | None, plan: Plan, options: Chosen) -> None:
+    """Refuse to go on in a way that would give another run.
+
+    Args:
+        resumed: the run that is gone on with.
+        plan: of this start.
+        options: likewise.
+    """
+    if plan.recipe.response == "batch":
+        _check_batch_statistics(resumed, options)
+    if resumed is not None:
+        compare_plans(plan.as_dict(), resumed.plan)
+
+
+def compare_plans(plan: Mapping[str, Any], stored: Mapping[str, Any]) -> None:
+    """Refuse to resume under a plan that is no longer the stored one, naming each field.
+
+    The data may have moved, as long as the files in them have the same names. Departures follow
+    from the rest.
+    """
+    now, before = (_flat(json.loads(json.dumps(fields))) for fields in (plan, stored))
+    differing = [name for name in now if now[name] != before.get(name)]
+    if differing:
+        lines = "\n".join(_difference(name, before.get(name), now[name]) for name in differing)
+        raise ValueError(
+            f"cannot resume with settings that differ from the run's:\n{lines}\n"
+            "leave them out to resume, or start another run"
+        )
+
+
+def _flat(plan: Mapping[str, Any]) -> dict[str, Any]:
+    fields = {name: value for name, value in plan.items() if name not in {"data", "departures"}}
+    recipe: dict[str, Any] = fields.pop("recipe", {})
+    return fields | recipe
+
+
+def _difference(name: str, before: object, now: object) -> str:
+    if name == "names":
+        return "  the files in the data: some were added, removed, renamed or sorted otherwise"
+    name = "the number of images" if name == "images" else name
+    return f"  {name}: the run has {before!r}, now {now!r}"
+
+
+def _check_batch_statistics(resumed: Resumed[Chosen] | None, options: Chosen) -> None:
+    """Refuse what would change what BatchNorm computes, and not only how sums are rounded."""
+    if options.checkpoint_blocks:
+        raise ValueError(
+            "checkpoint_blocks: response batch would move its running statistics a second time in "
+            "blocks that are computed again: leave it out"
+        )
+    if resumed is None:
+        return
+    for name, before, now in (
+        ("processes", resumed.processes, num_processes()),
+        ("micro_batch_size", resumed.options.micro_batch_size, options.micro_batch_size),
+    ):
+        if before != now:
+            raise ValueError(
+                f"{name} {now}: the run has {before}, and response batch normalises over "
+                "the images that are computed together: go on with what it has"
+            )
+
+
+def warn_of_rounding(opened: OpenedRun[Chosen], device: torch.device) -> None:
+    """Say so when a run is resumed in a way in which sums are taken in another order."""
+    options, resumed = opened.options, opened.resumed
+    if resumed is None:
+        return
+    before = resumed.options
+    changes = [
+        f"{name} {old} -> {new}"
+        for name, old, new in (
+            ("device", resumed.device, device.type),
+            ("processes", resumed.processes, num_processes()),
+            ("micro_batch_size", before.micro_batch_size, options.micro_batch_size),
+            ("compile", before.compile, options.compile),
+        )
+        if old != new
+    ]
+    if changes:
+        say(
+            f"resumed with {'; '.join(changes)}: equal to the run without it up to rounding, "
+            "not to the bit"
         )

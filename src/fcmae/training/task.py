@@ -1,15 +1,22 @@
 """What a run must be told about what it trains."""
 
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
 
-import torch
 from torch import Tensor, nn
 
 from fcmae.images import Batch, TrainingSet, View
-from fcmae.training.journal import Journal, Silence
-from fcmae.training.schedule import Schedule
+from fcmae.training.journal import AnyJournal
+from fcmae.training.plan import Plan
 
-Books = Journal | Silence  # the latter in processes that write nothing
+Follower = Callable[[int], None]  # called after each step, with its number, counted from 1
+
+
+class Measured(NamedTuple):
+    """What follows from a measurement."""
+
+    worth_reporting: bool = False  # whether the report should be written anew
+    stop: bool = False  # whether what is left of the schedule is to be left out
 
 
 class Task(Protocol):
@@ -20,8 +27,8 @@ class Task(Protocol):
         """What the progress bar calls it."""
 
     @property
-    def schedule(self) -> Schedule:
-        """How many steps, and how many an epoch."""
+    def plan(self) -> Plan:
+        """What decides it."""
 
     @property
     def images(self) -> TrainingSet:
@@ -30,18 +37,6 @@ class Task(Protocol):
     @property
     def view(self) -> View:
         """How an image is seen."""
-
-    @property
-    def decoding(self) -> str:
-        """Whether the view may see images that were shrunk, "fast", or not, "exact"."""
-
-    @property
-    def in_channels(self) -> int:
-        """Channels of the images."""
-
-    @property
-    def seed(self) -> int:
-        """Decides the order of images and what is drawn for each."""
 
     @property
     def trained(self) -> nn.Module:
@@ -56,11 +51,12 @@ class Task(Protocol):
         """The parameters of `trained`, as `parameter_groups` gives them."""
 
     @property
-    def optimizer(self) -> torch.optim.Optimizer:
-        """Of these groups; made when it is first asked for."""
+    def followers(self) -> Sequence[Follower]:
+        """What follows the weights after each step, such as an average of them."""
 
-    def learning_rate(self, step: int) -> float:
-        """Of a step, counted from 0."""
+    @property
+    def state(self) -> dict[str, Any]:
+        """What else a checkpoint holds, for JSON; a resumed run puts the stored values back."""
 
     def prepare(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Images as the module takes them, and what else its loss needs, image by image."""
@@ -68,26 +64,8 @@ class Task(Protocol):
     def loss(self, module: nn.Module, images: Tensor, other: Tensor) -> Tensor:
         """The mean loss of prepared images."""
 
-    def example(self, number: int) -> tuple[Tensor, Tensor]:
-        """Random images, and what else their loss needs, as `prepare` gives them."""
-
-    def begin(self, journal: Books) -> None:
-        """Before the first step."""
-
-    def after_step(self, step: int) -> None:
-        """After each step, counted from 1."""
-
-    def after_epoch(self, journal: Books, step: int, epoch: int) -> bool:
-        """After each epoch, counted from 1; whether the report should be written anew."""
-
-    def stops_early(self) -> bool:
-        """Whether what is left of the schedule is to be left out; asked after each epoch."""
-
-    def state(self) -> dict[str, Any]:
-        """What else a resumed run needs, for JSON."""
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from what `state` returned."""
+    def measure(self, journal: AnyJournal, step: int) -> Measured:
+        """Before the first step, 0, and at the end of each period."""
 
     def save_weights(self, step: int) -> None:
         """Write the weights that a user takes away."""

@@ -7,7 +7,7 @@ import json
 import signal
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,27 +19,81 @@ from torch.nn.parallel import DistributedDataParallel
 
 from fcmae.console.screen import progress_bar, say
 from fcmae.images import Batch, Order, TooManyUnreadable, Unreadables, load
+from fcmae.optim import adamw
 from fcmae.report import write_report
 from fcmae.storage import atomic
 from fcmae.training import checkpoint
-from fcmae.training.batching import Pace
-from fcmae.training.devices import Place
+from fcmae.training.batching import Batching
+from fcmae.training.devices import Place, take_place
+from fcmae.training.dry_run import rehearse
 from fcmae.training.engine import NonFiniteError, Step, optimise
-from fcmae.training.journal import Journal, Silence
-from fcmae.training.non_finite import diagnose, gather, in_words
+from fcmae.training.journal import AnyJournal, Journal, Silence
+from fcmae.training.non_finite import explain
+from fcmae.training.plan import Plan
+from fcmae.training.run_folder import RunFolder, describe
 from fcmae.training.signals import Interrupt, Interrupted
-from fcmae.training.task import Books, Task
-from fcmae.training.timing import Timing, Waits
+from fcmae.training.start import Chosen, OpenedRun
+from fcmae.training.task import Measured, Task
+from fcmae.training.window import Window, remedy
 
 
-class Training:
+def train(
+    opened: OpenedRun[Chosen],
+    make_task: Callable[[Place], Task],
+    plan: Plan,
+    batching: Batching,
+    device: torch.device,
+    *,
+    parameters: int,
+    own: Mapping[str, Any],
+    layers: Mapping[str, int] | None = None,
+) -> Path:
+    """Take device and folder, and train; or say what it would cost, for `--dry-run`.
+
+    Args:
+        opened: the run.
+        make_task: builds what is trained, on its place.
+        plan: what it computes.
+        batching: how the work is cut up.
+        device: where to compute.
+        parameters: of the model that it leaves.
+        own: what `config.json` says of this task alone.
+        layers: the layer of each parameter, where layers have rates of their own.
+
+    Returns:
+        The run folder.
+    """
+    out, options, resumed = opened.out, opened.options, opened.resumed is not None
+    if options.dry_run:
+        rehearse(make_task(Place(device, plan.precision)), batching, layers)
+        return out
+    with take_place(device, plan.precision) as place, Interrupt() as interrupt:
+        trainer = Trainer(out, make_task(place), place, batching, interrupt, resumed=resumed)
+        if not place.first:
+            trainer.run()
+            return out
+        with RunFolder(out, resume=options.resume, overwrite=options.overwrite) as folder:
+            if not resumed:
+                folder.write_config(
+                    describe(opened.task, options, plan, device, parameters=parameters, own=own)
+                )
+            trainer.run()
+    return out
+
+
+def make_optimizer(task: Task, device: torch.device) -> torch.optim.Optimizer:
+    """AdamW, as in every table of the paper."""
+    return adamw(task.groups, task.plan.recipe.optimizer_momentum, device)
+
+
+class Trainer:
     """Everything that a run holds while it runs.
 
     Args:
         out: the run folder.
         task: what is trained.
         place: device and processes.
-        pace: how the work is cut up.
+        batching: how the work is cut up.
         interrupt: says when to stop.
         resumed: whether to go on from the last checkpoint, if there is one.
     """
@@ -49,18 +103,19 @@ class Training:
         out: Path,
         task: Task,
         place: Place,
-        pace: Pace,
+        batching: Batching,
         interrupt: Interrupt,
         *,
         resumed: bool,
     ) -> None:
-        self.out, self.task, self.schedule = out, task, task.schedule
-        self.place, self.pace, self.interrupt, self.resumed = place, pace, interrupt, resumed
+        self.out, self.task, self.plan, self.place = out, task, task.plan, place
+        self.batching, self.interrupt, self.resumed = batching, interrupt, resumed
+        self.optimizer = make_optimizer(task, place.device)
         self.step = 0  # steps finished
         self.stopped = False  # early, by the task
-        self.window = self.epoch = (0.0, 0)  # summed loss and steps since the last line of each
+        self.window, self.period = Window(), Window()  # since the last line of each
         self.unreadables = Unreadables(len(task.images))
-        self.waits = Waits()
+        self.warned = False  # that reading is slow
 
     def run(self) -> None:
         """To the end, or to an interruption."""
@@ -69,19 +124,19 @@ class Training:
         with Journal(self.out, resumed_at) if self.place.first else Silence() as journal:
             self.started = self.saved - journal.seconds
             if resumed_at < 0:
-                self.task.begin(journal)
+                self.task.measure(journal, 0)
             with progress_bar(shown=self.place.first) as bar:
                 progress = bar.add_task(
-                    self.task.doing, total=self.schedule.steps, completed=self.step, figures=""
+                    self.task.doing, total=self.plan.steps, completed=self.step, figures=""
                 )
                 self.optimise(journal, bar, progress)
-        if self.step < self.schedule.steps and not self.stopped:  # in every process: they agree
+        if self.step < self.plan.steps and not self.stopped:  # in every process: they agree
             self.share_unreadables()
             self.save()
             if self.place.first:
                 report = write_report(self.out)
                 say(
-                    f"interrupted at step {self.step} of {self.schedule.steps}; "
+                    f"interrupted at step {self.step} of {self.plan.steps}; "
                     f"go on with --resume --out {self.out}"
                 )
                 say(f"report so far: {report}")
@@ -91,8 +146,8 @@ class Training:
         if self.interrupt.received:  # too late to stop anything
             raise Interrupted(self.interrupt.received)
 
-    def optimise(self, journal: Books, bar: Progress, progress: TaskID) -> None:
-        """Step by step, keeping the books in between."""
+    def optimise(self, journal: AnyJournal, bar: Progress, progress: TaskID) -> None:
+        """Step by step, and what is due in between."""
         if self.stopped:
             return
         module = self.task.trained
@@ -102,56 +157,57 @@ class Training:
             module = DistributedDataParallel(module)
         steps = optimise(
             module,
-            self.task.optimizer,
-            self.load(self.step, self.schedule.steps, self.pace.workers),
+            self.optimizer,
+            self.load(self.step, self.plan.steps, self.batching.workers),
             lambda batch: self.loss_of(module, batch),
-            local_batch_size=self.pace.local_batch_size,
-            learning_rate=self.task.learning_rate,
+            local_batch_size=self.batching.local_batch_size,
+            learning_rate=self.plan.learning_rate_at,
             start=self.step,
-            stop=self.schedule.steps,
+            stop=self.plan.steps,
             place=self.place,
             interrupted=self.interrupt,
         )
-        timing, first = Timing(), self.step + 1
+        first = self.step + 1
         try:
             for step in steps:
-                if step.number == first and self.pace.compile_blocks and self.place.first:
+                if step.number == first and self.batching.compile_blocks and self.place.first:
                     say(f"compiled: the first step took {step.seconds - step.waiting:.0f} s")
-                self.keep_books(step, journal, timing)
+                self.after_step(step, journal)
                 figures = (
-                    f"loss {step.loss:.4f}  {self.schedule.batch_size / step.seconds:.0f} images/s"
+                    f"loss {step.loss:.4f}  {self.plan.batch_size / step.seconds:.0f} images/s"
                 )
                 bar.update(progress, completed=step.number, figures=figures)
                 if self.stopped:
                     return
         except NonFiniteError as error:
             self.save()  # the weights are still those before the step
-            raise RuntimeError(self.explain(error)) from error
+            batches = self.load(error.step, error.step + 1, workers=0)
+            message = explain(error, self.task, batches, self.place, self.out)
+            raise RuntimeError(message) from error
         except TooManyUnreadable as error:
             path = self.out / "unreadable.json"
             atomic.write_text(path, json.dumps(list(error.reasons.items())))
             raise ValueError(f"{error}\nall of them are named in {path}") from error
         except torch.OutOfMemoryError as error:
-            lower = "lower --micro-batch-size, or "
+            lower = "" if self.batching.whole_batches else "lower --micro-batch-size, or "
             raise RuntimeError(
-                f"out of memory with {self.pace.micro_batch_size} images at a time: "
-                f"{'' if self.pace.whole_batches else lower}add --checkpoint-blocks (the results "
-                "stay the same)"
+                f"out of memory with {self.batching.micro_batch_size} images at a time: "
+                f"{lower}add --checkpoint-blocks (the results stay the same)"
             ) from error
 
     def load(self, start: int, stop: int, workers: int) -> Iterator[Batch]:
         """This process's micro-batches of some steps."""
         return load(
             self.task.images,
-            Order(len(self.task.images), self.schedule.batch_size, self.task.seed),
+            Order(len(self.task.images), self.plan.batch_size, self.plan.seed),
             view=self.task.view,
-            channels=self.task.in_channels,
-            seed=self.task.seed,
+            channels=self.plan.in_channels,
+            seed=self.plan.seed,
             start_step=start,
             stop_step=stop,
             rank=self.place.rank,
             world_size=self.place.processes,
-            micro_batch_size=self.pace.micro_batch_size,
+            micro_batch_size=self.batching.micro_batch_size,
             workers=workers,
             pin_memory=self.place.device.type == "cuda",
         )
@@ -163,54 +219,66 @@ class Training:
         with self.place.autocast():
             return self.task.loss(module, images, other)
 
-    def keep_books(self, step: Step, journal: Books, timing: Timing) -> None:
-        """After a step: metrics, what the task does at the end of an epoch, a checkpoint."""
+    def after_step(self, step: Step, journal: AnyJournal) -> None:
+        """What follows the weights; then what is due of metrics, measurement and checkpoint."""
         self.step = step.number
-        self.task.after_step(step.number)
-        self.window = (self.window[0] + step.loss, self.window[1] + 1)
-        self.epoch = (self.epoch[0] + step.loss, self.epoch[1] + 1)
-        timing.add(step)
-        self.waits.add(step)
-        if step.number % self.schedule.log_every == 0 or step.number == self.schedule.steps:
+        for follow in self.task.followers:
+            follow(step.number)
+        self.window.add(step)
+        self.period.add(step)
+        is_last = step.number == self.plan.steps
+        if step.number % self.plan.log_every == 0 or is_last:
             self.share_unreadables()
-            journal.metrics(self.step_line(step))
-            journal.timing(timing.line(step, self.schedule.batch_size, self.started, self.place))
-            self.window = (0.0, 0)
-        epoch, within = divmod(step.number, self.schedule.steps_per_epoch)
-        worth_reporting = within == 0 and self.end_epoch(journal, epoch)
-        if time.monotonic() - self.saved > self.pace.seconds_between_checkpoints:
+            self.write_lines(step, journal)
+        measured = Measured()
+        if step.number % self.plan.steps_per_period == 0 or is_last:
+            measured = self.end_period(journal)
+            self.stopped = measured.stop
+        if time.monotonic() - self.saved > self.batching.seconds_between_checkpoints:
             self.save()
-        if worth_reporting and self.place.first:
+        if measured.worth_reporting and self.place.first:
             write_report(self.out)
 
-    def end_epoch(self, journal: Books, epoch: int) -> bool:
-        """Its mean loss, and whatever the task does then; whether that is worth a report."""
-        loss = self.epoch[0] / self.epoch[1]
-        journal.metrics({"kind": "epoch", "step": self.step, "epoch": epoch, "loss": loss})
-        self.epoch = (0.0, 0)
-        waited = self.waits.share()
+    def end_period(self, journal: AnyJournal) -> Measured:
+        """Its mean loss, and what the task measures."""
+        plan, loss, waited = self.plan, self.period.mean_loss, self.period.waited
+        number = -(-self.step // plan.steps_per_period)
+        line = {"kind": plan.period, "step": self.step, plan.period: number, "loss": loss}
+        journal.metrics(line)
+        self.period = Window()
         if self.place.first:
             say(
-                f"epoch {epoch} of {self.schedule.epochs}: loss {loss:.4f}, "
+                f"{plan.period} {number} of {plan.periods}: loss {loss:.4f}, "
                 f"{waited:.0%} of the time waiting for images"
             )
-            remedy = self.waits.remedy(waited, self.pace.workers, self.task.decoding)
-            if remedy:
-                say(remedy)
-        worth_reporting = self.task.after_epoch(journal, self.step, epoch)
-        self.stopped = self.task.stops_early()
-        return worth_reporting
+            advice = remedy(waited, self.batching.workers, plan.decoding)
+            if advice and not self.warned:
+                self.warned = True
+                say(advice)
+        return self.task.measure(journal, self.step)
 
-    def step_line(self, step: Step) -> dict[str, Any]:
-        """A line of the metrics: the mean loss since the line before."""
-        return {
-            "kind": "step",
-            "step": step.number,
-            "epoch": step.number / self.schedule.steps_per_epoch,
-            "loss": self.window[0] / self.window[1],
-            "learning_rate": step.learning_rate,
-            "gradient_norm": step.gradient_norm,
-        }
+    def write_lines(self, step: Step, journal: AnyJournal) -> None:
+        """What was computed since the lines before, and how fast."""
+        journal.metrics(
+            {
+                "kind": "step",
+                "step": step.number,
+                "epoch": step.number / self.plan.steps_per_epoch,
+                "loss": self.window.mean_loss,
+                "learning_rate": step.learning_rate,
+                "gradient_norm": step.gradient_norm,
+            }
+        )
+        journal.timing(
+            {
+                "step": step.number,
+                "images_per_second": self.window.images_per_second(self.plan.batch_size),
+                "waiting": self.window.waited,
+                "seconds": time.monotonic() - self.started,
+                "peak_memory": self.place.peak_memory(),
+            }
+        )
+        self.window = Window()
 
     def share_unreadables(self) -> None:
         """Let every process know of every file that one of them could not read."""
@@ -227,19 +295,20 @@ class Training:
         found = checkpoint.load(self.out / "checkpoints", self.place.device)
         if found is None:
             return -1
-        checkpoint.restore(found, self.task.kept, self.task.optimizer)
+        checkpoint.restore(found, self.task.kept, self.optimizer)
         try:
             self.step, self.stopped = found.state["step"], found.state["stopped"]
-            self.window, self.epoch = tuple(found.state["window"]), tuple(found.state["epoch"])
+            self.window, self.period = Window(*found.state["window"]), Window(*found.state["epoch"])
             self.unreadables.restore(found.state["unreadable"])
-            self.task.restore(found.state["task"])
+            for name in self.task.state:
+                self.task.state[name] = found.state["task"][name]
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"checkpoint {self.out / 'checkpoints'}: its state.json lacks {error}: it was "
                 "changed after it was written; restore it, or start again with --overwrite"
             ) from error
         if self.place.first:
-            say(f"resuming at step {self.step} of {self.schedule.steps}")
+            say(f"resuming at step {self.step} of {self.plan.steps}")
         return self.step
 
     def save(self) -> None:
@@ -248,21 +317,19 @@ class Training:
             state = {
                 "step": self.step,
                 "stopped": self.stopped,
-                "window": self.window,
-                "epoch": self.epoch,
+                "window": self.window.state(),
+                "epoch": self.period.state(),
                 "unreadable": self.unreadables.state(),
-                "task": self.task.state(),
+                "task": self.task.state,
             }
             folder = self.out / "checkpoints"
             try:
-                checkpoint.save(folder, self.task.kept, self.task.optimizer, state)
+                checkpoint.save(folder, self.task.kept, self.optimizer, state)
                 self.task.save_weights(self.step)
             except OSError as error:
-                kept = (
-                    "The checkpoint before it is whole"
-                    if checkpoint.exists(folder)
-                    else ("There is no checkpoint before it")
-                )
+                kept = "There is no checkpoint before it"
+                if checkpoint.exists(folder):
+                    kept = "The checkpoint before it is whole"
                 raise OSError(
                     f"step {self.step} cannot be saved ({error}). {kept}: make room and go on with "
                     f"--resume --out {self.out}"
@@ -280,30 +347,3 @@ class Training:
                 )
             say(f"weights: {self.out / 'weights.safetensors'}")
             say(f"report:  {report}")
-
-    def explain(self, error: NonFiniteError) -> str:
-        """Find the images and the layer behind a loss that is not a number, and write them down."""
-        batches = self.load(error.step, error.step + 1, workers=0)
-        parts = (
-            (*self.task.prepare(batch), [self.task.images.name(i) for i in batch.indices])
-            for batch in batches
-        )
-
-        self.task.trained.eval()  # one by one, images would have no share in what drop path drew
-
-        def loss(images: Tensor, other: Tensor) -> Tensor:
-            with torch.no_grad(), self.place.autocast():
-                return self.task.loss(self.task.trained, images, other)
-
-        with torch.compiler.set_stance("force_eager"):  # compiled blocks hide their layers
-            causes = gather(diagnose(self.task.trained, parts, loss), self.place.processes)
-        found = {"step": error.step, "what": str(error), **causes}
-        path = self.out / "non_finite.json"
-        if self.place.first:
-            atomic.write_text(path, json.dumps(found, indent=2) + "\n")
-        or_precision = "" if self.place.precision == "fp32" else " or --precision fp32"
-        return (
-            f"{in_words(found)} (all in {path}). The weights before this step are kept in "
-            f"{self.out / 'checkpoints'}. Look at these images, or start again with a lower "
-            f"learning rate (--set base_learning_rate=...){or_precision}."
-        )

@@ -64,14 +64,14 @@ MISTAKES = (
     ),
     Mistake(
         PROCESS,
-        "Order(len(self.task.images), self.schedule.batch_size, self.task.seed),",
-        "Order(len(self.task.images), self.schedule.batch_size, 0),",
+        "Order(len(self.task.images), self.plan.batch_size, self.plan.seed),",
+        "Order(len(self.task.images), self.plan.batch_size, 0),",
         "Every seed has the same order of images.",
         BY_HAND,
     ),
     Mistake(
         PROCESS,
-        "            seed=self.task.seed,\n",
+        "            seed=self.plan.seed,\n",
         "            seed=0,\n",
         "Every seed has the same views.",
         BY_HAND,

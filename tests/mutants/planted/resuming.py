@@ -16,7 +16,7 @@ DIES = f"{HERE}test_a_run_that_dies_after_its_best_epoch_ends_as_if_it_had_not"
 STOPPED = f"{HERE}test_a_run_that_stopped_early_is_left_as_it_is"
 
 MEAN_LOSS = f"{HERE}test_lines_have_the_mean_loss_of_their_steps"
-PACE_TESTS = "tests/training/test_batching.py"
+BATCHING_TESTS = "tests/training/test_batching.py"
 FOLDER_TESTS = "tests/training/test_run_folder.py"
 
 PROCESS, CHECKPOINT, JOURNAL = (
@@ -24,12 +24,12 @@ PROCESS, CHECKPOINT, JOURNAL = (
     "training/checkpoint.py",
     "training/journal.py",
 )
-TASK, CONTRASTIVE = "finetuning/task.py", "pretraining/contrastive_task.py"
+TASK, CONTRASTIVE = "finetuning/task.py", "pretraining/contrastive.py"
 
-SUMS = 'self.window, self.epoch = tuple(found.state["window"]), tuple(found.state["epoch"])'
+SUMS = 'self.window, self.period = Window(*found.state["window"]), Window(*found.state["epoch"])'
 COUNTS = 'self.step, self.stopped = found.state["step"], found.state["stopped"]'
-BEST = 'self.best, self.epoch = state["best"], state["epoch"]'
-PATIENT = 'self.epoch - self.best["epoch"] >= self.plan.patience'
+COUNTED = 'self.task.state[name] = found.state["task"][name]'
+PATIENT = 'epoch - self.state["best"]["epoch"] >= patience'
 MOMENTS = "key.removeprefix(prefix): value\n"
 READ = '\n        if (place / "state.json").exists():\n            return Checkpoint('
 
@@ -38,27 +38,27 @@ MISTAKES = (
     Mistake(
         PROCESS,
         SUMS,
-        'self.window = tuple(found.state["window"])',
+        'self.window = Window(*found.state["window"])',
         "The epoch's summed loss is not restored.",
         (f"{GOES_ON}[fcmae-5]",),
     ),
     Mistake(
         PROCESS,
         SUMS,
-        'self.epoch = tuple(found.state["epoch"])',
+        'self.period = Window(*found.state["epoch"])',
         "The loss since the last line is not restored.",
         (f"{GOES_ON}[fcmae-5]",),
     ),
     Mistake(
         PROCESS,
-        '"epoch": self.epoch,',
+        '"epoch": self.period.state(),',
         '"epoch": (0.0, 0),',
         "A checkpoint has an epoch's summed loss of 0.",
         (f"{GOES_ON}[fcmae-5]",),
     ),
     Mistake(
         PROCESS,
-        '"window": self.window,',
+        '"window": self.window.state(),',
         '"window": (0.0, 0),',
         "A checkpoint has no loss since the last line.",
         (f"{GOES_ON}[fcmae-5]",),
@@ -86,7 +86,7 @@ MISTAKES = (
     ),
     Mistake(
         PROCESS,
-        'self.task.restore(found.state["task"])',
+        COUNTED,
         "pass",
         "What a task counts is not restored.",
         (f"{DIES}[knows-the-best]",),
@@ -94,7 +94,7 @@ MISTAKES = (
     Mistake(
         PROCESS,
         "with Journal(self.out, resumed_at) if",
-        "with Journal(self.out, self.schedule.steps) if",
+        "with Journal(self.out, self.plan.steps) if",
         "Lines beyond the checkpoint stay, and are written again.",
         (f"{AGAIN}[fcmae-four-steps-again]",),
     ),
@@ -114,15 +114,15 @@ MISTAKES = (
     ),
     Mistake(
         PROCESS,
-        "learning_rate=self.task.learning_rate,",
-        "learning_rate=lambda step, first=self.step: self.task.learning_rate(step - first),",
+        "learning_rate=self.plan.learning_rate_at,",
+        "learning_rate=lambda step, first=self.step: self.plan.learning_rate_at(step - first),",
         "The schedule begins anew at a resume.",
         (f"{GOES_ON}[moco-v3-2]",),
     ),
     Mistake(
         PROCESS,
-        "worth_reporting = within == 0 and",
-        "self.save()\n        worth_reporting = within == 0 and",
+        "measured = Measured()\n",
+        "self.save()\n        measured = Measured()\n",
         "A checkpoint counts an epoch's last step before the epoch's end is seen to.",
         (f"{GOES_ON}[fcmae-3]",),
     ),
@@ -135,15 +135,15 @@ MISTAKES = (
     ),
     Mistake(
         PROCESS,
-        '"epoch": step.number / self.schedule.steps_per_epoch,',
-        '"epoch": step.number // self.schedule.steps_per_epoch,',
+        '"epoch": step.number / self.plan.steps_per_epoch,',
+        '"epoch": step.number // self.plan.steps_per_epoch,',
         "Lines of steps say whole epochs.",
         (f"{MEAN_LOSS}[fcmae]",),
     ),
     Mistake(
         PROCESS,
         "self.task.save_weights(self.step)",
-        "self.task.save_weights(self.schedule.steps)",
+        "self.task.save_weights(self.plan.steps)",
         "Weights of a run under way say that they are of the last step.",
         (f"{GOES_ON}[fcmae-2]",),
     ),
@@ -160,14 +160,14 @@ MISTAKES = (
         "seconds_between_checkpoints=60 * minutes",
         "seconds_between_checkpoints=minutes",
         "Minutes between checkpoints are taken for seconds.",
-        (PACE_TESTS,),
+        (BATCHING_TESTS,),
     ),
     Mistake(
         "training/batching.py",
         "micro_batch_size=local if whole_batches else min(micro or 64, local),",
         "micro_batch_size=min(micro or 64, local),",
         "MoCo v3 compares 64 images at most, whatever the batch.",
-        (PACE_TESTS,),
+        (BATCHING_TESTS,),
     ),
     Mistake(
         "training/run_folder.py",
@@ -177,9 +177,9 @@ MISTAKES = (
         (f"{FOLDER_TESTS}::test_a_run_is_finished_once_its_last_weights_are_written",),
     ),
     Mistake(
-        "training/start.py",
-        "resumed=config is None",
-        "resumed=False",
+        PROCESS,
+        "batching, interrupt, resumed=resumed)",
+        "batching, interrupt, resumed=False)",
         "A resumed run begins again.",
         (f"{GOES_ON}[fcmae-2]",),
     ),
@@ -272,59 +272,46 @@ MISTAKES = (
     ),
     # finetuning/task.py
     Mistake(
-        TASK,
-        '{"best": self.best, "epoch": self.epoch}',
-        '{"best": None, "epoch": self.epoch}',
+        PROCESS,
+        '"task": self.task.state,',
+        '"task": {**self.task.state, "best": None},',
         "The best epoch is not in the checkpoint.",
         (f"{DIES}[knows-the-best]",),
     ),
     Mistake(
-        TASK,
-        '{"best": self.best, "epoch": self.epoch}',
-        '{"best": self.best, "epoch": 0}',
-        "The epoch is not in the checkpoint.",
-        (f"{PATIENCE}[True]",),
-    ),
-    Mistake(
-        TASK,
-        BEST,
-        'self.best, self.epoch = None, state["epoch"]',
+        PROCESS,
+        COUNTED,
+        "self.task.state[name] = None",
         "A resumed run forgets the best epoch.",
         (f"{DIES}[knows-the-best]",),
     ),
     Mistake(
-        TASK,
-        BEST,
-        'self.best, self.epoch = state["best"], 0',
-        "A resumed run forgets its epoch.",
-        (f"{DIES}[has-stopped]", STOPPED),
-    ),
-    Mistake(
-        TASK,
-        BEST,
-        'self.epoch = state["epoch"]\n'
-        '        self.best = state["best"] and {**state["best"], "epoch": self.epoch}',
+        PROCESS,
+        COUNTED,
+        'best = found.state["task"][name]\n'
+        "                now = self.step // self.plan.steps_per_epoch\n"
+        '                self.task.state[name] = best and {**best, "epoch": now}',
         "Patience counts from the resume.",
         (f"{DIES}[stops-again]",),
     ),
     Mistake(
         TASK,
         PATIENT,
-        'self.epoch - self.best["epoch"] > self.plan.patience',
+        'epoch - self.state["best"]["epoch"] > patience',
         "Patience is an epoch longer.",
         (f"{PATIENCE}[True]",),
     ),
     Mistake(
         TASK,
         PATIENT,
-        "self.epoch >= self.plan.patience",
+        "epoch >= patience",
         "Patience counts from the first epoch.",
         (f"{PATIENCE}[True]",),
     ),
     Mistake(
         TASK,
-        'accuracy > self.best["accuracy"]',
-        'accuracy >= self.best["accuracy"]',
+        'accuracy > best["accuracy"]',
+        'accuracy >= best["accuracy"]',
         "A later epoch of the same accuracy takes the best one's place.",
         (f"{PATIENCE}[True]",),
     ),
@@ -367,7 +354,7 @@ MISTAKES = (
         TASK,
         "self.average.update(self.trained, step)",
         'self.updates = getattr(self, "updates", 0) + 1\n'
-        "            self.average.update(self.trained, self.updates)",
+        "        self.average.update(self.trained, self.updates)",
         "The average's warm-up begins anew at a resume.",
         (f"{DIES}[knows-the-best]",),
     ),
@@ -387,9 +374,9 @@ MISTAKES = (
     ),
     # pretraining
     Mistake(
-        "pretraining/task.py",
-        "random_mask(self.plan.batch_size, grid, self.plan.mask_ratio, generator)",
-        "random_mask(self.plan.batch_size, grid, self.plan.mask_ratio, torch.default_generator)",
+        "pretraining/masked.py",
+        "random_mask(plan.batch_size, grid, plan.mask_ratio, generator)",
+        "random_mask(plan.batch_size, grid, plan.mask_ratio, torch.default_generator)",
         "Masks depend on what the process has drawn before.",
         (f"{GOES_ON}[fcmae-2]",),
     ),
@@ -401,9 +388,10 @@ MISTAKES = (
         (KEYS,),
     ),
     Mistake(
-        CONTRASTIVE,
-        '"""Nothing."""',
-        "self.trained.follow(0.0)",
+        PROCESS,
+        "for name in self.task.state:",
+        'getattr(self.task.trained, "follow", float)(0.0)\n'
+        "            for name in self.task.state:",
         "Keys are the queries after a resume.",
         (f"{GOES_ON}[moco-v3-2]",),
     ),

@@ -69,50 +69,50 @@ MISTAKES = (
         (PAIRS,),
     ),
     Mistake(
-        "finetuning/run.py",
-        'found = load_backbone(options["init"], options["key"])',
-        'found = load_backbone(options["init"], None)',
+        "finetuning/first_weights.py",
+        "found = load_backbone(str(options.init), options.key)",
+        "found = load_backbone(str(options.init), None)",
         "What the first weights are of is read without the key.",
         (KEY,),
     ),
     Mistake(
         "finetuning/run.py",
-        "    model.checkpoint_blocks = pace.checkpoint_blocks\n",
+        "    model.checkpoint_blocks = batching.checkpoint_blocks\n",
         "",
         "The option --checkpoint-blocks is ignored in fine-tuning.",
         (RECOMPUTED,),
     ),
     Mistake(
         "finetuning/run.py",
-        ("    if pace.compile_blocks:\n        compile_blocks(model)\n"),
+        ("    if batching.compile_blocks:\n        compile_blocks(model)\n"),
         "",
         "The option --compile is ignored in fine-tuning.",
         (COMPILED,),
     ),
     Mistake(
         "finetuning/run.py",
-        ("names = [part.name(index) for part in (images, val) for index in range(len(part))]"),
-        "names = [images.name(index) for index in range(len(images))]",
+        "opened.facts([images, val], ",
+        "opened.facts([images], ",
         "A run may be resumed with other validation images.",
         (DATA,),
     ),
     Mistake(
-        "finetuning/run.py",
+        "finetuning/first_weights.py",
         "size, statistics = said.image_size, None",
         "size, statistics = (said.image_size[1], said.image_size[0]), None",
         "First weights' height and width are taken the wrong way round.",
         (SIZE,),
     ),
     Mistake(
-        "finetuning/run.py",
+        "training/start.py",
         (
-            '    if stored is None or "precision" in given:\n'
-            '        precision = choose_precision(options["precision"], device)\n'
-            "    else:\n"
-            '        precision = stored["precision"]\n'
+            '        if resumed is None or "precision" in options.given:\n'
+            "            precision = choose_precision(options.precision, device)\n"
+            "        else:\n"
+            '            precision = resumed.plan["precision"]\n'
         ),
-        '    precision = choose_precision(options["precision"], device)\n',
-        "A resumed fine-tuning's precision is chosen anew for the hardware.",
+        "        precision = choose_precision(options.precision, device)\n",
+        "A resumed run's precision is chosen anew for the hardware.",
         (PRECISION_KEPT,),
     ),
     Mistake(
@@ -125,19 +125,22 @@ MISTAKES = (
     Mistake(
         "finetuning/task.py",
         '("RandAug", int(magnitude), deviation) if magnitude else None',
-        ('("RandAug", int(magnitude), deviation) if magnitude and self.in_channels == 3 else None'),
+        (
+            '("RandAug", int(magnitude), deviation) '
+            "if magnitude and self.plan.in_channels == 3 else None"
+        ),
         "Images of one channel are not augmented, whatever the recipe says.",
         (GREY,),
     ),
     Mistake(
-        "pretraining/task.py",
-        "return load_weights(self.trained, path, key=key)",
-        "return load_weights(self.trained, path)",
+        "pretraining/masked.py",
+        "return load_weights(self.module, path, key=key)",
+        "return load_weights(self.module, path)",
         "The key of the first weights is ignored in masked pre-training.",
         (KEY,),
     ),
     Mistake(
-        "pretraining/contrastive_task.py",
+        "pretraining/contrastive.py",
         "report = load_weights(self.encoder, path, key=key)",
         "report = load_weights(self.encoder, path)",
         "The key of the first weights is ignored in MoCo v3.",
@@ -145,83 +148,57 @@ MISTAKES = (
     ),
     Mistake(
         "pretraining/task.py",
-        "        self.trained.encoder.checkpoint_blocks = pace.checkpoint_blocks\n",
+        "        learner.encoder.checkpoint_blocks = batching.checkpoint_blocks\n",
         "",
-        "The option --checkpoint-blocks is ignored in masked pre-training.",
+        "The option --checkpoint-blocks is ignored in pre-training.",
         (RECOMPUTED,),
     ),
     Mistake(
         "pretraining/task.py",
-        ("        if pace.compile_blocks:\n            compile_blocks(self.trained)\n"),
+        ("        if batching.compile_blocks:\n            compile_blocks(self.trained)\n"),
         "",
-        "The option --compile is ignored in masked pre-training.",
+        "The option --compile is ignored in pre-training.",
         (COMPILED,),
     ),
     Mistake(
-        "pretraining/contrastive_task.py",
-        "        self.encoder.checkpoint_blocks = pace.checkpoint_blocks\n",
-        "",
-        "The option --checkpoint-blocks is ignored in MoCo v3.",
-        (RECOMPUTED,),
-    ),
-    Mistake(
-        "pretraining/contrastive_task.py",
-        ("        if pace.compile_blocks:\n            compile_blocks(self.trained)\n"),
-        "",
-        "The option --compile is ignored in MoCo v3.",
-        (COMPILED,),
-    ),
-    Mistake(
-        "pretraining/task.py",
+        "pretraining/masked.py",
         (
             "                mask_ratio=plan.mask_ratio,\n"
             "                patch_size=plan.patch_size,\n"
         ),
         (
             "                mask_ratio=plan.mask_ratio,\n"
-            "                patch_size=self.trained.encoder.stride,\n"
+            "                patch_size=self.module.encoder.stride,\n"
         ),
         "Looks mask patches of the total stride's side.",
         (PATCHES,),
     ),
     Mistake(
-        "pretraining/contrastive_task.py",
-        "with torch.no_grad(), evaluating(self.encoder):",
+        "pretraining/reconstructions.py",
+        "with torch.no_grad(), evaluating(encoder):",
         "with torch.no_grad():",
         "A look in MoCo v3 moves running statistics.",
         (STATISTICS,),
     ),
     Mistake(
         "pretraining/reconstructions.py",
-        "        model.eval()\n",
-        "",
+        "with torch.no_grad(), evaluating(model):",
+        "with torch.no_grad():",
         "A look moves running statistics.",
         (STATISTICS,),
     ),
     Mistake(
-        "pretraining/run.py",
-        'if options["init"] is not None and begins(out, stored):',
-        'if options["init"] is not None and stored is None:',
+        "training/start.py",
+        "begins = self.resumed is None or not self.resumed.has_checkpoint",
+        "begins = self.resumed is None",
         ("A pre-training resumed before its first checkpoint begins without its first weights."),
         (BEGINS,),
     ),
     Mistake(
-        "pretraining/run.py",
-        (
-            '    if stored is None or "precision" in given:\n'
-            '        precision = choose_precision(options["precision"], device)\n'
-            "    else:\n"
-            '        precision = stored["precision"]\n'
-        ),
-        '    precision = choose_precision(options["precision"], device)\n',
-        "A resumed pre-training's precision is chosen anew for the hardware.",
-        (PRECISION_KEPT,),
-    ),
-    Mistake(
-        "pretraining/contrastive_plan.py",
-        "names=digest(names),",
-        "names=digest(names[:1]),",
-        "MoCo v3's run may be resumed on other images.",
+        "training/start.py",
+        "names=digest([part.name(index) for part in parts for index in range(len(part))]),",
+        "names=digest([part.name(0) for part in parts]),",
+        "A run may be resumed on other images.",
         (DATA,),
     ),
     Mistake(
@@ -236,46 +213,42 @@ MISTAKES = (
     ),
     Mistake(
         "pretraining/task.py",
-        "        looks = epoch in epochs_to_look(self.plan.epochs)\n",
-        "        looks = epoch == self.plan.epochs\n",
+        "        observes = epoch in epochs_to_observe(plan.epochs)\n",
+        "        observes = epoch == plan.epochs\n",
         "Masked pre-training looks before the first and after the last epoch alone.",
         (LOOKS,),
     ),
     Mistake(
-        "finetuning/run.py",
-        "    check_statistics(plan.recipe.response, options, stored)\n",
+        "training/start.py",
+        (
+            '    if plan.recipe.response == "batch":\n'
+            "        _check_batch_statistics(resumed, options)\n"
+        ),
         "",
         (
-            "Fine-tuning with BatchNorm in GRN's place may be resumed with other "
+            "A run with BatchNorm in GRN's place may be resumed with other "
             "micro-batches, or with recomputed blocks."
         ),
         (RUNNING,),
     ),
     Mistake(
-        "finetuning/run.py",
-        '    refuse_inside(out, options["data"])\n',
+        "training/start.py",
+        "    refuse_inside(out, str(options.data))\n",
         "",
-        "A fine-tuning's folder may lie among its images.",
+        "A run's folder may lie among its images.",
         (INSIDE,),
     ),
     Mistake(
-        "finetuning/run.py",
-        'if stored is not None and "statistics" not in given:',
-        'if stored is not None and "statistics" in given:',
-        "Statistics are measured again when fine-tuning is resumed.",
+        "training/start.py",
+        'if resumed is not None and "statistics" not in options.given:',
+        'if resumed is not None and "statistics" in options.given:',
+        "Statistics are measured again when a run is resumed.",
         (MEASURED,),
     ),
     Mistake(
         "pretraining/run.py",
-        'if stored is None or "statistics" in given:',
-        "if True:",
-        "Statistics are measured again when pre-training is resumed.",
-        (MEASURED,),
-    ),
-    Mistake(
-        "pretraining/run.py",
-        'options["epochs"] = method.epochs',
-        'options["epochs"] = 800',
+        "epochs = method.epochs[0] if options.epochs is None",
+        "epochs = 800 if options.epochs is None",
         "Every method has the epochs of masked pre-training.",
         (EPOCHS,),
     ),

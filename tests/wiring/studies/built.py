@@ -20,7 +20,7 @@ from fcmae.models.autoencoder import Autoencoder
 from fcmae.models.classifier import Classifier
 from fcmae.models.contrastive import MomentumContrast
 from fcmae.models.layers import DropPath
-from fcmae.pretraining import contrastive_plan
+from fcmae.pretraining import contrastive as moco_v3
 from fcmae.sizes import SIZES
 from fcmae.studies import runner
 from fcmae.studies.contrastive import contrastive
@@ -28,7 +28,7 @@ from fcmae.studies.grn import grn
 from fcmae.studies.mask_ratio import mask_ratio
 from fcmae.studies.normalization import normalization
 from fcmae.studies.scaling import scaling
-from fcmae.training.trainer import Training
+from fcmae.training.trainer import Trainer
 
 PRETRAINING, CONTRASTIVE, FINETUNING, SUPERVISED = (
     "pretraining",
@@ -128,7 +128,7 @@ class Built:
     """A run that was not begun.
 
     Attributes:
-        run: task, place and pace.
+        run: task, place and batching.
         first: the weights that it would begin with.
     """
 
@@ -143,14 +143,14 @@ class Built:
     @functools.cached_property
     def batches(self) -> list[Batch]:
         """Of the first two steps, read as they would be."""
-        task, pace = self.task, self.run.pace
-        training = Training(task.out, task, self.run.place, pace, lambda: False, resumed=False)
-        return list(training.load(0, 2, pace.workers))
+        task, run = self.task, self.run
+        trainer = Trainer(task.out, task, run.place, run.batching, lambda: False, resumed=False)
+        return list(trainer.load(0, 2, run.batching.workers))
 
     @functools.cached_property
     def rates(self) -> list[float]:
         """The learning rate of each step."""
-        return [self.task.learning_rate(step) for step in range(self.task.schedule.steps)]
+        return [self.task.plan.learning_rate_at(step) for step in range(self.task.plan.steps)]
 
 
 Key = tuple[str, int, str]  # a setting's name, its seed, and "pretrain" or "finetune"
@@ -210,12 +210,13 @@ def build(
     def without_pages(run: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
         return run(*arguments, **more | {"show": lambda _: None})
 
-    narrow = dataclasses.replace(contrastive_plan.MOCO_V3, hidden_width=16)  # 4096 take a second
+    recipe = dataclasses.replace(moco_v3.METHOD.recipe, hidden_width=16)  # 4096 take a second
+    narrow = dataclasses.replace(moco_v3.METHOD, recipe=recipe)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runner, "pretrain", beginning(fcmae.pretrain))
         patch.setattr(runner, "finetune", beginning(fcmae.finetune))
         patch.setattr(runner, "run", functools.partial(without_pages, runner.run))
-        patch.setattr(contrastive_plan, "MOCO_V3", narrow)
+        patch.setattr(moco_v3, "METHOD", narrow)
         rows = study(data=data, out=out, device="cpu", workers=0, **options)
     return Study(built, rows)
 

@@ -95,8 +95,8 @@ def look(part: str, built: Built) -> dict[str, Any]:
 def epochs_of_patience(task: Any) -> int | None:
     """After how many epochs that are no better it would stop."""
     for epochs in range(200):
-        task.restore({"best": {"epoch": 1, "accuracy": 0.5}, "epoch": 1 + epochs})
-        if task.stops_early():
+        task.state["best"] = {"epoch": 1, "accuracy": 0.5}
+        if task.stops_after(1 + epochs):
             return epochs
     return None
 

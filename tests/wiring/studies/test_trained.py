@@ -11,8 +11,8 @@ from wiring.studies.blocks_by_hand import check_blocks
 from wiring.studies.built import MASKED, STUDIES, Built, check_pretrained, encoder_of
 
 from fcmae.studies.grn import grn
-from fcmae.training import start
-from fcmae.training.trainer import Training
+from fcmae.training import trainer
+from fcmae.training.trainer import Trainer
 
 # Trained
 
@@ -25,7 +25,7 @@ def test_table_9_from_end_to_end_and_added_to(
 ) -> None:
     begun: dict[tuple[str, str], Built] = {}
 
-    class Watched(Training):
+    class Watched(Trainer):
         """A run whose task, and the weights that it began with, are remembered."""
 
         def __init__(self, out: Path, task: Any, *more: Any, **options: Any) -> None:
@@ -33,7 +33,7 @@ def test_table_9_from_end_to_end_and_added_to(
             state = {name: value.clone() for name, value in task.trained.state_dict().items()}
             begun[out.parent.parent.name, out.name] = Built(self, state)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(start, "Training", Watched)
+    monkeypatch.setattr(trainer, "Trainer", Watched)
     scale = {"image_size": 16, "num_images": 0, "num_val_images": 0, "label_share": 1}
     scale |= {f"{part}_epochs": 1 for part in MASKED} | {f"{part}_batch_size": 4 for part in MASKED}
     options: dict[str, Any] = {

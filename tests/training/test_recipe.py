@@ -1,13 +1,54 @@
-"""`--set field=value`: typed by what it replaces, and refused in words."""
+"""Recipes: what `--set` makes of them, and what every training refuses in them."""
 
 import dataclasses
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
-from fcmae.pretraining.plan import Recipe, default_recipe
-from fcmae.training.settings import override
+from fcmae.pretraining.masked import METHOD
+from fcmae.training.recipe import check_recipe, override
 
-PAPER = default_recipe(800)
+
+@dataclass(frozen=True)
+class Recipe:
+    base_learning_rate: float = 1e-4
+    weight_decay: float = 0.0
+    optimizer_momentum: tuple[float, float] = (0.0, 0.999)
+    warmup_epochs: float = 5.0
+    minimum_learning_rate: float = 0.0
+    crop_scale: tuple[float, float] = (1.0, 1.0)
+    horizontal_flip: float = 1.0
+    response: str = "grn"
+    temperature: float = 0.2
+
+
+def test_values_at_their_bounds_are_fine() -> None:
+    check_recipe(Recipe(), 5, [("temperature", True, "anything")])
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"base_learning_rate": 0}, "base_learning_rate 0 is not usable: it must be more than 0"),
+        ({"weight_decay": -1e-9}, "weight_decay -1e-09 .* 0 or more"),
+        ({"optimizer_momentum": (0.9, 1)}, r"optimizer_momentum \(0.9, 1\) .* two numbers from 0"),
+        ({"warmup_epochs": 5.5}, "warmup_epochs 5.5 .* from 0 to the 5 epochs"),
+        ({"minimum_learning_rate": -1}, "minimum_learning_rate -1 .* 0 or more"),
+        ({"crop_scale": (0.5, 0.4)}, r"crop_scale \(0.5, 0.4\) .* growing order"),
+        ({"horizontal_flip": 1.1}, "horizontal_flip 1.1 .* a probability"),
+        ({}, "temperature 0.2 is not usable: it must be 1 or more"),
+    ],
+)
+def test_values_that_cannot_be_used_are_named(changes: dict[str, Any], said: str) -> None:
+    recipe = dataclasses.replace(Recipe(), **changes)
+    with pytest.raises(ValueError, match=f"^{said}"):
+        check_recipe(recipe, 5, [("temperature", recipe.temperature >= 1, "1 or more")])
+
+
+# Set by a user: typed by what is replaced, and refused in words
+
+PAPER = METHOD.recipe.fitted(800, 3)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +82,7 @@ def test_a_field_is_set_in_the_type_that_it_has(text: str, field: str, value: ob
 
 
 def test_every_field_of_the_recipe_can_be_set() -> None:
-    for field in dataclasses.fields(Recipe):
+    for field in dataclasses.fields(PAPER):
         value = getattr(PAPER, field.name)
         assert override(PAPER, [f"{field.name}={value}"]) == PAPER
 

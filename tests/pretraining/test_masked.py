@@ -1,15 +1,16 @@
-"""What a run is settled to be, from what was asked for and what the paper says."""
+"""What a masked pre-training will be, from what was asked for and what the paper says."""
 
 import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from plans import pretraining_plan
 
-from fcmae.pretraining.plan import BECAUSE, Plan, default_recipe, settle
+from fcmae.pretraining.masked import METHOD, MaskedPlan
 from fcmae.recipes import PRETRAINING, TABLE_1
-from fcmae.training.departures import Departure
-from fcmae.training.schedule import default_batch_size
+from fcmae.training.plan import default_batch_size
+from fcmae.training.recipe import Departure
 
 # What `fcmae pretrain` asks for on the paper's data when no option is given.
 PAPER: dict[str, Any] = {
@@ -38,11 +39,13 @@ PAPER: dict[str, Any] = {
 AS_PUBLISHED = "decay_exempt=paper-code"  # the one field that is our own unless asked for
 
 
-def plan(**options: Any) -> Plan:
-    return settle(**{**PAPER, **options})
+def plan(**options: Any) -> MaskedPlan:
+    found = pretraining_plan(**{**PAPER, **options})
+    assert isinstance(found, MaskedPlan)
+    return found
 
 
-def published(*assignments: str, **options: Any) -> Plan:
+def published(*assignments: str, **options: Any) -> MaskedPlan:
     """A plan that decays what the authors' code decays: one departure less."""
     return plan(assignments=(AS_PUBLISHED, *assignments), **options)
 
@@ -65,7 +68,7 @@ def test_the_papers_run_departs_in_nothing(epochs: int) -> None:
 
 
 def test_the_recipe_is_table_1_and_what_it_leaves_out() -> None:
-    recipe, table = default_recipe(800), TABLE_1["A"]
+    recipe, table = METHOD.recipe.fitted(800, 3), TABLE_1["A"]
     assert recipe.base_learning_rate == table.base_learning_rate == 1.5e-4
     assert recipe.weight_decay == table.weight_decay == 0.05
     assert recipe.optimizer_momentum == table.optimizer_momentum == (0.9, 0.95)
@@ -136,7 +139,9 @@ def test_a_batch_size_that_few_images_ask_for_gives_its_reason() -> None:
 
 def test_what_is_our_own_choice_says_why() -> None:
     (departure,) = plan().departures
-    assert departure == Departure("decay_exempt", "paper-code", "fixed", BECAUSE["decay_exempt"])
+    assert departure == Departure(
+        "decay_exempt", "paper-code", "fixed", METHOD.because["decay_exempt"]
+    )
     (departure,) = published(precision="bf16").departures
     assert departure.because == "the hardware has it, and is faster"
 

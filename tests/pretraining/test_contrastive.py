@@ -1,16 +1,18 @@
-"""What a run of MoCo v3 is settled to be, from what was asked for and what its recipe says."""
+"""What a run of MoCo v3 will be, from what was asked for and what its recipe says."""
 
 import json
 import math
 from typing import Any
 
 import pytest
+from plans import pretraining_plan
 
-from fcmae.pretraining.contrastive_plan import ContrastivePlan, default_recipe, settle
+from fcmae.pretraining.contrastive import METHOD, ContrastivePlan
 from fcmae.recipes import MOCO_V3
 
 # What `fcmae pretrain --method moco-v3` asks for on the paper's data when no option is given.
 PAPER: dict[str, Any] = {
+    "method": "moco-v3",
     "data": "/data/imagenet",
     "init": "scratch",
     "images": 1_281_167,
@@ -34,7 +36,9 @@ PUBLISHED = ("decay_exempt=nothing", "frozen_stem=true")
 
 
 def plan(*assignments: str, **options: Any) -> ContrastivePlan:
-    return settle(**{**PAPER, "assignments": assignments, **options})
+    found = pretraining_plan(**{**PAPER, "assignments": assignments, **options})
+    assert isinstance(found, ContrastivePlan)
+    return found
 
 
 def departures(settled: ContrastivePlan) -> dict[str, tuple[object, object, str]]:
@@ -54,7 +58,7 @@ def test_the_recipes_own_run_departs_where_we_say_why() -> None:
 
 
 def test_the_recipe_is_moco_v3s() -> None:
-    recipe = default_recipe(300)
+    recipe = METHOD.recipe.fitted(300, 3)
     same = set(dir(recipe)) & set(dir(MOCO_V3)) - {"decay_exempt", "frozen_stem"}
     names = {name for name in same if not name.startswith("_")}
     assert len(names) == 17
@@ -80,7 +84,7 @@ def test_the_recipe_is_moco_v3s() -> None:
 def test_what_departs_is_said_with_its_reason(
     options: dict[str, Any], field: str, expected: tuple[object, object, str]
 ) -> None:
-    assert departures(settle(**{**PAPER, **options}))[field] == expected
+    assert departures(plan(**options))[field] == expected
 
 
 @pytest.mark.parametrize(

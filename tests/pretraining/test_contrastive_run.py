@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 import fcmae
 from fcmae.commands.pretrain import pretrain
 from fcmae.inference.load import load_backbone
-from fcmae.pretraining.contrastive_task import ContrastiveTask
+from fcmae.pretraining.task import PretrainingTask
 
 TINY: dict[str, Any] = {
     "method": "moco-v3",
@@ -234,13 +234,13 @@ def test_queries_and_keys_begin_from_other_weights(
     finished: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[dict[str, torch.Tensor]] = []
-    before = ContrastiveTask.begin
+    measure = PretrainingTask.measure
 
-    def begin(self: ContrastiveTask, journal: Any) -> None:
+    def measured(self: PretrainingTask, journal: Any, step: int) -> Any:
         begun.append(copy.deepcopy(self.trained.state_dict()))
-        before(self, journal)
+        return measure(self, journal, step)
 
-    monkeypatch.setattr(ContrastiveTask, "begin", begin)
+    monkeypatch.setattr(PretrainingTask, "measure", measured)
     options = {**TINY, "data": str(folder), "epochs": 1, "init": str(finished)}
     run = pretrain(**options, out=str(tmp_path / "run"))
     for name, value in load_file(finished / "weights.safetensors").items():

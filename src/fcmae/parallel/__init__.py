@@ -1,0 +1,1 @@
+"""All that knows of processes: how many share a run, who writes, and what they exchange."""

@@ -1,0 +1,202 @@
+"""What the plans of all tasks share: the schedule, the learning rate, and what is said of them.
+
+A plan is every number that decides a run, known before it starts: what `config.json` stores, what
+`--dry-run` prints and what a resumed run must match.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+
+from fcmae.console.screen import shown
+from fcmae.images import IMAGENET_MEAN, IMAGENET_STD
+from fcmae.images.views import EXACT, FAST
+from fcmae.optim import learning_rate, scaled_learning_rate
+from fcmae.training.recipe import Departure, Recipe
+
+STEPS_WANTED = 32  # an epoch's worth, when the batch size is ours to choose
+DECODING_IN_WORDS = {
+    FAST: "fast: JPEGs much larger than their crops are shrunk as they are decoded",
+    EXACT: "exact",
+}
+
+Lines = list[tuple[str, str]]  # names and values to show
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """How many steps a run has, and after how many of them what is done in between.
+
+    What trains counts steps alone. An epoch is the period after which a run measures itself.
+    """
+
+    period: ClassVar[str] = "epoch"  # its name in the metrics and on the screen
+
+    images: int
+    batch_size: int
+    epochs: int
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Whole batches in the data; what is left over waits for the next epoch's order."""
+        return self.images // self.batch_size
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of the whole run."""
+        return self.epochs * self.steps_per_epoch
+
+    @property
+    def steps_per_period(self) -> int:
+        """Optimiser steps from one measurement to the next."""
+        return self.steps_per_epoch
+
+    @property
+    def periods(self) -> int:
+        """Measurements of the whole run; the last period may be a shorter one."""
+        return -(-self.steps // self.steps_per_period)
+
+    @property
+    def log_every(self) -> int:
+        """Steps between two lines of the metrics: about twenty lines an epoch."""
+        return min(max(self.steps_per_epoch // 20, 1), 100)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan(Schedule):
+    """Everything that decides the bits of a run on one device."""
+
+    data: str
+    init: str  # what the weights are at first: a path, or "scratch"
+    names: str  # digest of the images' names, in order
+    model: str
+    in_channels: int
+    stem_stride: int
+    image_size: tuple[int, int]
+    seed: int
+    precision: str
+    decoding: str  # of what is trained on: "fast" or "exact"
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    recipe: Recipe
+    departures: tuple[Departure, ...] = ()
+
+    @property
+    def warmup_steps(self) -> int:
+        """Steps of the linear warm-up."""
+        return round(self.recipe.warmup_epochs * self.steps_per_epoch)
+
+    @property
+    def learning_rate(self) -> float:
+        """The peak: base learning rate x batch size / 256 (appendix A.2)."""
+        return scaled_learning_rate(self.recipe.base_learning_rate, self.batch_size)
+
+    @property
+    def statistics(self) -> str:
+        """What pixels are normalised with: "imagenet" or "data"."""
+        imagenet = (self.mean, self.std) == (IMAGENET_MEAN, IMAGENET_STD)
+        return "imagenet" if imagenet else "data"
+
+    def learning_rate_at(self, step: int) -> float:
+        """The learning rate of a step, counted from 0."""
+        return learning_rate(
+            step,
+            peak=self.learning_rate,
+            steps=self.steps,
+            warmup_steps=self.warmup_steps,
+            minimum=self.recipe.minimum_learning_rate,
+        )
+
+    def check_learning_rate(self) -> None:
+        """Refuse a learning rate that would rise where it should fall."""
+        peak, minimum = self.learning_rate, self.recipe.minimum_learning_rate
+        if minimum > peak:
+            raise ValueError(
+                f"minimum_learning_rate {minimum:g} is above the peak, {peak:g}: lower it"
+            )
+
+    def describe_weights(self, step: int, own: Mapping[str, Any]) -> dict[str, Any]:
+        """What weights say of themselves, so that they can be used; `own` is the task's."""
+        return {
+            "model": self.model,
+            "in_channels": self.in_channels,
+            "stem_stride": self.stem_stride,
+            "response": self.recipe.response,
+            **own,
+            "image_size": self.image_size,
+            "mean": self.mean,
+            "std": self.std,
+            "step": step,
+        }
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return dataclasses.asdict(self)
+
+
+def check_length(epochs: int, seed: int) -> None:
+    """Refuse a run of no epochs, and a seed that generators do not take."""
+    if not 0 <= seed < 1 << 63:
+        raise ValueError(f"seed {seed}: a number from 0 to 2**63 - 1 is needed")
+    if epochs < 1:
+        raise ValueError(f"epochs {epochs}: at least 1 is needed")
+
+
+def choose_batch_size(wanted: int | None, images: int, data: str, largest: int) -> int:
+    """The batch size that was asked for, if so many images are there; else `default_batch_size`."""
+    default = default_batch_size(images, largest)
+    if wanted is None:
+        return default
+    if wanted < 1:
+        raise ValueError(f"batch size {wanted}: at least 1 is needed")
+    if wanted > images:
+        raise ValueError(
+            f"batch size {wanted} is more than the {images} images to train on in {data}: "
+            f"lower it, to {default} say"
+        )
+    return wanted
+
+
+def default_batch_size(images: int, largest: int) -> int:
+    """The largest power of two that leaves 32 steps an epoch, from 16 to `largest`."""
+    power = 1 << max(images // STEPS_WANTED, 1).bit_length() - 1
+    return min(max(power, 16), largest, images)
+
+
+def details(
+    plan: Plan, device: torch.device, about: Lines, *, scaling: str, optimisation: Lines
+) -> Lines:
+    """What `--dry-run` and every run print first.
+
+    Args:
+        plan: of any task.
+        device: where to compute.
+        about: what the task says of its data and images.
+        scaling: how the peak of the learning rate follows from the recipe, in words.
+        optimisation: what else the task says of its optimiser.
+    """
+    return [
+        ("model", f"{plan.model}, {plan.in_channels} channels, stem stride {plan.stem_stride}"),
+        *about,
+        (
+            "steps",
+            f"{plan.steps} = {plan.epochs} epochs x {plan.steps_per_epoch}, "
+            f"batch size {plan.batch_size}",
+        ),
+        (
+            "learning rate",
+            f"{plan.learning_rate:.3g}{scaling} warm-up {plan.warmup_steps} steps, "
+            f"then a cosine to {plan.recipe.minimum_learning_rate:g}",
+        ),
+        *optimisation,
+        ("normalisation", f"mean {_rounded(plan.mean)}; deviation {_rounded(plan.std)}"),
+        ("decoding", DECODING_IN_WORDS[plan.decoding]),
+        ("device", f"{device}, {plan.precision}"),
+    ]
+
+
+def _rounded(values: Sequence[float]) -> str:
+    return shown([round(value, 4) for value in values])
