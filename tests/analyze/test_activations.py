@@ -14,7 +14,7 @@ from fcmae.analyze.idle_channels import idle_channels
 from fcmae.analyze.pictures import colours, draw_grid, mosaic
 from fcmae.images import centre_crop, decode
 from fcmae.images.fixed_images import Pictures
-from fcmae.inference.trained import load_backbone
+from fcmae.inference.load import load_backbone
 from fcmae.storage.atomic import save_tensors
 
 

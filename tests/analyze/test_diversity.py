@@ -14,8 +14,8 @@ from fcmae.analyze import diversity, diversity_rows
 from fcmae.analyze.diversity_page import Curve, panel, says
 from fcmae.findings.figures import draw
 from fcmae.images import decode, evaluation_crop
-from fcmae.inference.trained import load_backbone
-from fcmae.probes.diversity import diversity as diversity_of
+from fcmae.inference.load import load_backbone
+from fcmae.probes.blocks import diversity as diversity_of
 
 
 def rows_of(out: Path) -> list[dict[str, Any]]:

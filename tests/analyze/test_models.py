@@ -35,7 +35,7 @@ def test_a_digest_is_of_the_values(v1: str, v2: str, tmp_path: Path) -> None:
     options = {"weights": (v2, v1, str(copy)), "key": None, "image_size": 48}
     one, same, other = read_models(options, torch.device("cpu"))
     assert one.digest == same.digest != other.digest
-    assert [model.reading.size for model in (one, other)] == [(48, 48), (48, 48)]
+    assert [model.preprocessing.size for model in (one, other)] == [(48, 48), (48, 48)]
     assert other.title == "two.safetensors (convnextv2_atto)"
     assert (other.blocks[0], other.blocks[-1]) == ("stages.0.0", "stages.3.1")
 

@@ -19,7 +19,7 @@ from torch import Tensor
 import fcmae
 from fcmae.analyze import selectivity, selectivity_rows
 from fcmae.images import decode, evaluation_crop
-from fcmae.inference.trained import load_backbone
+from fcmae.inference.load import load_backbone
 
 
 def rows_of(out: Path) -> list[dict[str, Any]]:

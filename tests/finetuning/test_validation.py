@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from fcmae.finetuning.validation import Validation, validate
 from fcmae.images import Labelled, open_classes
+from fcmae.inference.loop import Preprocessing
 from fcmae.training.devices import Place
 
 GREYS = (30, 90, 150, 220)  # one a class; an image's value is its class's
@@ -46,31 +47,28 @@ def see(
     return validate(
         models,
         images,
-        size=(8, 8),
-        channels=1,
-        mean=torch.zeros(1, 1, 1, 1),
-        std=torch.ones(1, 1, 1, 1),
-        batch_size=3,
-        workers=0,
-        place=Place(torch.device("cpu"), precision),
+        Preprocessing((8, 8), 1, (0.0,), (1.0,), batch_size=3, workers=0),
+        Place(torch.device("cpu"), precision),
     )
 
 
-def test_each_model_has_its_own_outcomes(images: Labelled) -> None:
+def test_each_model_has_its_own_predictions(images: Labelled) -> None:
     (right, wrong), unreadable = see(images, Reader(), Reader(shift=1))
     assert unreadable == {}
-    assert right.measures(4)["accuracy"] == 1
-    assert wrong.measures(4)["accuracy"] == 0
-    assert right.indices.tolist() == list(range(10))
-    assert right.outcomes.predictions.tolist() == list(images.labels)
-    assert wrong.outcomes.predictions.tolist() == [(label + 1) % 4 for label in images.labels]
-    assert right.measures(5)["top_5"] is None
-    assert right.measures(6)["top_5"] == 1
+    assert right.metrics["accuracy"] == 1
+    assert wrong.metrics["accuracy"] == 0
+    assert right.predictions.indices.tolist() == list(range(10))
+    assert right.predictions.predicted.tolist() == list(images.labels)
+    assert wrong.predictions.predicted.tolist() == [(label + 1) % 4 for label in images.labels]
+    assert (right.score, wrong.score) == (1, 0)
+    assert right.metrics["top_5"] is None
+    assert right.predictions.top_5(5) is None
+    assert right.predictions.top_5(6) == 1
 
 
 def test_the_summary_counts_class_by_class(images: Labelled) -> None:
     (wrong,), _ = see(images, Reader(shift=1))
-    summary = wrong.summary(images)
+    summary = wrong.summary()
     assert summary["images"] == [1, 2, 3, 4]
     assert summary["confusion"] == [[0, 1, 0, 0], [0, 0, 2, 0], [0, 0, 0, 3], [4, 0, 0, 0]]
     assert len(summary["mistakes"]) == 10
@@ -93,7 +91,7 @@ def test_of_very_many_classes_no_matrix_is_written(
 ) -> None:
     monkeypatch.setattr("fcmae.finetuning.validation.DRAWN", 3)
     (wrong,), _ = see(images, Reader(shift=1))
-    summary = wrong.summary(images)
+    summary = wrong.summary()
     assert summary["confusion"] is None
     assert summary["images"] == [1, 2, 3, 4]
 
@@ -102,9 +100,9 @@ def test_unreadable_images_are_left_out_and_named(images: Labelled, tmp_path: Pa
     (tmp_path / "class0" / "0.png").write_bytes(b"")  # the first, so that all others move up
     (right, wrong), unreadable = see(images, Reader(), Reader(shift=1))
     assert unreadable == {"class0/0.png": "empty file"}
-    assert right.indices.tolist() == list(range(1, 10))
-    assert right.measures(4)["accuracy"] == 1
-    summary = wrong.summary(images)
+    assert right.predictions.indices.tolist() == list(range(1, 10))
+    assert right.metrics["accuracy"] == 1
+    summary = wrong.summary()
     assert summary["images"] == [0, 2, 3, 4]
     assert summary["confusion"] == [[0, 0, 0, 0], [0, 0, 2, 0], [0, 0, 0, 3], [4, 0, 0, 0]]
     found = {mistake["name"]: mistake for mistake in summary["mistakes"]}
@@ -117,7 +115,9 @@ def test_unreadable_images_are_left_out_and_named(images: Labelled, tmp_path: Pa
 def test_if_none_can_be_read_the_data_are_at_fault(images: Labelled, tmp_path: Path) -> None:
     for path in tmp_path.rglob("*.png"):
         path.write_bytes(b"")
-    with pytest.raises(ValueError, match=r"no validation image can be read \(class0/0\.png: empty"):
+    with pytest.raises(
+        ValueError, match=r"none of the 10 images can be read \(class0/0\.png: empty"
+    ):
         see(images, Reader())
 
 

@@ -149,16 +149,16 @@ def interrupted(
     """The options of a start that was stopped in its second part of four images."""
     monkeypatch.setattr(embedding, "PART", 4)
     options = {"data": str(data), "weights": str(weights), "out": str(data.parent / "a.npy")}
-    outputs = embedding.outputs
+    forward_in_order = embedding.forward_in_order
 
     def stopping(*arguments: Any, **rest: Any) -> Any:
-        for number, output in enumerate(outputs(*arguments, **rest)):
+        for number, output in enumerate(forward_in_order(*arguments, **rest)):
             if number == 3:
                 raise Stopped
             yield output
 
     with monkeypatch.context() as patch:
-        patch.setattr(embedding, "outputs", stopping)
+        patch.setattr(embedding, "forward_in_order", stopping)
         with pytest.raises(Stopped):
             embed(**options, **ON_CPU)
     assert not Path(options["out"]).exists()

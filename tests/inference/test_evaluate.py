@@ -20,7 +20,7 @@ from fcmae.commands.embed import embed
 from fcmae.commands.evaluate import Evaluation, evaluate
 from fcmae.commands.predict import predict
 from fcmae.images import IMAGENET_MEAN, IMAGENET_STD, decode, evaluation_crop
-from fcmae.inference.trained import load_classifier
+from fcmae.inference.load import load_classifier
 from fcmae.models.classifier import Classifier
 from fcmae.storage.atomic import save_tensors
 

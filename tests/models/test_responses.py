@@ -11,7 +11,7 @@ from random_weights import randomise
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from fcmae.inference.trained import load_backbone, load_classifier
+from fcmae.inference.load import load_backbone, load_classifier
 from fcmae.models.autoencoder import create_autoencoder
 from fcmae.models.classifier import create_model
 from fcmae.models.encoder import Encoder

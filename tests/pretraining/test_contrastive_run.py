@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 
 import fcmae
 from fcmae.commands.pretrain import pretrain
-from fcmae.inference.trained import load_backbone
+from fcmae.inference.load import load_backbone
 from fcmae.pretraining.task import PretrainingTask
 
 TINY: dict[str, Any] = {

@@ -20,7 +20,7 @@ from fcmae.images import open_splits
 from fcmae.models.encoder import Encoder
 from fcmae.pretraining.interim_probe import InterimProbe
 from fcmae.pretraining.task import PretrainingTask
-from fcmae.probes import interim
+from fcmae.probes import knn
 from fcmae.training.devices import Place
 
 TINY: dict[str, Any] = {
@@ -307,7 +307,7 @@ def test_the_images_said_are_those_used(
     labelled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = _emptied(labelled, tmp_path / "data", "train/fox/train0.npy")  # one of 30: tolerated
-    monkeypatch.setattr(interim, "VAL", 5)
+    monkeypatch.setattr(knn, "VAL", 5)
     encoder = Encoder("convnextv2_atto", in_channels=1, stem_stride=2)
     encoder.checkpoint_blocks = True
     found = _probe(data, 1).measure(encoder, Place(torch.device("cpu"), "fp32"))

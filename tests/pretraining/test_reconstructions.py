@@ -19,7 +19,7 @@ from fcmae.models.autoencoder import Autoencoder
 from fcmae.models.masks import enlarge
 from fcmae.pretraining import reconstructions
 from fcmae.pretraining.reconstructions import Reconstructions, epochs_to_observe
-from fcmae.probes.diversity import diversity
+from fcmae.probes.blocks import diversity
 
 # When
 

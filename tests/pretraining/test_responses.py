@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from fcmae.commands.finetune import finetune
 from fcmae.commands.pretrain import pretrain
-from fcmae.inference.trained import load_classifier
+from fcmae.inference.load import load_classifier
 from fcmae.models.responses import BatchResponse, LayerResponse
 from fcmae.training import trainer
 from fcmae.training.engine import optimise

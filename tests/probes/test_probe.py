@@ -14,14 +14,11 @@ from random_weights import randomise
 
 from fcmae.commands.probe import probe
 from fcmae.images import open_labelled, share
-from fcmae.inference.outputs import Reading
 from fcmae.models.classifier import create_model
 from fcmae.models.encoder import Encoder
 from fcmae.probes import nearest_neighbours
 from fcmae.probes import probe as probing
-from fcmae.probes import rows as probing_rows
 from fcmae.storage.atomic import save_tensors
-from fcmae.training.devices import Place
 
 QUICK: dict[str, Any] = {"device": "cpu", "workers": 0, "batch_size": 7, "k": (3,), "seeds": 2}
 CONTROLS = ("random weights", "the colour histogram")
@@ -108,13 +105,12 @@ def test_weights_that_are_random_are_no_better_than_random(tmp_path: Path) -> No
         assert column["differences"][CONTROLS[0]]["mean"] == 0
 
 
-def test_random_weights_are_of_the_given_ones_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_random_weights_are_of_the_given_ones_kind() -> None:
     kind = {"model": "convnextv2_atto", "in_channels": 13, "stem_stride": 2, "response": "layer"}
-    made = calls_of(monkeypatch, probing, "pooled")
-    reading = Reading((16, 24), 13, (0.5,) * 13, (0.3,) * 13, batch_size=7, workers=0)
-    probing.networks(Encoder(**kind), reading, Place(torch.device("cpu"), "fp32"), seeds=2)
-    kinds = [{name: getattr(encoder, name) for name in kind} for encoder, *_ in made]
+    made = probing.encoders_of(Encoder(**kind).eval(), seeds=2)
+    kinds = [{name: getattr(encoder, name) for name in kind} for encoder in made]
     assert kinds == [kind] * 3
+    assert not any(encoder.training for encoder in made)
 
 
 def test_of_several_states_the_one_that_is_named_is_probed(
@@ -126,7 +122,7 @@ def test_of_several_states_the_one_that_is_named_is_probed(
         for seed, name in enumerate(("model", "model_ema"))
     }
     torch.save(states, tmp_path / "states.pth")
-    probed = calls_of(monkeypatch, probing, "networks")
+    probed = calls_of(monkeypatch, probing, "encoders_of")
     cut_off(monkeypatch, probing, "features_of", lambda *_: True)
     for key in (None, *states):
         with pytest.raises(KeyboardInterrupt):
@@ -143,18 +139,19 @@ def test_weights_that_see_what_the_controls_do_not_have_helped(
     classes = iter(
         [label for split in ("train", "val") for label in open_labelled(data, split).labels]
     )
+    given: list[Any] = []
 
-    def networks(*arguments: Any) -> list[Any]:
-        given, *controls = original(*arguments)
+    def knowing(encoder: Any, images: torch.Tensor) -> torch.Tensor:
+        if not given:
+            given.append(encoder)
+        features = original(encoder, images)
+        if encoder is not given[0]:
+            return features
+        known = torch.tensor([next(classes) for _ in images])
+        return 0 * features + torch.nn.functional.one_hot(known, 320)
 
-        def knowing(images: torch.Tensor) -> torch.Tensor:
-            known = torch.tensor([next(classes) for _ in images])
-            return 0 * given(images) + torch.nn.functional.one_hot(known, 320)
-
-        return [knowing, *controls]
-
-    original = probing.networks
-    monkeypatch.setattr(probing, "networks", networks)
+    original = probing.pooled
+    monkeypatch.setattr(probing, "pooled", knowing)
     found = run(weights, data)
     assert found["verdict"].startswith("Pre-training helped: better than both controls")
 
@@ -169,7 +166,7 @@ def test_a_share_of_labels_is_that_share(tmp_path: Path, monkeypatch: pytest.Mon
         kept.append({train.name(index) for index in features.indices.tolist()})
         return nearest_neighbours(features, *rest)
 
-    monkeypatch.setattr(probing_rows, "nearest_neighbours", watched)
+    monkeypatch.setattr(probing, "nearest_neighbours", watched)
     run(weights, data, label_share=(0.25,))
     drawn = []
     for seed in range(2):

@@ -9,7 +9,7 @@ import torch
 
 from fcmae.images import decode, epoch_order, evaluation_crop
 from fcmae.models.encoder import Encoder
-from fcmae.probes.diversity import diversity
+from fcmae.probes.blocks import diversity
 from fcmae.studies import measured
 from fcmae.studies.normalization import normalization
 from fcmae.studies.normalization_page import deep_half, finding, panels

@@ -531,11 +531,11 @@ def scripted() -> Iterator[None]:
 
 def as_if(validation: Validation, right: int) -> Validation:
     """The first so many images are told right."""
-    number = len(validation.outcomes.ranks)
+    number = len(validation.predictions.ranks)
     assert number == 21
     ranks = (torch.arange(number) >= right).long()
     return dataclasses.replace(
-        validation, outcomes=dataclasses.replace(validation.outcomes, ranks=ranks)
+        validation, predictions=dataclasses.replace(validation.predictions, ranks=ranks)
     )
 
 

@@ -15,7 +15,7 @@ from fcmae.errors import unknown
 from fcmae.findings.machine import describe_run
 from fcmae.findings.record import Record, Row, say_written
 from fcmae.images.fixed_images import Pictures
-from fcmae.inference.outputs import require_one_process
+from fcmae.inference.loop import require_one_process
 from fcmae.probes.blocks import check_tensor, each_block
 from fcmae.training.devices import Place, choose_device, choose_precision, take_place
 
@@ -32,8 +32,8 @@ def run(options: dict[str, Any]) -> Path:
     block = block_of(models, options["block"])
     for model in models:
         check_tensor(model.backbone, tensor)
-    readings = [model.reading for model in models]
-    pictures = [pictures_of(options, reading.channels, reading.size) for reading in readings]
+    readings = [model.preprocessing for model in models]
+    pictures = [pictures_of(options, each.channels, each.size) for each in readings]
     about = {**describe_run(device), "analysis": "activations", "block": block, "tensor": tensor}
     about |= {"images": pictures[0].names, "precision": precision}
     record = Record(out, about, ("digest", "settings"), same=("analysis",))
@@ -74,7 +74,8 @@ def maps_of(model: Model, pictures: Pictures, block: str, tensor: str, place: Pl
         ValueError: if one has values that are not numbers.
     """
     mean, std = (
-        torch.tensor(values).view(-1, 1, 1) for values in (model.reading.mean, model.reading.std)
+        torch.tensor(values).view(-1, 1, 1)
+        for values in (model.preprocessing.mean, model.preprocessing.std)
     )
     backbone = model.backbone.to(place.device)
     maps = []

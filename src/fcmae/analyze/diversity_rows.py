@@ -12,10 +12,9 @@ from fcmae.analyze.models import Model, read_models, titled
 from fcmae.console.screen import say
 from fcmae.findings.machine import describe_run
 from fcmae.findings.record import Record, Row, say_written
-from fcmae.images import ImageSet, Subset, open_images
-from fcmae.inference.outputs import outputs, require_one_process
-from fcmae.probes.blocks import check_tensor, each_block
-from fcmae.probes.diversity import cosine_distances
+from fcmae.images import open_images
+from fcmae.inference.loop import forward_in_order, require_one_process, require_some
+from fcmae.probes.blocks import check_tensor, cosine_distances, each_block
 from fcmae.training.devices import Place, choose_device, choose_precision, take_place
 
 KEY = ("digest", "settings", "block")
@@ -54,7 +53,7 @@ def run(options: dict[str, Any]) -> Path:
                 for row in found:
                     record.add(row)
             curves.append(Curve(model.title, model.backbone.model, found))
-    sizes = [model.reading.size for model in models]
+    sizes = [model.preprocessing.size for model in models]
     about |= {"data": data, "image size": sizes, "tensor": tensor}
     page = write_page(out, curves, about)
     say_written(page)
@@ -77,20 +76,15 @@ def measure(
 
     sums = torch.zeros(2, len(model.blocks), dtype=torch.float64)
     number = 0
-    failed: list[tuple[str, str]] = []
-    for output in outputs(network, images, model.reading, place, title=title):
-        failed += output.unreadable
-        if output.indices:
+    failed: dict[str, str] = {}
+    for output in forward_in_order(network, images, model.preprocessing, place, title=title):
+        failed |= output.unreadable
+        for found in output.tensors:
             number += len(output.indices)
-            distances = output.values.double()
+            distances = found.double()
             sums += torch.stack([distances.sum(0), distances.square().sum(0)])
     backbone.cpu()
-    if not number:
-        name, reason = failed[0]
-        raise ValueError(
-            f"data: none of the {len(images)} images can be read ({name}: {reason}): give images "
-            f"of {model.reading.channels} channels"
-        )
+    require_some(number, images, failed, model.preprocessing.channels)
     means, squares = sums / number
     deviations = (squares - means.square()).clamp(min=0).sqrt()
     return [

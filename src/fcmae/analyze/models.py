@@ -8,9 +8,10 @@ from typing import Any
 import torch
 
 from fcmae.analyze.comparison import v1_first
-from fcmae.console.screen import say
-from fcmae.inference.outputs import Reading, make_reading
-from fcmae.inference.trained import load_backbone
+from fcmae.commands.shared import Reading
+from fcmae.inference.embed import digest
+from fcmae.inference.load import load_backbone
+from fcmae.inference.loop import Preprocessing, choose_preprocessing
 from fcmae.models.encoder import Backbone
 from fcmae.probes.blocks import blocks_of
 from fcmae.storage.digest import digest
@@ -26,7 +27,7 @@ class Model:
     weights: str
     digest: str  # of the backbone's values
     backbone: Backbone
-    reading: Reading
+    preprocessing: Preprocessing
 
     @property
     def title(self) -> str:
@@ -52,9 +53,9 @@ class Model:
     def settings(self) -> dict[str, Any]:
         """How it reads images, as JSON has it: what is measured depends on it."""
         return {
-            "image_size": list(self.reading.size),
-            "mean": list(self.reading.mean),
-            "std": list(self.reading.std),
+            "image_size": list(self.preprocessing.size),
+            "mean": list(self.preprocessing.mean),
+            "std": list(self.preprocessing.std),
         }
 
 
@@ -75,20 +76,15 @@ def read_models(options: dict[str, Any], device: torch.device) -> list[Model]:
     for path, label in zip(paths, labels_of(paths), strict=True):
         require_finished(path)
         trained = load_backbone(path, options["key"])
-        reading = make_reading(
-            trained.backbone,
-            trained.description,
+        reading = Reading(
             image_size=options["image_size"],
             batch_size=options.get("batch_size", 1),
             workers=options.get("workers", 0),
-            device=device,
         )
-        given = options["image_size"] is not None
-        if assumed := trained.description.assumption(size_given=given):
-            say(assumed)
+        preprocessing = choose_preprocessing(reading, trained.backbone, trained.description, device)
         state = trained.backbone.state_dict()
         values = digest(name.encode() + value.numpy().tobytes() for name, value in state.items())
-        models.append(Model(label, path, values, trained.backbone, reading))
+        models.append(Model(label, path, values, trained.backbone, preprocessing))
     return v1_first(models, lambda model: model.backbone.model)
 
 

@@ -15,7 +15,7 @@ from fcmae.commands.shared import parse_image_size
 from fcmae.errors import unknown
 from fcmae.findings.machine import describe_run
 from fcmae.findings.record import Record, Row, say_written
-from fcmae.inference.outputs import require_one_process
+from fcmae.inference.loop import require_one_process
 from fcmae.models.masks import check_patch_size, enlarge, patch_grid, random_mask
 from fcmae.pretraining.reconstructions import reconstruct
 from fcmae.training.devices import Place, choose_device, choose_precision, take_place

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from fcmae.analyze.models import Model
 from fcmae.findings.record import Row
-from fcmae.images import Labelled, epoch_order
-from fcmae.inference.outputs import outputs
+from fcmae.images import epoch_order
+from fcmae.inference.loop import forward_in_order
 from fcmae.probes.blocks import each_block
 from fcmae.probes.selectivity import ClassMeans, Values, activities, selectivity_index
 from fcmae.training.devices import Place
@@ -70,11 +70,11 @@ def measure(model: Model, images: Labelled, activity: str, place: Place, title: 
         return torch.cat(list(found.values()), 1)
 
     unreadable = 0
-    for output in outputs(network, images, model.reading, place, title=title):
+    for output in forward_in_order(network, images, model.preprocessing, place, title=title):
         unreadable += len(output.unreadable)
-        if output.indices:
-            means.add(output.values, labels[output.indices])
-            chance.add(output.values, shuffled[output.indices])
+        for active in output.tensors:
+            means.add(active, labels[output.indices])
+            chance.add(active, shuffled[output.indices])
     backbone.cpu()
     counts = means.counts[means.counts > 0]
     indices, by_chance = (  # in the precision that they are kept in

@@ -18,7 +18,7 @@ from fcmae.findings.machine import describe_run
 from fcmae.findings.record import Record, say_written
 from fcmae.images import Labelled
 from fcmae.inference.evaluate import open_data
-from fcmae.inference.outputs import require_one_process
+from fcmae.inference.loop import require_one_process
 from fcmae.probes.selectivity import activities, distance
 from fcmae.sizes import size_of
 from fcmae.storage.atomic import save_tensors
@@ -58,7 +58,7 @@ def run(options: dict[str, Any]) -> Path:
             for model, title in titled(models)
         ]
     add_distances(found, record)
-    sizes = [model.reading.size for model in models]
+    sizes = [model.preprocessing.size for model in models]
     about |= {"data": options["data"], "image size": sizes, "activity": activity}
     page = write_page(out, found, about)
     say_written(page)

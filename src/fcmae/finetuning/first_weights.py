@@ -6,7 +6,7 @@ from fcmae.commands.finetune import Finetune
 from fcmae.commands.shared import parse_image_size
 from fcmae.console.screen import say
 from fcmae.finetuning.plan import FinetuningPlan, FirstWeights
-from fcmae.inference.trained import load_backbone
+from fcmae.inference.load import load_backbone
 from fcmae.models.classifier import Classifier, create_model
 from fcmae.models.responses import USUAL
 from fcmae.parallel.processes import is_first

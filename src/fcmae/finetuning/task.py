@@ -23,6 +23,7 @@ from fcmae.images import (
 from fcmae.images.augment import erase
 from fcmae.images.fixed_images import show
 from fcmae.images.mixing import draw_mix, mix
+from fcmae.inference.loop import Preprocessing
 from fcmae.models.classifier import Classifier
 from fcmae.models.layers import DropPath, compile_blocks
 from fcmae.optim import Average, layer_scales, parameter_groups
@@ -137,24 +138,20 @@ class FinetuningTask:
             return Measured()
         epoch = step // self.plan.steps_per_epoch
         models = [self.trained] + ([self.average.module] if self.average else [])
-        validations, unreadable = validate(
-            models,
-            self.val,
+        preprocessing = Preprocessing(
             size=self.plan.image_size,
             channels=self.plan.in_channels,
-            mean=self.mean,
-            std=self.std,
+            mean=self.plan.mean,
+            std=self.plan.std,
             batch_size=self.batching.micro_batch_size,
             workers=self.batching.workers,
-            place=self.place,
         )
-        number = len(self.plan.classes)
-        measured = [validation.measures(number) for validation in validations]
+        validations, unreadable = validate(models, self.val, preprocessing, self.place)
+        measured = [validation.metrics for validation in validations]
         average = measured[1] if self.average else None
         line = {"kind": "validation", "step": step, "epoch": epoch, **measured[0]}
         journal.metrics({**line, "average": average})
-        accuracy = measured[-1]["accuracy"]
-        assert accuracy is not None
+        accuracy = validations[-1].score
         if self.place.first:
             say(f"epoch {epoch} of {self.plan.epochs}: validation accuracy {accuracy:.2%}")
         best = self.state["best"]
@@ -162,7 +159,7 @@ class FinetuningTask:
         if better:
             self.state["best"] = {"epoch": epoch, "accuracy": accuracy}
             if self.place.first:
-                summary = validations[-1].summary(self.val)
+                summary = validations[-1].summary()
                 self.keep_best(step, epoch, {**summary, "unreadable": list(unreadable.items())})
         stop = self.stops_after(epoch)
         if stop:

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from fcmae.images import EvaluationView, Labelled, load_in_order
-from fcmae.inference.metrics import calibration_error, confusion
-from fcmae.inference.outcomes import Outcomes, rows_of, together
+from fcmae.images import Labelled
+from fcmae.inference.classification import Predictions, classify, confusion
+from fcmae.inference.loop import NonFiniteOutput, Preprocessing, evaluating
 from fcmae.training.devices import Place
 
 MISTAKES = 24  # most confident ones that are kept
@@ -18,45 +18,52 @@ DRAWN = 1000  # classes of a confusion matrix that is written whole; `fcmae eval
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """What one model says of the images, in their order."""
+    """What one model says of the images."""
 
-    indices: Tensor  # int64 [N], of those that could be read
-    outcomes: Outcomes  # [N]
+    images: Labelled
+    predictions: Predictions
 
-    def measures(self, num_classes: int) -> dict[str, float | None]:
+    deciding: ClassVar = "accuracy"  # the metric whose largest value is of the best epoch
+
+    @property
+    def metrics(self) -> dict[str, float | None]:
         """Mean loss, accuracy, and accuracy among five where there are more classes."""
-        ranks = self.outcomes.ranks
         return {
-            "loss": self.outcomes.losses.mean().item(),
-            "accuracy": (ranks == 0).double().mean().item(),
-            "top_5": (ranks < 5).double().mean().item() if num_classes > 5 else None,
+            "loss": self.predictions.cross_entropy,
+            "accuracy": self.predictions.top_1,
+            "top_5": self.predictions.top_5(len(self.images.classes)),
         }
 
-    def summary(self, images: Labelled) -> dict[str, Any]:
+    @property
+    def score(self) -> float:
+        """The metric that decides which epoch is the best."""
+        score = self.metrics[self.deciding]
+        assert score is not None
+        return score
+
+    def summary(self) -> dict[str, Any]:
         """Everything that a report shows of one epoch, for JSON; class by class."""
-        outcomes = self.outcomes
-        right = outcomes.ranks == 0
+        found, images = self.predictions, self.images
         number = len(images.classes)
         matrix: list[list[int]] | None = None
         if number <= DRAWN:
             matrix = [[0] * number for _ in range(number)]
-            pairs = confusion(outcomes.labels, outcomes.predictions)
-            for (label, predicted), count in pairs.items():
+            for (label, predicted), count in confusion(found.labels, found.predicted).items():
                 matrix[label][predicted] = count
-        wrong = (~right).nonzero().squeeze(1)
-        surest = outcomes.confidences[wrong].argsort(descending=True, stable=True)[:MISTAKES]
+        wrong = (~found.correct).nonzero().squeeze(1)
+        surest = found.confidences[wrong].argsort(descending=True, stable=True)[:MISTAKES]
         return {
-            **self.measures(number),
-            "calibration_error": calibration_error(outcomes.confidences, right),
-            "images": torch.bincount(outcomes.labels, minlength=number).tolist(),
+            **self.metrics,
+            "calibration_error": found.calibration_error,
+            "images": torch.bincount(found.labels, minlength=number).tolist(),
             "confusion": matrix,
             "mistakes": [
                 {
-                    "name": images.name(int(self.indices[i])),
-                    "index": int(self.indices[i]),
-                    "label": images.classes[int(outcomes.labels[i])],
-                    "predicted": images.classes[int(outcomes.predictions[i])],
-                    "confidence": float(outcomes.confidences[i]),
+                    "name": images.name(int(found.indices[i])),
+                    "index": int(found.indices[i]),
+                    "label": images.classes[int(found.labels[i])],
+                    "predicted": images.classes[int(found.predicted[i])],
+                    "confidence": float(found.confidences[i]),
                 }
                 for i in wrong[surest].tolist()
             ],
@@ -64,28 +71,14 @@ class Validation:
 
 
 def validate(
-    models: Sequence[nn.Module],
-    images: Labelled,
-    *,
-    size: tuple[int, int],
-    channels: int,
-    mean: Tensor,
-    std: Tensor,
-    batch_size: int,
-    workers: int,
-    place: Place,
+    models: Sequence[nn.Module], images: Labelled, preprocessing: Preprocessing, place: Place
 ) -> tuple[list[Validation], dict[str, str]]:
-    """Run models over all images, each read once for all of them; processes share the work.
+    """Run classifiers over all images, each read once for all of them; processes share the work.
 
     Args:
-        models: classifiers, [n, C, H, W] -> [n, K]; their modes are left as they were.
+        models: classifiers; their modes are left as they were.
         images: with labels.
-        size: height and width in pixels, of the evaluation's view.
-        channels: of the images.
-        mean: [1, C, 1, 1], on the device.
-        std: [1, C, 1, 1], on the device.
-        batch_size: images at a time.
-        workers: processes that read ahead.
+        preprocessing: of the images.
         place: device and processes.
 
     Returns:
@@ -97,48 +90,12 @@ def validate(
         RuntimeError: if an output is not a number.
     """
     labels = torch.tensor(images.labels)
-    tables = torch.zeros(len(models), len(images), 5, dtype=torch.float64)
-    unreadable: dict[str, str] = {}
-    modes = [model.training for model in models]
-    for model in models:
-        model.eval()
-    for batch in load_in_order(
-        images,
-        view=EvaluationView(size),
-        channels=channels,
-        batch_size=batch_size,
-        rank=place.rank,
-        world_size=place.processes,
-        workers=workers,
-        pin_memory=place.device.type == "cuda",
-    ):
-        unreadable |= batch.unreadable
-        if batch.examples is None:
-            continue
-        pixels = (batch.examples.image.to(place.device, non_blocking=True) - mean) / std
-        for table, model in zip(tables, models, strict=True):
-            with torch.no_grad(), place.autocast():
-                logits = model(pixels).float().cpu()
-            finite = logits.isfinite().all(1)
-            if not finite.all():
-                name = images.name(batch.indices[int(finite.int().argmin())])
-                raise RuntimeError(
-                    f"validation: the model's output for {name} is not a number. Lower the "
-                    "learning rate (--set base_learning_rate=...), or use --precision fp32"
-                )
-            table[batch.indices] = rows_of(logits, labels[batch.indices])
-    for model, mode in zip(models, modes, strict=True):
-        model.train(mode)
-    tables, unreadable = together(tables, unreadable, place)
-    indices = tables[0, :, 0].nonzero().squeeze(1)
-    if not len(indices):
-        name, reason = next(iter(unreadable.items()))
-        raise ValueError(f"data: no validation image can be read ({name}: {reason})")
-    return [
-        Validation(indices, _outcomes(table[indices], labels[indices])) for table in tables
-    ], unreadable
-
-
-def _outcomes(rows: Tensor, labels: Tensor) -> Outcomes:
-    _, predictions, orders, confidences, losses = rows.T
-    return Outcomes(labels, predictions.long(), orders.long(), confidences, losses)
+    try:
+        with evaluating(*models):
+            predictions, unreadable = classify(models, images, labels, preprocessing, place)
+    except NonFiniteOutput as error:
+        raise RuntimeError(
+            f"validation: the model's output for {error.name} is not a number. Lower the learning "
+            "rate (--set base_learning_rate=...), or use --precision fp32"
+        ) from error
+    return [Validation(images, found) for found in predictions], unreadable

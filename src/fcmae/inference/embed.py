@@ -1,5 +1,6 @@
 """What `embed` does: run the backbone over what is left to do, then write one file."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,67 +9,65 @@ from torch import Tensor, nn
 
 from fcmae.commands.embed import Embed
 from fcmae.console.screen import say
-from fcmae.images import EncodedSet, ImageSet, Labelled, Subset, open_images, open_labelled
+from fcmae.images import ImageSet, Labelled, Subset, open_images, open_labelled
 from fcmae.inference import feature_files
 from fcmae.inference.feature_files import Parts, Rows
-from fcmae.inference.outputs import Reading, make_reading, outputs, require_one_process
-from fcmae.inference.trained import TrainedBackbone, load_backbone
+from fcmae.inference.load import load_backbone
+from fcmae.inference.loop import (
+    Preprocessing,
+    choose_preprocessing,
+    forward_in_order,
+    pooled,
+    require_one_process,
+    require_some,
+    say_unreadable,
+)
+from fcmae.models.encoder import Backbone
 from fcmae.storage.digest import digest
 from fcmae.training.devices import Place, choose_device, choose_precision, take_place
 
 PART = 4096  # images of a part, about: what an interruption may cost
-NAMED = 20  # unreadable files on the screen
 
 
 class Pooled(nn.Module):
-    """The global average of a backbone's last stage, [B, C, H, W] -> [B, C_4]."""
+    """A backbone's features, behind the final norm if there is one, [B, C, H, W] -> [B, C_4]."""
 
-    def __init__(self, trained: TrainedBackbone, *, norm: bool) -> None:
+    def __init__(self, backbone: Backbone, norm: nn.Module | None) -> None:
         super().__init__()
-        self.backbone = trained.backbone
-        self.norm = trained.norm if norm else None
-        self.width = trained.backbone.widths[-1]
+        self.backbone, self.norm = backbone, norm
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalised images to features."""
-        pooled = self.backbone.features(images)[-1].mean(dim=(2, 3))
-        return pooled if self.norm is None else self.norm(pooled)
+        features = pooled(self.backbone, images)
+        return features if self.norm is None else self.norm(features)
 
 
 def run(options: Embed) -> Path:
     """Run `embed` with these options."""
     require_one_process("embed")
     out = Path(options.out).expanduser().absolute()
-    feature_files.check(out, str(options.data), overwrite=options.overwrite)
+    data, split = os.path.expanduser(options.data), options.split
+    feature_files.check(out, data, overwrite=options.overwrite)
     device = choose_device(options.device)
     precision = choose_precision(options.precision, device)
-    images = open_data(str(options.data), options.split)
-    weights = str(Path(options.weights).expanduser())
-    trained = load_backbone(weights, options.key)
-    if options.norm and trained.norm is None:
+    images: ImageSet[object] = open_images(data) if split is None else open_labelled(data, split)
+    backbone, norm, description = load_backbone(options.weights, options.key)
+    weights = description.weights
+    if options.norm and norm is None:
         raise ValueError(
             f"norm: weights {weights} have no final norm, as after pre-training: leave --norm out"
         )
-    reading = make_reading(
-        trained.backbone,
-        trained.description,
-        image_size=options.image_size,
-        batch_size=options.batch_size,
-        workers=options.workers,
-        device=device,
-    )
-    if assumed := trained.description.assumption(size_given=options.image_size is not None):
-        say(assumed)
+    preprocessing = choose_preprocessing(options, backbone, description, device)
     if options.overwrite:
         feature_files.delete(out)
-    network = Pooled(trained, norm=options.norm)
+    network = Pooled(backbone, norm if options.norm else None)
     how = {
-        "model": trained.backbone.model,
-        "image_size": reading.size,
-        "mean": reading.mean,
-        "std": reading.std,
+        "model": backbone.model,
+        "image_size": preprocessing.size,
+        "mean": preprocessing.mean,
+        "std": preprocessing.std,
         "norm": options.norm,
-        "batch_size": reading.batch_size,
+        "batch_size": preprocessing.batch_size,
         "precision": precision,
         "device": device.type,
         "weights": digest(
@@ -79,34 +78,32 @@ def run(options: Embed) -> Path:
     files = digest(name.encode(errors="backslashreplace") + b"\n" for name in names)
     parts = Parts(out, how | {"files": files})
     with take_place(device, precision) as place:
-        complete(parts, network.to(place.device), images, reading, place)
-    finish(out, parts, images, how | {"weights_path": weights, "data": str(options.data)})
+        complete(parts, network.to(place.device), images, preprocessing, place)
+    how |= {"weights_path": weights, "data": str(options.data)}
+    finish(out, parts, images, how, preprocessing.channels)
     return out
 
 
-def open_data(data: str, split: str | None) -> EncodedSet | Labelled:
-    """All images, or those of a split, with their labels."""
-    where = data if data == "sample" else Path(data).expanduser()
-    return open_images(where) if split is None else open_labelled(where, split)
-
-
 def complete(
-    parts: Parts, network: Pooled, images: ImageSet[object], reading: Reading, place: Place
+    parts: Parts,
+    network: Pooled,
+    images: ImageSet[object],
+    preprocessing: Preprocessing,
+    place: Place,
 ) -> None:
     """Compute the parts that are not there yet."""
-    size = reading.batch_size * max(1, PART // reading.batch_size)
+    size = preprocessing.batch_size * max(1, PART // preprocessing.batch_size)
     start = min(len(parts) * size, len(images))
     if start:
         say(f"going on after {start} of {len(images)} images")
     if start == len(images):
         return
-    nothing = torch.empty(0, network.width)
+    nothing = torch.empty(0, network.backbone.widths[-1])
     features, indices, seen = [nothing], list[int](), start
     unreadable: dict[str, str] = {}
     rest = Subset(images, range(start, len(images)))
-    for output in outputs(network, rest, reading, place, title="embedding"):
-        if output.indices:
-            features.append(output.values)
+    for output in forward_in_order(network, rest, preprocessing, place, title="embedding"):
+        features += output.tensors
         indices += [start + index for index in output.indices]
         unreadable |= output.unreadable
         seen += len(output.indices) + len(output.unreadable)
@@ -115,7 +112,9 @@ def complete(
             features, indices, unreadable = [nothing], [], {}
 
 
-def finish(out: Path, parts: Parts, images: ImageSet[object], description: dict[str, Any]) -> None:
+def finish(
+    out: Path, parts: Parts, images: ImageSet[object], how: dict[str, Any], channels: int
+) -> None:
     """Make one file of the parts."""
     indices: list[int] = []
     unreadable: dict[str, str] = {}
@@ -124,20 +123,13 @@ def finish(out: Path, parts: Parts, images: ImageSet[object], description: dict[
         unreadable |= part.unreadable
     if not indices:
         parts.remove()
-        name, reason = next(iter(unreadable.items()))
-        raise ValueError(
-            f"data: none of the {len(images)} images can be read ({name}: {reason}): give images "
-            "that fit the weights"
-        )
+    require_some(len(indices), images, unreadable, channels)
     labels = None
     if isinstance(images, Labelled):
         labels = [images.classes[images.labels[index]] for index in indices]
     names = [images.name(index) for index in indices]
-    feature_files.write(out, parts, Rows(names, labels, unreadable, description))
+    feature_files.write(out, parts, Rows(names, labels, unreadable, how))
     parts.remove()
-    for name, reason in list(unreadable.items())[:NAMED]:
-        say(f"left out: {name}: {reason}")
-    if len(unreadable) > NAMED:
-        say(f"left out: {len(unreadable) - NAMED} more")
+    say_unreadable(unreadable)
     files = " and ".join(str(path) for path in feature_files.written(out))
     say(f"Wrote {files}: {len(indices)} images")

@@ -1,4 +1,4 @@
-"""What `evaluate` does: the options settled, every image seen once, the result shown."""
+"""What `evaluate` does: every image seen once, the measures shown and written."""
 
 import dataclasses
 import json
@@ -15,9 +15,9 @@ from fcmae.console.screen import say
 from fcmae.errors import check_target, unknown
 from fcmae.images import Labelled, open_classes, open_labelled
 from fcmae.images.folders import SPLITS
-from fcmae.inference.outcomes import Outcomes, measures, rows_of, together
-from fcmae.inference.outputs import make_reading, outputs
-from fcmae.inference.trained import Description, load_classifier, shape
+from fcmae.inference.classification import class_accuracy, classify, confusion
+from fcmae.inference.load import Description, load_classifier, shape
+from fcmae.inference.loop import choose_preprocessing, say_unreadable
 from fcmae.storage.atomic import write_text
 from fcmae.training.devices import choose_device, choose_precision, take_place
 
@@ -30,50 +30,39 @@ def run(options: Evaluate) -> Evaluation:
     target = Path(options.json).expanduser() if options.json else None
     if target:
         check_target("json", target)
-    weights = str(Path(options.weights).expanduser())
     device = choose_device(options.device)
     precision = choose_precision(options.precision, device)
-    images = open_data(str(options.data), options.split)
-    classifier, description = load_classifier(weights, options.key)
-    reading = make_reading(
-        classifier,
-        description,
-        image_size=options.image_size,
-        batch_size=options.batch_size,
-        workers=options.workers,
-        device=device,
-    )
+    images = open_data(options.data, options.split)
+    classifier, description = load_classifier(options.weights, options.key)
+    preprocessing = choose_preprocessing(options, classifier, description, device)
     numbers, names = classes_of(images, description)
     labels = torch.tensor([numbers[label] for label in images.labels])
-    assumed = description.assumption(size_given=options.image_size is not None)
     with take_place(device, precision) as place:
-        if place.first and assumed:
-            say(assumed)
-        table = torch.zeros(len(images), 5, dtype=torch.float64)
-        unreadable: dict[str, str] = {}
         network = classifier.to(place.device)
-        for output in outputs(network, images, reading, place, title="evaluating"):
-            unreadable |= output.unreadable
-            if output.indices:
-                table[output.indices] = rows_of(output.values, labels[output.indices])
-        table, unreadable = together(table, unreadable, place)
-        first = place.first
-    read = table[:, 0] == 1
-    if not read.any():
-        name, reason = next(iter(unreadable.items()))
-        raise ValueError(
-            f"data {str(options.data)!r}: none of the {len(images)} images can be read "
-            f"({name}: {reason}): give images of {reading.channels} channels"
+        (predictions,), unreadable = classify(
+            [network], images, labels, preprocessing, place, title="evaluating"
         )
-    _, predictions, orders, confidences, losses = table[read].unbind(1)
-    outcomes = Outcomes(labels[read], predictions.long(), orders.long(), confidences, losses)
+        first = place.first
+    images_of = torch.bincount(predictions.labels, minlength=len(names)).tolist()
+    accuracy_of = class_accuracy(predictions.labels, predictions.correct, len(names))
+    confused: dict[str, dict[str, int]] = {names[number]: {} for number in numbers}
+    pairs = confusion(predictions.labels, predictions.predicted)
+    for (label, predicted), count in sorted(pairs.items()):
+        confused[names[label]][names[predicted]] = count
     evaluation = Evaluation(
-        weights=weights,
+        weights=description.weights,
         data=str(options.data),
-        image_size=reading.size,
+        images=len(predictions.labels),
+        top_1=predictions.top_1,
+        top_5=predictions.top_5(len(names)),
+        cross_entropy=predictions.cross_entropy,
+        calibration_error=predictions.calibration_error,
+        image_size=preprocessing.size,
+        class_images={names[number]: images_of[number] for number in numbers},
+        class_accuracy={names[number]: accuracy_of[number] for number in numbers},
+        confusion=confused,
         unreadable=unreadable,
-        assumed=assumed,
-        **measures(outcomes, names, numbers),
+        assumed=description.assumption(size_given=options.image_size is not None),
     )
     if first:
         show(evaluation)
@@ -83,15 +72,17 @@ def run(options: Evaluate) -> Evaluation:
     return evaluation
 
 
-def open_data(data: str, split: str) -> Labelled:
+def open_data(data: str | Path, split: str) -> Labelled:
     """DIR/SPLIT/CLASS, or DIR/CLASS where DIR is not split; or the sample set."""
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
     folder = Path(data).expanduser()
-    if data == "sample" or any((folder / name).is_dir() for name in SPLITS):
-        return open_labelled("sample" if data == "sample" else folder, split)
+    if str(data) == "sample":
+        return open_labelled("sample", split)
+    if any((folder / name).is_dir() for name in SPLITS):
+        return open_labelled(folder, split)
     if not folder.is_dir():
-        raise ValueError(f"data {data!r} is not a folder: images lie in DIR/{split}/CLASS")
+        raise ValueError(f"data {str(data)!r} is not a folder: images lie in DIR/{split}/CLASS")
     return open_classes(folder)
 
 
@@ -153,12 +144,7 @@ def show(evaluation: Evaluation) -> None:
     screen.print(table)
     if len(worst) > ROWS:
         screen.print(f"and {len(worst) - ROWS} classes more")
-    if evaluation.unreadable:
-        say(f"{len(evaluation.unreadable)} files could not be read and are not counted:")
-        for name, reason in list(evaluation.unreadable.items())[:ROWS]:
-            say(f"  {name}: {reason}")
-        if len(evaluation.unreadable) > ROWS:
-            say(f"  and {len(evaluation.unreadable) - ROWS} more")
+    say_unreadable(evaluation.unreadable)
 
 
 def _few(names: list[str]) -> str:

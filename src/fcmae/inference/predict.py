@@ -12,8 +12,8 @@ from fcmae.commands.predict import Predict
 from fcmae.console.screen import say
 from fcmae.errors import check_target
 from fcmae.images import EncodedSet, FileSource, list_images
-from fcmae.inference.outputs import make_reading, outputs, require_one_process
-from fcmae.inference.trained import load_classifier
+from fcmae.inference.load import load_classifier
+from fcmae.inference.loop import choose_preprocessing, forward_in_order, require_one_process
 from fcmae.storage.atomic import write_text
 from fcmae.training.devices import choose_device, choose_precision, take_place
 
@@ -30,18 +30,8 @@ def run(options: Predict) -> Path:
     paths = find(options.images)
     device = choose_device(options.device)
     precision = choose_precision(options.precision, device)
-    weights = str(Path(options.weights).expanduser())
-    classifier, description = load_classifier(weights, options.key)
-    reading = make_reading(
-        classifier,
-        description,
-        image_size=options.image_size,
-        batch_size=options.batch_size,
-        workers=options.workers,
-        device=device,
-    )
-    if assumed := description.assumption(size_given=options.image_size is not None):
-        say(assumed)
+    classifier, description = load_classifier(options.weights, options.key)
+    preprocessing = choose_preprocessing(options, classifier, description, device)
     top = min(options.top, len(description.classes))
     columns = columns_of(top)
     images = EncodedSet(FileSource(paths, Path()))
@@ -49,14 +39,16 @@ def run(options: Predict) -> Path:
     unreadable = 0
     with take_place(device, precision) as place:
         network = classifier.to(place.device)
-        for output in outputs(network, images, reading, place, title="predicting"):
-            for index, logits in zip(output.indices, output.values, strict=True):
-                rows[images.name(index)] |= best(logits, description.classes, top)
+        for output in forward_in_order(network, images, preprocessing, place, title="predicting"):
+            for logits in output.tensors:
+                for index, of_image in zip(output.indices, logits, strict=True):
+                    rows[images.name(index)] |= best(of_image, description.classes, top)
             for name, reason in output.unreadable:
                 rows[name]["error"] = reason
             unreadable += len(output.unreadable)
     table = [row | {"path": name} for name, row in rows.items()]
-    write_text(out, as_json(table) if out.suffix == ".json" else as_csv(table, columns))
+    as_json = out.suffix == ".json"
+    write_text(out, json.dumps(table, indent=1) + "\n" if as_json else as_csv(table, columns))
     if unreadable:
         say(f"{unreadable} of {len(rows)} files could not be read; the column error says why")
     say(f"Wrote {out}: {len(rows)} rows")
@@ -111,8 +103,3 @@ def as_csv(rows: Sequence[Row], columns: Sequence[str]) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
-
-
-def as_json(rows: Sequence[Row]) -> str:
-    """A list of rows."""
-    return json.dumps(rows, indent=1) + "\n"

@@ -7,6 +7,7 @@ from typing import Any
 from fcmae.commands.pretrain import Pretrain
 from fcmae.images import Labelled, TooManyUnreadable, open_splits
 from fcmae.images.fixed_images import choose
+from fcmae.inference.loop import Preprocessing
 from fcmae.models.encoder import Backbone
 from fcmae.probes import knn_accuracy
 from fcmae.storage.digest import digest_of_names
@@ -15,6 +16,7 @@ from fcmae.training.plan import Plan
 from fcmae.training.start import OpenedRun, refuse_inside
 
 K = 20  # neighbours (appendix D)
+BATCH = 64  # images at a time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,17 +54,15 @@ class InterimProbe:
             ValueError: if too many of the images can no longer be read.
         """
         try:
-            found = knn_accuracy(
-                encoder,
-                self.train,
-                self.val,
+            preprocessing = Preprocessing(
+                size=self.image_size,
+                channels=encoder.in_channels,
                 mean=self.mean,
                 std=self.std,
-                image_size=self.image_size,
-                place=place,
-                k=K,
+                batch_size=BATCH,
                 workers=self.workers,
             )
+            found = knn_accuracy(encoder, self.train, self.val, preprocessing, place, K)
         except TooManyUnreadable as error:  # which are not the images that are trained on
             raise ValueError(f"probe_{error}") from error
         return {"k": K, **found._asdict()}

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from fcmae.images.fixed_images import Pictures, show
+from fcmae.inference.loop import evaluating
 from fcmae.models.autoencoder import Autoencoder
 from fcmae.models.encoder import Backbone
 from fcmae.models.loss import denormalise, patchify, unpatchify
 from fcmae.models.masks import enlarge, patch_grid, random_mask
-from fcmae.probes.diversity import diversity
-from fcmae.probes.features import evaluating
+from fcmae.probes.blocks import diversity
 from fcmae.storage.atomic import write_text
 
 COLUMNS = (0, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # shares of the epochs

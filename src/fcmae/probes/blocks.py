@@ -1,16 +1,20 @@
-"""What the blocks of a backbone say of images: a measure of one tensor of each, block by block."""
+"""What the blocks of a backbone say of images: a measure of one tensor of each, block by block.
+
+Diversity is one such measure: how unlike each other the channels of a block are (figure 6).
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal, get_args
 
+import torch
 from torch import Tensor, nn
 
 from fcmae.errors import unknown
 from fcmae.models.encoder import Backbone
 from fcmae.models.layers import Block
 
-Measured = Literal["block", "branch", "grn", "widened"]
+BlockTensor = Literal["block", "branch", "grn", "widened"]
 """Which tensor of a block is measured; the paper does not say which its figures show:
 
 - block: its output, after the residual addition;
@@ -27,8 +31,8 @@ def check_tensor(backbone: Backbone, tensor: str) -> None:
     Raises:
         ValueError: naming it and what to ask for instead.
     """
-    if tensor not in get_args(Measured):
-        raise unknown("tensor", tensor, get_args(Measured))
+    if tensor not in get_args(BlockTensor):
+        raise unknown("tensor", tensor, get_args(BlockTensor))
     if tensor == "grn" and any(block.grn is None for _, block in blocks_of(backbone, stage=0)):
         nothing = "" if backbone.response == "grn" else f" with response {backbone.response}"
         raise ValueError(
@@ -58,7 +62,7 @@ def each_block(
         backbone: any backbone.
         images: [B, in_channels, H, W], normalised.
         measure: of a tensor [B, H, W, C].
-        tensor: one of `Measured`.
+        tensor: one of `BlockTensor`.
         only: the name of a block; no other is measured.
 
     Returns:
@@ -81,6 +85,43 @@ def each_block(
                 x = block(x)
             measures[name] = found[0] if found else measure(x)
     return measures
+
+
+def diversity(backbone: Backbone, images: Tensor, tensor: str = "block") -> dict[str, float]:
+    """Feature cosine distance of each block on whole images, averaged over the images.
+
+    Args:
+        backbone: any backbone.
+        images: [B, C, H, W], normalised.
+        tensor: of each block: "block", "branch", "grn" or "widened", as `BlockTensor` says.
+
+    Returns:
+        Distances by the blocks' names, "stages.0.0" first.
+
+    Raises:
+        ValueError: if there is no such tensor, as "grn" in V1.
+    """
+    distances = each_block(backbone, images, cosine_distances, tensor)
+    return {name: values.mean().item() for name, values in distances.items()}
+
+
+def cosine_distances(x: Tensor) -> Tensor:
+    """Mean over all pairs of channels of (1 - cosine) / 2 of their flattened maps, an image each.
+
+    0 when all channels say the same, as in a collapse, and 0.5 when they are unrelated. As in the
+    paper (the main paper's section 3, and figure 6) the mean is over C x C ordered pairs, those of
+    a channel with itself among them. A channel that is zero everywhere has cosine 0 with any.
+
+    The cosines are the entries of the Gram matrix of the channels as units, and their sum is the
+    squared length of the sum of the units: the matrix itself is not needed.
+
+    Args:
+        x: maps [B, H, W, C].
+
+    Returns:
+        float64 [B].
+    """
+    return torch.stack([_cosine_distance(image.flatten(0, 1)) for image in x])
 
 
 @contextmanager
@@ -110,3 +151,10 @@ def _heard(block: Block, tensor: str, measure: Measure) -> Iterator[list[Tensor]
         yield found
     finally:
         handle.remove()
+
+
+def _cosine_distance(channels: Tensor) -> Tensor:
+    """Of the columns of [H * W, C]; image by image, since float64 of a batch is large."""
+    double = channels.cpu().double() if channels.device.type == "mps" else channels.double()
+    units = torch.nn.functional.normalize(double, dim=0)
+    return (1 - units.sum(1).square().sum() / channels.shape[1] ** 2) / 2

@@ -1,17 +1,17 @@
-"""What a network says about each image of a set: one vector an image."""
+"""One vector for each image of a set: features of networks, or histograms of colours."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from fcmae.images import EvaluationView, Labelled, Unreadables, load_in_order
-from fcmae.models.encoder import Backbone
+from fcmae.images import Labelled, Unreadables
+from fcmae.inference.loop import Preprocessing, forward_in_order
 from fcmae.training.devices import Place
 
-Network = Callable[[Tensor], Tensor]  # images [B, C, H, W] in 0..1 -> features [B, D]
+JOINT, SEPARATE = 8, 32  # bins a channel of a histogram
+REACH = 3  # deviations on either side of the mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,100 +37,43 @@ class Features:
         return Features(*(part.to(device) for part in (self.values, self.labels, self.indices)))
 
 
-def pooled(encoder: Backbone, mean: Sequence[float], std: Sequence[float], place: Place) -> Network:
-    """The last stage of an encoder, averaged over the whole map: [B, C, H, W] -> [B, C_4].
-
-    Nothing is masked, and there is no LayerNorm behind it: it is no part of what pre-training
-    trains (authors' code). In evaluation mode; the encoder's own modes are as before afterwards.
-
-    Args:
-        encoder: on the device of `place`.
-        mean: of each channel, in units of 0..1, as in pre-training.
-        std: likewise.
-        place: device and precision.
-    """
-    centre = torch.tensor(mean, device=place.device).view(-1, 1, 1)
-    scale = torch.tensor(std, device=place.device).view(-1, 1, 1)
-
-    def network(images: Tensor) -> Tensor:
-        with evaluating(encoder), place.autocast():
-            last = encoder.features((images - centre) / scale)[-1]  # [B, C_4, h, w]
-        return last.float().mean((2, 3))
-
-    return network
-
-
-@contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode meanwhile; each part's own mode afterwards."""
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, training in modes:
-            part.training = training
-
-
-@torch.no_grad()
 def extract(
-    networks: Sequence[Network],
+    forward: Callable[[Tensor], Tensor | Sequence[Tensor]],
     images: Labelled,
-    *,
-    image_size: tuple[int, int],
-    channels: int,
+    preprocessing: Preprocessing,
     place: Place,
-    batch_size: int = 64,
-    workers: int = 0,
-    done: Callable[[int], object] | None = None,
+    *,
+    title: str | None = None,
 ) -> tuple[list[Features], Unreadables]:
-    """Read every image once, in the view that accuracies are measured on, for all `networks`.
+    """Read every image once, in the view that accuracies are measured on.
 
     Args:
-        networks: functions of images on the device of `place`.
+        forward: as of `forward_in_order`: one or several tensors of features, [n, D] each.
         images: the set.
-        image_size: height and width of the view, in pixels.
-        channels: number of channels of the images, C.
-        place: device.
-        batch_size: images at a time.
-        workers: processes that read ahead.
-        done: is told the number of images of each batch, for a progress bar.
+        preprocessing: of the images.
+        place: where to compute. Each process reads all images.
+        title: of the progress bar; None for none.
 
     Returns:
-        Features for each network, on the processor, and the files that could not be read.
+        Features for each tensor, on the processor, and the files that could not be read.
 
     Raises:
         TooManyUnreadable: if more than 5 % of the files are.
-        ValueError: if a feature is not a number.
+        NonFiniteOutput: if a feature is not a number.
     """
     unreadables = Unreadables(len(images))
-    values: list[list[Tensor]] = [[] for _ in networks]
+    batches: list[list[Tensor]] = []
     indices: list[int] = []
-    for batch in load_in_order(
-        images,
-        view=EvaluationView(image_size),
-        channels=channels,
-        batch_size=batch_size,
-        workers=workers,
-    ):
-        unreadables.add(batch.unreadable)
-        if batch.examples is not None:
-            pixels = batch.examples.image.to(place.device)
-            for network, column in zip(networks, values, strict=True):
-                features = network(pixels).cpu()  # [n, D]
-                if not features.isfinite().all():
-                    row = int(features.isfinite().all(1).int().argmin())
-                    raise ValueError(
-                        f"weights: a feature of {images.name(batch.indices[row])} is not a number; "
-                        "try --precision fp32, or check the weights with fcmae doctor"
-                    )
-                column.append(features)
-            indices += batch.indices
-        if done is not None:
-            done(len(batch.indices) + len(batch.unreadable))
+    alone = Place(place.device, place.precision)
+    for output in forward_in_order(forward, images, preprocessing, alone, title=title):
+        unreadables.add(output.unreadable)
+        if output.indices:
+            batches.append(output.tensors)
+            indices += output.indices
     numbers = torch.tensor(indices)
     labels = torch.tensor(images.labels)[numbers]
-    return [Features(torch.cat(column), labels, numbers) for column in values], unreadables
+    columns = zip(*batches, strict=True)
+    return [Features(torch.cat(column), labels, numbers) for column in columns], unreadables
 
 
 def standardise(train: Features, val: Features) -> tuple[Features, Features]:
@@ -150,3 +93,39 @@ def standardise(train: Features, val: Features) -> tuple[Features, Features]:
         return Features(values, features.labels, features.indices)
 
     return standardised(train), standardised(val)
+
+
+def colour_histogram(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """The control that knows colours and nothing else: roots of the shares of pixels in each bin.
+
+    Of three channels the histogram is joint, 8 x 8 x 8 bins; of any other number, C, it is C
+    histograms of 32 bins. Bins divide mean ± 3 deviations as far as that lies in 0..1, all of it
+    for ordinary photographs; what lies outside counts in the outermost. With roots the scalar
+    product of two histograms is the Bhattacharyya coefficient, a stronger control than that of
+    the shares.
+
+    Args:
+        images: [B, C, H, W] in 0..1.
+        mean: of each channel, in units of 0..1.
+        std: likewise.
+
+    Returns:
+        [B, 512] or [B, 32 C].
+    """
+    channels = len(mean)
+    joint = channels == 3
+    bins = JOINT if joint else SEPARATE
+    total = bins**3 if joint else channels * bins
+    centre, reach = (torch.tensor(x, device=images.device).view(-1, 1) for x in (mean, std))
+    low = (centre - REACH * reach).clamp(min=0)
+    high = (centre + REACH * reach).clamp(max=1)
+    pixels = images.flatten(2)  # [B, C, H W]
+    bin_ = ((pixels - low) / (high - low) * bins).long().clamp(0, bins - 1)
+    if joint:
+        bin_ = (bin_[:, 0] * bins + bin_[:, 1]) * bins + bin_[:, 2]  # [B, H W]
+    else:
+        bin_ = bin_ + bins * torch.arange(channels, device=images.device).view(-1, 1)
+    image = torch.arange(len(images), device=images.device) * total
+    numbers = (bin_.flatten(1) + image.view(-1, 1)).flatten()
+    counts = torch.bincount(numbers, minlength=len(images) * total).view(len(images), total)
+    return (counts / pixels.shape[2]).sqrt()

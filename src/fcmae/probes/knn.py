@@ -1,15 +1,33 @@
-"""Weighted nearest neighbours: what the features alone say, with nothing trained on them."""
+"""Weighted nearest neighbours: what the features alone say, with nothing trained on them.
+
+`knn_accuracy` is the quick look at an encoder that is still being trained.
+"""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fcmae.probes.features import Features
+from fcmae.images import Labelled, draw
+from fcmae.inference.loop import Preprocessing, evaluating, pooled
+from fcmae.models.encoder import Backbone
+from fcmae.probes.comparison import score
+from fcmae.probes.features import Features, extract, standardise
+from fcmae.training.devices import Place
 
 TEMPERATURE = 0.07  # as usual for features of self-supervised networks
 CHUNK = 1 << 24  # similarities at a time
+TRAIN, VAL = 2000, 500  # images of the quick look, at most
+
+
+class Accuracy(NamedTuple):
+    """Shares of the images that were looked at."""
+
+    top_1: float
+    top_5: float | None  # None up to five classes
+    images: tuple[int, int]  # of train and val, that were read
 
 
 def nearest_neighbours(
@@ -71,3 +89,41 @@ def nearest(similarity: Tensor, k: int) -> tuple[Tensor, Tensor]:
     place = torch.arange(similarity.shape[1], device=similarity.device)
     index = (1 << 32) - 1 - ((order << 32 | ((1 << 32) - 1 - place)).topk(k).values & (1 << 32) - 1)
     return similarity.gather(1, index), index
+
+
+def knn_accuracy(
+    encoder: Backbone,
+    train: Labelled,
+    val: Labelled,
+    preprocessing: Preprocessing,
+    place: Place,
+    k: int = 20,
+) -> Accuracy:
+    """The kNN probe on at most 2000 images of `train` and 500 of `val`, the same each time.
+
+    They are drawn whatever their class. Nothing is changed: not the encoder, nor its modes, nor
+    the global random numbers.
+
+    Args:
+        encoder: on the device of `place`.
+        train: where neighbours are looked for.
+        val: what is classified.
+        preprocessing: of the images, as in training.
+        place: device and precision.
+        k: number of neighbours.
+
+    Raises:
+        ValueError: if there are fewer than `k` images to be neighbours, or too many are unreadable.
+    """
+    sides = []
+    for images, limit in ((train, TRAIN), (val, VAL)):
+        drawn = images.subset(draw(len(images), limit))
+        with evaluating(encoder):
+            (features,), _ = extract(
+                lambda pixels: pooled(encoder, pixels), drawn, preprocessing, place
+            )
+        sides.append(features)
+    neighbours, queries = standardise(*sides)
+    found = score(nearest_neighbours(neighbours, queries, len(train.classes), (k,)), queries.labels)
+    top_5 = None if found.top_5 is None else found.top_5.double().mean().item()
+    return Accuracy(found.mean, top_5, (len(neighbours.labels), len(queries.labels)))

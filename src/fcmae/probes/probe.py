@@ -1,8 +1,10 @@
 """What `probe` does: features of three rows, then every column from them."""
 
-import functools
+import dataclasses
 import json
+import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +14,45 @@ from torch import Tensor
 
 import fcmae
 from fcmae.commands.probe import Probe
-from fcmae.console.screen import progress_bar, say
+from fcmae.console.screen import progress_bar
 from fcmae.errors import check_target
 from fcmae.images import Labelled, TooManyUnreadable, open_splits, share
-from fcmae.inference.outputs import Reading, make_reading, require_one_process
-from fcmae.inference.trained import load_backbone
+from fcmae.inference.load import load_backbone
+from fcmae.inference.loop import (
+    Preprocessing,
+    choose_preprocessing,
+    pooled,
+    require_one_process,
+    say_unreadable,
+)
 from fcmae.models.encoder import Backbone, Encoder
-from fcmae.probes import Features, Network, colour_histogram, extract, pooled
-from fcmae.probes.rows import Measure, Pair, score_rows, summary
-from fcmae.probes.table import table_of
+from fcmae.probes.comparison import (
+    HISTOGRAM,
+    RANDOM,
+    WEIGHTS,
+    Column,
+    Score,
+    score,
+    summary,
+    table_of,
+)
+from fcmae.probes.features import Features, colour_histogram, extract, standardise
+from fcmae.probes.knn import nearest_neighbours
+from fcmae.probes.linear import fit_linear_probe
 from fcmae.storage.atomic import write_text
 from fcmae.training.devices import Place, choose_device, choose_precision
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The features that one network gives: to learn from, and to be counted on."""
+
+    train: Features
+    val: Features
+
+    def labelled(self, kept: Tensor) -> tuple[Features, Features]:
+        """Of the former those of the train images that are kept, bool [images]; and the latter."""
+        return self.train.rows(kept[self.train.indices]), self.val
 
 
 def run(options: Probe) -> dict[str, Any]:
@@ -33,53 +63,37 @@ def run(options: Probe) -> dict[str, Any]:
         check_target("json", target)
     device = choose_device(options.device)
     place = Place(device, choose_precision(options.precision, device))
-    data = options.data
-    train, val = open_splits(data if data == "sample" else Path(data).expanduser())
+    train, val = open_splits(os.path.expanduser(options.data))
     shares, k = tuple(dict.fromkeys(options.label_share)), tuple(dict.fromkeys(options.k))
-    seeds = options.seeds
-    parts = draw(train, shares, k, seeds)
-    weights = str(Path(options.weights).expanduser())
-    trained = load_backbone(weights, options.key)
-    backbone, described = trained.backbone, trained.description
-    reading = make_reading(
-        backbone,
-        described,
-        image_size=options.image_size,
-        batch_size=options.batch_size,
-        workers=options.workers,
-        device=device,
-    )
-    assumed = described.assumption(size_given=options.image_size is not None)
-    if assumed:
-        say(assumed)
-    pairs, unreadable = features_of(
-        networks(backbone, reading, place, seeds), train, val, reading, place
-    )
-    measures = [Measure(part, number) for part in parts for number in (*k, None)]
-    rows = score_rows(pairs, parts, k, len(train.classes), place)
+    draws = draw(train, shares, k, options.seeds)
+    backbone, _, description = load_backbone(options.weights, options.key)
+    preprocessing = choose_preprocessing(options, backbone, description, device)
+    encoders = [encoder.to(device) for encoder in encoders_of(backbone, options.seeds)]
+    pairs, unreadable = features_of(encoders, train, val, preprocessing, place)
+    columns = [Column(part, number) for part in draws for number in (*k, None)]
+    rows = score_rows(pairs, draws, k, len(train.classes), place)
     result = {
-        "weights": weights,
+        "weights": description.weights,
         "model": backbone.model,
-        "data": str(data),
+        "data": str(options.data),
         "classes": train.classes,
         "train_images": len(pairs[0].train.labels),
         "val_images": len(pairs[0].val.labels),
         "unreadable": unreadable,
-        "image_size": reading.size,
-        "mean": reading.mean,
-        "std": reading.std,
-        "assumed": assumed,
-        "seeds": seeds,
+        "image_size": preprocessing.size,
+        "mean": preprocessing.mean,
+        "std": preprocessing.std,
+        "assumed": description.assumption(size_given=options.image_size is not None),
+        "seeds": options.seeds,
         "device": str(device),
         "precision": place.precision,
         "versions": {"fcmae": fcmae.__version__, "torch": torch.__version__},
-        **summary(measures, rows, pairs[0].val.labels),
+        **summary(columns, rows, pairs[0].val.labels),
     }
     screen = Console(highlight=False)
     screen.print(table_of(result))
     screen.print(result["verdict"], markup=False)
-    if unreadable:
-        say(f"{len(unreadable)} files could not be read; the first: {next(iter(unreadable))}")
+    say_unreadable(unreadable)
     if target:
         write_text(target, json.dumps(result, indent=1) + "\n")
         screen.print(f"Wrote {target}", markup=False, soft_wrap=True)
@@ -99,9 +113,9 @@ def draw(
             raise ValueError(f"{name} is empty: give one value at least")
     if seeds < 1:
         raise ValueError(f"seeds {seeds}: at least 1 is needed; with 1, seeds have no spread")
-    parts: dict[float, list[Tensor]] = {}
+    draws: dict[float, list[Tensor]] = {}
     for part in shares:
-        parts[part] = []
+        draws[part] = []
         for seed in range(1 if part == 1 else seeds):
             drawn = share(train, part, seed)
             for number in k:
@@ -113,12 +127,12 @@ def draw(
                     )
             names = {drawn.name(index) for index in range(len(drawn))}
             kept = [train.name(index) in names for index in range(len(train))]
-            parts[part].append(torch.tensor(kept))
-    return parts
+            draws[part].append(torch.tensor(kept))
+    return draws
 
 
-def networks(backbone: Backbone, reading: Reading, place: Place, seeds: int) -> list[Network]:
-    """The given one, random ones of its kind, and the histogram, in this order."""
+def encoders_of(backbone: Backbone, seeds: int) -> list[Backbone]:
+    """The given one, and random ones of its kind, in evaluation mode."""
     encoders: list[Backbone] = [backbone]
     for seed in range(seeds):
         with torch.random.fork_rng(devices=[]):
@@ -129,37 +143,75 @@ def networks(backbone: Backbone, reading: Reading, place: Place, seeds: int) -> 
                     in_channels=backbone.in_channels,
                     stem_stride=backbone.stem_stride,
                     response=backbone.response,
-                )
+                ).eval()
             )
-    mean, std = reading.mean, reading.std
-    found = [pooled(encoder.to(place.device), mean, std, place) for encoder in encoders]
-    return [*found, colour_histogram(mean, std)]
+    return encoders
 
 
 def features_of(
-    found: Sequence[Network], train: Labelled, val: Labelled, reading: Reading, place: Place
+    encoders: Sequence[Backbone],
+    train: Labelled,
+    val: Labelled,
+    preprocessing: Preprocessing,
+    place: Place,
 ) -> tuple[list[Pair], dict[str, str]]:
-    """The features that each network gives, and the files that could not be read."""
+    """The features of each encoder, then the histograms; and the files that could not be read."""
+    mean, std, channels = preprocessing.mean, preprocessing.std, preprocessing.channels
+    centre, scale = (torch.tensor(x, device=place.device).view(-1, 1, 1) for x in (mean, std))
+    # Histograms are of the pixels as they are.
+    plain = dataclasses.replace(preprocessing, mean=(0.0,) * channels, std=(1.0,) * channels)
+
+    def forward(pixels: Tensor) -> list[Tensor]:
+        images = (pixels - centre) / scale
+        features = [pooled(encoder, images) for encoder in encoders]
+        return [*features, colour_histogram(pixels, mean, std)]
+
     sides: list[list[Features]] = []
     unreadable: dict[str, str] = {}
-    with progress_bar() as bar:
-        for title, images in (("train", train), ("val", val)):
-            task = bar.add_task(f"features of {title}", total=len(images), figures="")
-            try:
-                features, failed = extract(
-                    found,
-                    images,
-                    image_size=reading.size,
-                    channels=reading.channels,
-                    place=place,
-                    batch_size=reading.batch_size,
-                    workers=reading.workers,
-                    done=functools.partial(bar.advance, task),
-                )
-            except TooManyUnreadable as error:
-                raise ValueError(
-                    f"{error}\nThe weights take images of {reading.channels} channels"
-                ) from error
-            unreadable |= {f"{title}/{name}": reason for name, reason in failed.state()}
-            sides.append(features)
+    for split, images in (("train", train), ("val", val)):
+        try:
+            features, failed = extract(forward, images, plain, place, title=f"features of {split}")
+        except TooManyUnreadable as error:
+            raise ValueError(f"{error}\nThe weights take images of {channels} channels") from error
+        unreadable |= {f"{split}/{name}": reason for name, reason in failed.state()}
+        sides.append(features)
     return [Pair(*pair) for pair in zip(*sides, strict=True)], unreadable
+
+
+def score_rows(
+    pairs: Sequence[Pair],
+    draws: dict[float, list[Tensor]],
+    k: Sequence[int],
+    num_classes: int,
+    place: Place,
+) -> dict[str, list[Score]]:
+    """Every cell of the table, by row: for each share of the labels every K, then the linear probe.
+
+    Scores of a share below 1 have as many seeds as it was drawn with; random weights of one seed
+    go with its draw. For nearest neighbours the histogram is compared as it is: its scale means
+    something, and it is the stronger control.
+    """
+    # float64, which the linear probe needs, is not on every device.
+    device = place.device if place.device.type == "cuda" else torch.device("cpu")
+    pairs = [Pair(pair.train.to(device), pair.val.to(device)) for pair in pairs]
+    scaled = [Pair(*standardise(pair.train, pair.val)) for pair in pairs]
+    near = [*scaled[:-1], pairs[-1]]
+    members = {WEIGHTS: [0], RANDOM: [*range(1, len(pairs) - 1)], HISTOGRAM: [len(pairs) - 1]}
+    labels = pairs[0].val.labels
+    rows: dict[str, list[Score]] = {name: [] for name in members}
+    with progress_bar() as bar:
+        task = bar.add_task("probes", total=len(rows) * len(draws), figures="")
+        for name, numbers in members.items():
+            for of_share in draws.values():
+                answers = []
+                for seed in range(max(len(numbers), len(of_share))):
+                    number = numbers[seed % len(numbers)]
+                    kept = of_share[seed % len(of_share)].to(device)
+                    bank, queries = near[number].labelled(kept)
+                    fitted, counted = scaled[number].labelled(kept)
+                    votes = nearest_neighbours(bank, queries, num_classes, k)
+                    logits = fit_linear_probe(fitted, num_classes)(counted.values)
+                    answers.append([*votes, logits])
+                rows[name] += [score(column, labels) for column in zip(*answers, strict=True)]
+                bar.advance(task)
+    return rows

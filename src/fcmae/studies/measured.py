@@ -6,12 +6,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from fcmae.commands.shared import Reading
 from fcmae.findings.record import Row
 from fcmae.images import draw, open_splits
-from fcmae.inference.outputs import make_reading, outputs
-from fcmae.inference.trained import load_backbone
-from fcmae.probes.blocks import each_block
-from fcmae.probes.diversity import cosine_distances
+from fcmae.inference.load import load_backbone
+from fcmae.inference.loop import choose_preprocessing, forward_in_order
+from fcmae.probes.blocks import cosine_distances, each_block
 from fcmae.training.devices import Place, choose_device, choose_precision
 
 IMAGES, AT_A_TIME = 1000, 50
@@ -36,14 +36,8 @@ def diversity_of(
     place = Place(where, choose_precision("auto", where))
     trained = load_backbone(str(run))
     backbone = trained.backbone.to(where)
-    reading = make_reading(
-        backbone,
-        trained.description,
-        image_size=None,
-        batch_size=AT_A_TIME,
-        workers=workers,
-        device=where,
-    )
+    reading = Reading(batch_size=AT_A_TIME, workers=workers)
+    preprocessing = choose_preprocessing(reading, backbone, trained.description, where)
 
     def network(images: Tensor) -> Tensor:
         found = [each_block(backbone, images, cosine_distances, tensor) for tensor in tensors]
@@ -51,7 +45,7 @@ def diversity_of(
 
     val = open_splits(data)[1]
     val = val.subset(draw(len(val), IMAGES))
-    batches = list(outputs(network, val, reading, place, title="diversity"))
-    distances = torch.cat([batch.values.double() for batch in batches if batch.indices])
+    batches = forward_in_order(network, val, preprocessing, place, title="diversity")
+    distances = torch.cat([tensor.double() for batch in batches for tensor in batch.tensors])
     means = distances.mean(0).tolist()  # [tensors][blocks]
     return {"diversity": dict(zip(tensors, means, strict=True))}

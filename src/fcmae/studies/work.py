@@ -11,7 +11,7 @@ from fcmae.findings.machine import describe_run
 from fcmae.findings.page import Finding, Page, Section, write_page
 from fcmae.findings.record import Record, Row, say_written
 from fcmae.images import Labelled, open_splits, share
-from fcmae.inference.outputs import require_one_process
+from fcmae.inference.loop import require_one_process
 from fcmae.sizes import size_of, total_stride
 from fcmae.studies import runner
 from fcmae.studies.claims import RULE

@@ -15,10 +15,10 @@ from fcmae.images import (
     load_in_order,
     sample_seed,
 )
+from fcmae.inference.loop import evaluating
 from fcmae.models.masks import patch_grid, random_mask
 from fcmae.probes import Features, nearest_neighbours, score, standardise
-from fcmae.probes.diversity import cosine_distances
-from fcmae.probes.features import evaluating
+from fcmae.probes.blocks import cosine_distances
 from fcmae.studies.reconstruction.data import Data
 from fcmae.studies.reconstruction.model import CHANNELS, Toy, pixels, squared_errors
 from fcmae.studies.reconstruction.recipe import Recipe

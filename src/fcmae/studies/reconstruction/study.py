@@ -9,7 +9,7 @@ from fcmae.console.screen import progress_bar, say
 from fcmae.console.units import accuracy, duration
 from fcmae.findings.machine import describe_run
 from fcmae.findings.record import Record, Row, say_written
-from fcmae.inference.outputs import require_one_process
+from fcmae.inference.loop import require_one_process
 from fcmae.storage.atomic import save_tensors
 from fcmae.studies.reconstruction.data import Data, open_data
 from fcmae.studies.reconstruction.evaluation import measure, reconstruct

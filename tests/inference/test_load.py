@@ -9,9 +9,10 @@ import torch
 from random_weights import randomise
 from trained_files import CLASSES, SIZE, save_classifier
 
+from fcmae.commands.shared import Reading
 from fcmae.images import IMAGENET_MEAN, IMAGENET_STD
-from fcmae.inference.outputs import make_reading
-from fcmae.inference.trained import load_backbone, load_classifier
+from fcmae.inference.load import load_backbone, load_classifier
+from fcmae.inference.loop import choose_preprocessing
 from fcmae.models.classifier import create_model
 from fcmae.models.encoder import Encoder
 from fcmae.storage.atomic import save_tensors
@@ -106,14 +107,7 @@ def test_thirteen_channels_have_no_usual_statistics(tmp_path: Path) -> None:
     classifier, description = load_classifier(str(tmp_path / "a.safetensors"))
     assert (description.mean, description.std) == ((), ())
     with pytest.raises(ValueError, match="deviation of their 13 channels: give the run's folder"):
-        make_reading(
-            classifier,
-            description,
-            image_size=None,
-            batch_size=1,
-            workers=0,
-            device=torch.device("cpu"),
-        )
+        choose_preprocessing(Reading(), classifier, description, torch.device("cpu"))
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
-"""Trained networks, with what they say of the images that they were trained on."""
+"""Trained networks from run folders and files, with what these say of the images they take."""
 
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from types import UnionType
 from typing import Any, NamedTuple, TypeVar
 
 import torch
@@ -16,6 +17,13 @@ from fcmae.training.run_folder import CONFIG, read_config
 from fcmae.weights import read_weights
 
 M = TypeVar("M", bound=nn.Module)
+
+WANTED = {
+    "image_size": "height and width in pixels",
+    "mean": "a number for each channel",
+    "std": "a positive number for each channel",
+    "classes": "a name for each class",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +53,7 @@ class Description:
         return f"weights {self.weights} do not say all; assumed: {', '.join(listed)}"
 
 
-class TrainedBackbone(NamedTuple):
+class LoadedBackbone(NamedTuple):
     """A backbone in evaluation mode, and the final norm, where the weights have one."""
 
     backbone: Backbone
@@ -53,7 +61,7 @@ class TrainedBackbone(NamedTuple):
     description: Description
 
 
-def load_classifier(path: str, key: str | None = None) -> tuple[Classifier, Description]:
+def load_classifier(path: str | Path, key: str | None = None) -> tuple[Classifier, Description]:
     """Read a classifier in evaluation mode: a run's folder, or a file of any known dialect.
 
     What the weights do not say is assumed, and named in the description: 224 pixels, ImageNet's
@@ -67,6 +75,7 @@ def load_classifier(path: str, key: str | None = None) -> tuple[Classifier, Desc
         ValueError: as `read_weights`; or if the weights have no head, or what they say of
             themselves does not fit together.
     """
+    path = str(Path(path).expanduser())
     state, stored = read_weights(path, key=key)
     num_classes = stored["num_classes"]
     if num_classes is None:
@@ -76,31 +85,20 @@ def load_classifier(path: str, key: str | None = None) -> tuple[Classifier, Desc
         )
     description = _describe(path, stored)
     with torch.device("meta"):
-        classifier = Classifier(
-            stored["model"],
-            num_classes=num_classes,
-            in_channels=stored["in_channels"],
-            stem_stride=stored["stem_stride"],
-            response=stored["response"],
-        )
+        classifier = Classifier(**_architecture(stored), num_classes=num_classes)
     return _filled(path, classifier, state), description
 
 
-def load_backbone(path: str, key: str | None = None) -> TrainedBackbone:
+def load_backbone(path: str | Path, key: str | None = None) -> LoadedBackbone:
     """Read the backbone of an encoder or a classifier, as `load_classifier` does."""
+    path = str(Path(path).expanduser())
     state, stored = read_weights(path, key=key)
-    final = {name: value for name, value in state.items() if name.startswith(("norm.", "head."))}
-    own = {name: value for name, value in state.items() if name not in final}
+    own = {name: state[name] for name in state if not name.startswith(("norm.", "head."))}
+    of_norm = {name.removeprefix("norm."): state[name] for name in state if name[:5] == "norm."}
     with torch.device("meta"):
-        backbone = Backbone(
-            stored["model"],
-            in_channels=stored["in_channels"],
-            stem_stride=stored["stem_stride"],
-            response=stored["response"],
-        )
+        backbone = Backbone(**_architecture(stored))
         norm = LayerNorm(backbone.widths[-1])
-    of_norm = {name.removeprefix("norm."): final[name] for name in final if name[:5] == "norm."}
-    return TrainedBackbone(
+    return LoadedBackbone(
         _filled(path, backbone, own),
         _filled(path, norm, of_norm) if of_norm else None,
         _describe(path, stored),
@@ -110,6 +108,10 @@ def load_backbone(path: str, key: str | None = None) -> TrainedBackbone:
 def shape(size: tuple[int, int]) -> str:
     """Height and width, in words."""
     return f"{size[0]} x {size[1]}"
+
+
+def _architecture(stored: dict[str, Any]) -> dict[str, Any]:
+    return {name: stored[name] for name in ("model", "in_channels", "stem_stride", "response")}
 
 
 def _filled(path: str, module: M, state: dict[str, Tensor]) -> M:
@@ -122,7 +124,7 @@ def _filled(path: str, module: M, state: dict[str, Tensor]) -> M:
 
 def _describe(path: str, stored: dict[str, Any]) -> Description:
     in_channels, num_classes = stored["in_channels"], stored["num_classes"] or 0
-    said = {
+    known = {
         name: value for name, value in (_of_run(Path(path)) | stored).items() if value is not None
     }
     usual = {
@@ -131,43 +133,32 @@ def _describe(path: str, stored: dict[str, Any]) -> Description:
         "std": IMAGENET_STD,
         "classes": [str(number) for number in range(num_classes)],
     }
-    assumed = tuple(name for name in usual if name not in said and usual[name])
+    assumed = tuple(name for name in usual if name not in known and usual[name])
+    statistics = in_channels
     if in_channels != 3 and {"mean", "std"} & set(assumed):
         usual |= {"mean": (), "std": ()}  # there is no usual one
         statistics = 0
-    else:
-        statistics = in_channels
-    said = usual | said | ({} if num_classes else {"classes": []})
-    for name, length, fits, wanted in (
-        ("image_size", 2, _is_side, "height and width in pixels"),
-        ("mean", statistics, _is_number, "a number for each channel"),
-        ("std", statistics, _is_positive, "a positive number for each channel"),
-        ("classes", num_classes, _is_text, "a name for each class"),
-    ):
-        value = said[name]
-        right = isinstance(value, list | tuple) and len(value) == length and all(map(fits, value))
-        if not right or (name == "classes" and len(set(value)) < length):
+    known = usual | known | ({} if num_classes else {"classes": []})
+    size, mean, std, classes = (known[name] for name in usual)
+    fits = {
+        "image_size": _are(int, size, 2) and min(size) > 0,
+        "mean": _are(int | float, mean, statistics) and all(map(math.isfinite, mean)),
+        "std": _are(int | float, std, statistics) and all(0 < each < math.inf for each in std),
+        "classes": _are(str, classes, num_classes) and len(set(classes)) == num_classes,
+    }
+    for name, wanted in WANTED.items():
+        if not fits[name]:
             raise ValueError(
-                f"weights {path} say {name} {value!r}, which is not {wanted}: they were changed"
+                f"weights {path} say {name} {known[name]!r}, which is not {wanted}: they were "
+                "changed"
             )
-    size, mean, std, classes = (tuple(said[name]) for name in usual)
-    return Description(path, size, mean, std, classes, assumed)
+    return Description(path, tuple(size), tuple(mean), tuple(std), tuple(classes), assumed)
 
 
-def _is_side(value: object) -> bool:
-    return isinstance(value, int) and value > 0
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
-
-
-def _is_positive(value: object) -> bool:
-    return isinstance(value, int | float) and 0 < value < math.inf
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
+def _are(kind: type | UnionType, values: Any, length: int) -> bool:
+    """Whether there are so many values, all of this kind."""
+    whole = isinstance(values, list | tuple) and len(values) == length
+    return whole and all(isinstance(value, kind) for value in values)
 
 
 def _of_run(folder: Path) -> dict[str, Any]:

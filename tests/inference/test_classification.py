@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from fcmae.inference.metrics import calibration_error, class_accuracy, confusion, ranks
+from fcmae.inference.classification import calibration_error, class_accuracy, confusion, ranks
 
 
 @pytest.mark.parametrize(("images", "classes"), [(1, 1), (1, 13), (57, 6)])

@@ -10,7 +10,7 @@ from torch import Tensor
 import fcmae
 from fcmae.models.encoder import Backbone
 from fcmae.models.layers import compile_blocks
-from fcmae.probes.diversity import cosine_distances, diversity
+from fcmae.probes.blocks import cosine_distances, diversity
 
 
 def noise(*shape: int) -> Tensor:
@@ -147,7 +147,7 @@ def test_what_fails_leaves_no_listener_behind(monkeypatch: pytest.MonkeyPatch) -
     def fail(x: Tensor) -> Tensor:
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr("fcmae.probes.diversity.cosine_distances", fail)
+    monkeypatch.setattr("fcmae.probes.blocks.cosine_distances", fail)
     backbone = backbone_of("convnextv2_atto")
     with pytest.raises(RuntimeError, match="out of memory"):
         diversity(backbone, noise(1, 3, 32, 32), "grn")
