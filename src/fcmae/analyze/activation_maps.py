@@ -33,7 +33,6 @@ DEAD, SATURATED = 0.01, 0.1  # of root mean squares
 COLOUR_QUANTILES = (0.01, 0.99)  # of a model's values that have the colours at the ends
 MAX_VALUES = 1 << 23  # that PyTorch takes quantiles of, about
 MIN_SITES = 16  # fewer are too few to say that a channel never changes
-COUNTS = ("channels", "dead", "saturated")  # the fields of a row
 GAP = 1  # sites between two maps
 PAPER = (
     "In the main paper (figure 3, on feature collapse) many channels of a V1 that is pre-trained "
@@ -96,9 +95,8 @@ def analyze(options: Activations) -> Path:
     for model, shown in zip(models, pictures, strict=True):
         maps = maps_of(model, shown, block, options.tensor, place)
         dead, saturated = idle_channels(maps)
-        counts = (maps.shape[3], int(dead.sum()), int(saturated.sum()))
-        row = {**model.facts, "settings": settings | model.settings}
-        row |= zip(COUNTS, counts, strict=True)
+        row = {**model.facts, "settings": settings | model.settings, "channels": maps.shape[3]}
+        row |= {"dead": int(dead.sum()), "saturated": int(saturated.sum())}
         record.add(row)
         results.append(ChannelMaps(model, shown, maps, row))
     pair = v1_and_v2(results)
@@ -117,7 +115,9 @@ def analyze(options: Activations) -> Path:
         ),
         alternative="the images, and beside each of them maps of channels, a model after the other",
         reading=[*READING, *([RULE] if statements else [])],
-        table=table_of("model", rows, {name: (name, str) for name in COUNTS}),
+        table=table_of(
+            "model", rows, {name: (name, str) for name in ("channels", "dead", "saturated")}
+        ),
     )
     return publish(record, finding, {})
 

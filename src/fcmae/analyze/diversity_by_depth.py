@@ -92,17 +92,14 @@ def analyze(options: Diversity) -> Path:
         check_tensor(model.backbone, options.tensor)
     measured = {"tensor": options.tensor}
     analysis = BlockAnalysis("diversity", options, place, models, images, measured)
-    curves = [
-        Curve(
-            model,
-            analysis.kept_rows(model)
-            or analysis.keep_rows(model, measure(model, analysis, options.tensor)),
-        )
-        for model in models
-    ]
+    curves = []
+    for model in models:
+        rows = analysis.kept_rows(model)
+        rows = rows or analysis.keep_rows(model, measure(model, analysis, options.tensor))
+        curves.append(Curve(model, rows))
     pair = v1_and_v2(curves)
     statements = compare(*pair) if pair else []
-    rows = [(f"{row['block']} · {row['label']}", row) for curve in curves for row in curve.rows]
+    named = [(f"{row['block']} · {row['label']}", row) for curve in curves for row in curve.rows]
     what = f"What is measured is {TENSORS[options.tensor]}."
     finding = Finding(
         kind="The main paper’s figure 4, measured here",
@@ -116,7 +113,7 @@ def analyze(options: Diversity) -> Path:
             "ones cannot be compared.",
             *([RULE] if statements else []),
         ],
-        table=table_of("block", rows, COLUMNS),
+        table=table_of("block", named, COLUMNS),
     )
     return analysis.publish(finding)
 

@@ -18,8 +18,7 @@ from fcmae.findings.page import Finding
 from fcmae.findings.record import Row
 from fcmae.images.fixed_images import Pictures
 from fcmae.models.masks import check_patch_size, enlarge, patch_grid, random_mask
-from fcmae.pretraining.reconstructions import GREY
-from fcmae.pretraining.reconstructions import reconstruct as complete
+from fcmae.pretraining.reconstructions import GREY, reconstruct
 from fcmae.training.devices import Place
 from fcmae.training.image_options import parse_image_size
 
@@ -98,18 +97,18 @@ def analyze(options: Reconstruct) -> Path:
         for patch_size in patch_sizes
         for ratio in ratios
     ]
-    drawn = {"boxes": options.boxes} if options.mask == BOXES else {"seed": options.seed}
     shown = {"images": pictures.names, "image size": size, "mask": options.mask}
-    facts = {**shown, "precision": place.precision, **drawn}
+    source = {"boxes": options.boxes} if options.mask == BOXES else {"seed": options.seed}
+    facts = {**shown, "precision": place.precision, **source}
     record = open_record("reconstruct", options.out, place, facts)
     maskings = []
     for patch_size, ratio, mask in masks:
-        made = [reconstruct(model, images, mask, patch_size, place) for model in models]
+        made = [complete(model, images, mask, patch_size, place) for model in models]
         settings = {
             "patch_size": patch_size,
             "mask_ratio": ratio,
             "mask": options.mask,
-            **drawn,
+            **source,
             "images": pictures.names,
             "image_size": size,
             "precision": place.precision,
@@ -167,7 +166,7 @@ def draw_mask(
 
 
 @torch.no_grad()
-def reconstruct(
+def complete(
     model: AnalyzedAutoencoder, images: Tensor, mask: Tensor, patch_size: int, place: Place
 ) -> tuple[Tensor, Row]:
     """Images [B, C, H, W] in 0..1 as the model completes them, and how far off it is.
@@ -180,7 +179,7 @@ def reconstruct(
     normalised, where = ((images - model.mean) / model.std).to(place.device), mask.to(place.device)
     with place.autocast():
         loss = autoencoder(normalised, where).loss.item()
-        completed = complete(autoencoder, normalised, where).float().cpu()
+        completed = reconstruct(autoencoder, normalised, where).float().cpu()
     autoencoder.cpu()
     if not completed.isfinite().all():
         raise ValueError(
@@ -209,7 +208,7 @@ def page(
     rows, names = [], []
     for index, (name, image) in enumerate(zip(pictures.names, pictures.images, strict=True)):
         for patch_size, same in by_patch_size.items():
-            shown = [picture for masking in same for picture in drawn(image, masking, index)]
+            shown = [picture for masking in same for picture in pictures_of(image, masking, index)]
             rows.append([colours(image), *shown])
             names.append(f"{name} · patches of {patch_size} pixels")
     table_rows = [
@@ -228,7 +227,7 @@ def page(
     )
 
 
-def drawn(image: Tensor, masking: Masking, index: int) -> list[GridPicture]:
+def pictures_of(image: Tensor, masking: Masking, index: int) -> list[GridPicture]:
     """What is visible of an image, and each model's reconstruction."""
     hidden = enlarge(masking.mask[index : index + 1], masking.patch_size)  # [1, H, W]
     masked = image.masked_fill(hidden, GREY)
