@@ -8,6 +8,12 @@ from pathlib import Path
 import pytest
 
 import fcmae
+from fcmae.analyze import (
+    activation_maps,
+    diversity_by_depth,
+    reconstructions,
+    selectivity_indices,
+)
 from fcmae.cli import COMMANDS, main
 
 NAMES = ("selectivity", "diversity", "activations", "reconstruct")
@@ -33,6 +39,13 @@ def test_the_functions_are_there_before_anything_heavy_is() -> None:
         "assert not {'torch', 'numpy', 'matplotlib'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_the_functions_stay_what_they_are_once_they_have_run() -> None:
+    for module in (activation_maps, diversity_by_depth, reconstructions, selectivity_indices):
+        assert inspect.isfunction(module.analyze)
+    for name in NAMES:
+        assert inspect.isfunction(getattr(fcmae.analyze, name))
 
 
 def test_a_command_says_what_it_wrote(

@@ -1,12 +1,21 @@
 """What models are called, and which of them are compared."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
 
-from fcmae.analyze.comparison import pair_of, thirds, v1_first
-from fcmae.analyze.models import labels_of, read_models
+from fcmae.analyze.models import (
+    AnalyzedModel,
+    labelled,
+    read_backbones,
+    thirds,
+    v1_and_v2,
+    verdict,
+)
+from fcmae.commands.shared import Reading
+from fcmae.findings.verdict import NOT_REPRODUCED, REPRODUCED, UNDECIDED
 
 
 @pytest.mark.parametrize(
@@ -21,30 +30,42 @@ from fcmae.analyze.models import labels_of, read_models
     ],
 )
 def test_a_label_is_the_shortest_end_that_tells_apart(paths: list[str], labels: list[str]) -> None:
-    assert labels_of(paths) == labels
+    assert labelled(paths) == list(zip(paths, labels, strict=True))
 
 
 def test_a_run_and_its_weights_are_the_same() -> None:
     with pytest.raises(ValueError, match="weights runs/a are given twice"):
-        labels_of(["runs/a", "runs/b", "runs/a/weights.safetensors"])
+        labelled(["runs/a", "runs/b", "runs/a/weights.safetensors"])
 
 
 def test_a_digest_is_of_the_values(v1: str, v2: str, tmp_path: Path) -> None:
     copy = tmp_path / "copy.safetensors"
     copy.write_bytes(Path(v1).read_bytes())
-    options = {"weights": (v2, v1, str(copy)), "key": None, "image_size": 48}
-    one, same, other = read_models(options, torch.device("cpu"))
+    paths, options = (v2, v1, copy), Reading(image_size=48, workers=0)
+    one, same, other = read_backbones(paths, options, torch.device("cpu"))  # V1 comes first
     assert one.digest == same.digest != other.digest
     assert [model.preprocessing.size for model in (one, other)] == [(48, 48), (48, 48)]
     assert other.title == "two.safetensors (convnextv2_atto)"
     assert (other.blocks[0], other.blocks[-1]) == ("stages.0.0", "stages.3.1")
 
 
-def test_v1_comes_first_and_the_first_of_each_kind_are_compared() -> None:
-    names = ["convnextv2_nano", "convnext_tiny", "convnextv2_atto", "convnext_atto"]
-    assert v1_first(names, str) == [names[1], names[3], names[0], names[2]]
-    assert pair_of(names, str) == ("convnext_tiny", "convnextv2_nano")
-    assert pair_of(names[::2], str) is None
+class Result(NamedTuple):
+    model: AnalyzedModel
+
+
+def test_the_first_of_each_version_are_compared() -> None:
+    names = ("convnextv2_nano", "convnext_tiny", "convnextv2_atto", "convnext_atto")
+    results = [Result(AnalyzedModel(name, name, name, "")) for name in names]
+    assert v1_and_v2(results) == (results[1], results[0])
+    assert v1_and_v2(results[::2]) is None
+
+
+@pytest.mark.parametrize(
+    ("larger", "smaller", "found"),
+    [(3.1, 1, REPRODUCED), (1, 3.1, NOT_REPRODUCED), (3, 1, UNDECIDED), (1, 3, UNDECIDED)],
+)
+def test_a_difference_counts_beyond_two_errors(larger: float, smaller: float, found: str) -> None:
+    assert verdict(larger, smaller, error=1) == found
 
 
 @pytest.mark.parametrize(("number", "third"), [(1, 1), (2, 1), (12, 4), (14, 4), (36, 12)])

@@ -3,9 +3,6 @@
 Each is a command, `fcmae analyze NAME`, and a function of the same name and options here.
 """
 
-from fcmae.analyze.activations import activations
-from fcmae.analyze.diversity import diversity
-from fcmae.analyze.reconstruct import reconstruct
-from fcmae.analyze.selectivity import selectivity
+from fcmae.commands.analyze import activations, diversity, reconstruct, selectivity
 
 __all__ = ["activations", "diversity", "reconstruct", "selectivity"]

@@ -1,38 +1,62 @@
-"""Several models, read to be compared: what each is called, and how it reads images."""
+"""The models of an analysis: read, told apart, and a V1 compared with a V2."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Protocol, TypeVar
 
 import torch
+from torch import Tensor
 
-from fcmae.analyze.comparison import v1_first
 from fcmae.commands.shared import Reading
-from fcmae.inference.embed import digest
+from fcmae.findings.record import Row
+from fcmae.findings.verdict import NOT_REPRODUCED, REPRODUCED, UNDECIDED
 from fcmae.inference.load import load_backbone
 from fcmae.inference.loop import Preprocessing, choose_preprocessing
+from fcmae.models.autoencoder import Autoencoder, create_autoencoder
 from fcmae.models.encoder import Backbone
+from fcmae.models.responses import USUAL
 from fcmae.probes.blocks import blocks_of
+from fcmae.sizes import is_v2
 from fcmae.storage.digest import digest
-from fcmae.training.run_folder import require_finished
+from fcmae.training import checkpoint
+from fcmae.training.run_folder import CONFIG, read_config, require_finished
 from fcmae.weights import FILE
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
-    """A backbone in evaluation mode, on the processor."""
+class AnalyzedModel:
+    """What rows and figures say of a model."""
 
-    label: str  # no two models share one
+    label: str  # no two models of an analysis share one
     weights: str
-    digest: str  # of the backbone's values
-    backbone: Backbone
-    preprocessing: Preprocessing
+    architecture: str
+    digest: str  # of its values
 
     @property
     def title(self) -> str:
         """What figures call it."""
-        return f"{self.label} ({self.backbone.model})"
+        return f"{self.label} ({self.architecture})"
+
+    @property
+    def facts(self) -> Row:
+        """What every row of it begins with."""
+        return {
+            "label": self.label,
+            "weights": self.weights,
+            "model": self.architecture,
+            "digest": self.digest,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class AnalyzedBackbone(AnalyzedModel):
+    """A backbone in evaluation mode, on the processor."""
+
+    backbone: Backbone
+    preprocessing: Preprocessing
 
     @property
     def blocks(self) -> list[str]:
@@ -40,17 +64,7 @@ class Model:
         return [name for stage in range(4) for name, _ in blocks_of(self.backbone, stage)]
 
     @property
-    def facts(self) -> dict[str, Any]:
-        """What every row of it begins with."""
-        return {
-            "label": self.label,
-            "weights": self.weights,
-            "model": self.backbone.model,
-            "digest": self.digest,
-        }
-
-    @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Row:
         """How it reads images, as JSON has it: what is measured depends on it."""
         return {
             "image_size": list(self.preprocessing.size),
@@ -59,44 +73,115 @@ class Model:
         }
 
 
-def read_models(options: dict[str, Any], device: torch.device) -> list[Model]:
-    """Read all of `options["weights"]`, so that what is wrong with one is said at once.
+@dataclass(frozen=True, slots=True)
+class AnalyzedAutoencoder(AnalyzedModel):
+    """An autoencoder in evaluation mode, on the processor, and what it was trained on."""
+
+    autoencoder: Autoencoder
+    image_size: tuple[int, int]
+    mask_ratio: float
+    mean: Tensor  # [C, 1, 1]
+    std: Tensor
+
+
+class Result(Protocol):
+    """What an analysis found of a model."""
+
+    @property
+    def model(self) -> AnalyzedModel:
+        """The model."""
+
+
+AnyResult = TypeVar("AnyResult", bound=Result)
+
+
+def read_backbones(
+    weights: Sequence[str | Path], options: Reading, device: torch.device
+) -> list[AnalyzedBackbone]:
+    """Read all models at first, so that what is wrong with one is said at once.
 
     V1 comes before V2, so that it is red in figures and V2 blue, as in the paper.
-
-    Args:
-        options: "weights", "key" and "image_size"; "batch_size" and "workers" where there are some.
-        device: where they will compute.
 
     Raises:
         ValueError: if there are none, one is given twice, or one cannot be read.
     """
-    paths = [str(Path(path).expanduser()) for path in options["weights"]]
     models = []
-    for path, label in zip(paths, labels_of(paths), strict=True):
+    for path, label in labelled(weights):
         require_finished(path)
-        trained = load_backbone(path, options["key"])
-        reading = Reading(
-            image_size=options["image_size"],
-            batch_size=options.get("batch_size", 1),
-            workers=options.get("workers", 0),
+        backbone, _, description = load_backbone(path, options.key)
+        preprocessing = choose_preprocessing(options, backbone, description, device)
+        identity = (label, path, backbone.model, _digest(backbone.state_dict()))
+        models.append(AnalyzedBackbone(*identity, backbone, preprocessing))
+    return sorted(models, key=lambda model: is_v2(model.architecture))
+
+
+def read_autoencoders(weights: Sequence[str | Path]) -> list[AnalyzedAutoencoder]:
+    """Read the last checkpoints of pre-training runs, which alone have the decoder.
+
+    Raises:
+        ValueError: if one is not the folder of such a run, or has no checkpoint yet.
+    """
+    return [_read_autoencoder(path, label) for path, label in labelled(weights)]
+
+
+def _read_autoencoder(path: str, label: str) -> AnalyzedAutoencoder:
+    folder = Path(path)
+    if not (folder / CONFIG).is_file():
+        raise ValueError(
+            f"weights {path} have no decoder: give the folder of a pre-training run, whose "
+            "checkpoints have it (weights.safetensors is the encoder alone)"
         )
-        preprocessing = choose_preprocessing(reading, trained.backbone, trained.description, device)
-        state = trained.backbone.state_dict()
-        values = digest(name.encode() + value.numpy().tobytes() for name, value in state.items())
-        models.append(Model(label, path, values, trained.backbone, preprocessing))
-    return v1_first(models, lambda model: model.backbone.model)
+    config = read_config(folder)
+    state = checkpoint.load_model(folder / "checkpoints")
+    if state is None:
+        raise ValueError(f"weights {path}: the run has no checkpoint yet: let it go on until then")
+    require_finished(path)
+    if not any(name.startswith("decoder.") for name in state):
+        raise ValueError(
+            f"weights {path} are of a run that trains no decoder ({config.get('task')}): give one "
+            "of masked pre-training"
+        )
+    try:
+        plan = config["plan"]
+        recipe = plan["recipe"]
+        with torch.device("meta"):
+            autoencoder = create_autoencoder(
+                plan["model"],
+                in_channels=plan["in_channels"],
+                patch_size=plan["patch_size"],
+                stem_stride=plan["stem_stride"],
+                decoder_width=recipe["decoder_width"],
+                decoder_depth=recipe["decoder_depth"],
+                norm_pix=recipe["norm_pix"],
+                response=recipe.get("response", USUAL),
+            )
+        autoencoder.load_state_dict(state, assign=True)
+        height, width = plan["image_size"]
+        mean, std = (torch.tensor(plan[name]).view(-1, 1, 1) for name in ("mean", "std"))
+        ratio = float(plan["mask_ratio"])
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise ValueError(
+            f"weights {path}: configuration and checkpoint do not fit ({error}): they were changed"
+        ) from error
+    autoencoder = autoencoder.requires_grad_(False).eval()
+    identity = (label, path, plan["model"], _digest(state))
+    return AnalyzedAutoencoder(*identity, autoencoder, (height, width), ratio, mean, std)
 
 
-def labels_of(paths: Sequence[str]) -> list[str]:
-    """The shortest ends that tell these paths apart, without what all of them end in.
+def _digest(state: Mapping[str, Tensor]) -> str:
+    return digest(name.encode() + value.numpy().tobytes() for name, value in state.items())
+
+
+def labelled(weights: Sequence[str | Path]) -> list[tuple[str, str]]:
+    """Each path, and the shortest end that tells it from the others, without what all end in.
 
     Raises:
         ValueError: if there are none, or one is there twice.
     """
-    if not paths:
+    if not weights:
         raise ValueError("weights: none are given: give a run's folder or a file, or several")
-    parts = [Path(path).absolute().parts for path in paths]
+    paths = [Path(path).expanduser() for path in weights]
+    parts = [path.absolute().parts for path in paths]
     parts = [part[:-1] if part[-1] == FILE else part for part in parts]
     if len(set(parts)) < len(parts):
         twice = next(path for path, part in zip(paths, parts, strict=True) if parts.count(part) > 1)
@@ -106,11 +191,31 @@ def labels_of(paths: Sequence[str]) -> list[str]:
     length = 1
     while len({part[-length:] for part in parts}) < len(parts):
         length += 1
-    return ["/".join(part[-length:]) for part in parts]
+    return [(str(path), "/".join(part[-length:])) for path, part in zip(paths, parts, strict=True)]
 
 
-def titled(models: Sequence[Model]) -> Iterator[tuple[Model, str]]:
-    """Each model with what the progress bar says of it."""
-    for number, model in enumerate(models, 1):
-        counted = f"{number} of {len(models)}: " if len(models) > 1 else ""
-        yield model, counted + model.label
+def v1_and_v2(results: Sequence[AnyResult]) -> tuple[AnyResult, AnyResult] | None:
+    """The first V1 and the first V2; None without one of each."""
+    versions = {is_v2(result.model.architecture): result for result in reversed(results)}
+    return (versions[False], versions[True]) if len(versions) == 2 else None
+
+
+def thirds(blocks: Sequence[Item]) -> tuple[Sequence[Item], Sequence[Item]]:
+    """The first third of the blocks, and the last; one block at least."""
+    third = max(len(blocks) // 3, 1)
+    return blocks[:third], blocks[-third:]
+
+
+def verdict(larger: float, smaller: float, error: float) -> str:
+    """Whether the one is greater than the other as the paper says: by more than two errors.
+
+    Two standard errors of a difference, about its 95 % interval where it is normally distributed.
+
+    Args:
+        larger: what is larger in the paper.
+        smaller: what is smaller there.
+        error: the standard error of their difference.
+    """
+    if abs(larger - smaller) <= 2 * error:
+        return UNDECIDED
+    return REPRODUCED if larger > smaller else NOT_REPRODUCED

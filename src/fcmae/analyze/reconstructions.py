@@ -1,83 +1,140 @@
-"""What `analyze reconstruct` does: images under masks, and what models make of them."""
+"""Images reconstructed under masks of any kind, ratio and patch size (figure 4)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from fcmae.analyze.autoencoders import Pretrained, read_autoencoders
-from fcmae.analyze.image_sets import pictures_of
+from fcmae.analyze.analysis import Column, choose_place, open_record, publish, table_of
+from fcmae.analyze.images import GridPicture, colours, draw_grid, open_pictures
 from fcmae.analyze.masks import BOXES, KINDS, RANDOM, block_mask, box_mask, parse_box
-from fcmae.analyze.reconstructions_page import Seen, write_page
+from fcmae.analyze.models import AnalyzedAutoencoder, read_autoencoders
+from fcmae.commands.analyze import Reconstruct
 from fcmae.commands.shared import parse_image_size
+from fcmae.console.units import percent
 from fcmae.errors import unknown
-from fcmae.findings.machine import describe_run
-from fcmae.findings.record import Record, Row, say_written
-from fcmae.inference.loop import require_one_process
+from fcmae.findings.page import Finding
+from fcmae.findings.record import Row
+from fcmae.images.fixed_images import Pictures
 from fcmae.models.masks import check_patch_size, enlarge, patch_grid, random_mask
-from fcmae.pretraining.reconstructions import reconstruct
-from fcmae.training.devices import Place, choose_device, choose_precision, take_place
+from fcmae.pretraining.reconstructions import GREY, reconstruct
+from fcmae.training.devices import Place
+
+PAPER = (
+    "The paper (appendix D, figure 4) shows such reconstructions of CIFAR-100 for masks of 4, 8 "
+    "and 16 pixels: those of a ConvNeXt are smooth, where a Transformer’s show borders of blocks. "
+    "Larger masks make the task harder for a ConvNeXt, it says, and lose information."
+)
+READING = (
+    "Visible patches are the image’s own pixels. A cell is what one site of the last feature map "
+    "stands for, the smallest patch there can be. What is predicted is each cell’s pixels relative "
+    "to the cell’s own mean and deviation, where the model was trained so: these are then taken "
+    "from the image, so that brightness and contrast of a masked cell are not the model’s merit.",
+    "The loss is the training’s: the mean squared error over masked cells, of pixels normalised "
+    "in each cell where the model was trained so; predicting nothing but a cell’s mean then has a "
+    "loss of 1. The pixel error is the mean squared error of what is shown, over masked pixels "
+    "from 0 to 1.",
+)
+MASKS = {
+    "random": "Patches are masked at random, as in training.",
+    "block": "Rectangles of patches are masked, so that what is hidden is far from what is seen.",
+    "boxes": "Every patch that a box touches is masked, also where the box covers a part of it.",
+}
+COLUMNS: Mapping[str, Column] = {
+    "patch size": ("patch_size", str),
+    "mask ratio": ("mask_ratio", "{:g}".format),
+    "patches masked": ("masked_share", percent),
+    "loss": ("loss", "{:.4f}".format),
+    "pixel error": ("pixel_error", "{:.4f}".format),
+}
 
 
-def run(options: dict[str, Any]) -> Path:
+@dataclass(frozen=True, slots=True)
+class Masking:
+    """One way in which all images are masked, and what models make of them."""
+
+    patch_size: int
+    ratio: float | None  # None: boxes
+    mask: Tensor  # bool [B, h, w]
+    reconstructions: Sequence[Tensor]  # of each model [B, C, H, W]
+    rows: Sequence[Row]  # of each model
+
+    @property
+    def share(self) -> str:
+        """The ratio, and the share that is masked, since patches are whole; "" for boxes."""
+        masked = percent(self.rows[0]["masked_share"])
+        return "" if self.ratio is None else f"ratio {self.ratio:g} ({masked} masked)"
+
+    @property
+    def words(self) -> str:
+        """How images are masked, as a part of a sentence."""
+        at_ratio = f" at {self.share}" if self.share else ""
+        return f"with patches of {self.patch_size} pixels{at_ratio}"
+
+
+def analyze(options: Reconstruct) -> Path:
     """Run `analyze reconstruct` with these options."""
-    require_one_process("analyze reconstruct")
-    out, kind = Path(options["out"]).expanduser(), options["mask"]
-    device = choose_device(options["device"])
-    precision = choose_precision(options["precision"], device)
+    place = choose_place("reconstruct", options.device, options.precision)
     check_options(options)
-    models = read_autoencoders(options["weights"])
-    first = models[0]
-    given = options["image_size"]
-    size = first.image_size if given is None else parse_image_size(given)
-    ratios = list(dict.fromkeys(options["mask_ratios"])) or [first.mask_ratio]
-    patches = list(dict.fromkeys(options["patch_sizes"])) or [first.autoencoder.patch_size]
-    for patch in patches:
+    models = read_autoencoders(options.weights)
+    size = models[0].image_size
+    if options.image_size is not None:
+        size = parse_image_size(options.image_size)
+    patch_sizes = [*dict.fromkeys(options.patch_sizes)] or [models[0].autoencoder.patch_size]
+    for patch_size in patch_sizes:
         for model in models:
-            check_patch_size(patch, model.autoencoder.encoder.stride)
-        patch_grid(*size, patch)
-    pictures = pictures_of(options, same_channels(models), size)
+            check_patch_size(patch_size, model.autoencoder.encoder.stride)
+        patch_grid(*size, patch_size)
+    ratios: list[float | None] = [*dict.fromkeys(options.mask_ratios)] or [models[0].mask_ratio]
+    if options.mask == BOXES:
+        ratios = [None]
+    pictures = open_pictures(options, shared_channels(models), size)
     images = torch.stack(pictures.images)  # [B, C, H, W]
-    masks = masks_of(options, patches, ratios, (len(images), *size))
-    about = {**describe_run(device), "analysis": "reconstruct", "images": pictures.names}
-    about |= {"image size": size, "mask": kind, "precision": precision}
-    about |= {"boxes": options["boxes"]} if kind == BOXES else {"seed": options["seed"]}
-    record = Record(out, about, ("digest", "settings"), same=("analysis",))
-    seen = []
-    with take_place(device, precision) as place:
-        for (patch, ratio), mask in masks.items():
-            made = [reconstructed(model, images, mask, patch, place) for model in models]
-            settings = {"patch_size": patch, "mask_ratio": ratio, "mask": kind}
-            name = "boxes" if kind == BOXES else "seed"
-            settings |= {name: options[name]}
-            settings |= {"images": pictures.names, "image_size": size, "precision": precision}
-            share = mask.float().mean().item()
-            rows = [
-                {**model.facts, "settings": settings, "masked_share": share, **errors}
-                for model, (_, errors) in zip(models, made, strict=True)
-            ]
-            for row in rows:
-                record.add(row)
-            seen.append(Seen(patch, ratio, mask, [picture for picture, _ in made], rows))
-    page = write_page(out, pictures, [model.title for model in models], seen, about)
-    say_written(page)
-    return page
+    masks = [
+        (patch_size, ratio, draw_mask(options, patch_size, ratio, len(images), size))
+        for patch_size in patch_sizes
+        for ratio in ratios
+    ]
+    shown = {"images": pictures.names, "image size": size, "mask": options.mask}
+    source = {"boxes": options.boxes} if options.mask == BOXES else {"seed": options.seed}
+    facts = {**shown, "precision": place.precision, **source}
+    record = open_record("reconstruct", options.out, place, facts)
+    maskings = []
+    for patch_size, ratio, mask in masks:
+        made = [complete(model, images, mask, patch_size, place) for model in models]
+        settings = {
+            "patch_size": patch_size,
+            "mask_ratio": ratio,
+            "mask": options.mask,
+            **source,
+            "images": pictures.names,
+            "image_size": size,
+            "precision": place.precision,
+        }
+        share = mask.float().mean().item()
+        rows = [
+            {**model.facts, "settings": settings, "masked_share": share, **errors}
+            for model, (_, errors) in zip(models, made, strict=True)
+        ]
+        for row in rows:
+            record.add(row)
+        maskings.append(Masking(patch_size, ratio, mask, [pixels for pixels, _ in made], rows))
+    return publish(record, page(options.mask, models, pictures, maskings), {})
 
 
-def check_options(options: dict[str, Any]) -> None:
+def check_options(options: Reconstruct) -> None:
     """Refuse an unknown kind of mask, and options that it has no use for."""
-    kind = options["mask"]
-    if kind not in KINDS:
-        raise unknown("mask", kind, KINDS)
-    if kind == BOXES and options["mask_ratios"]:
+    if options.mask not in KINDS:
+        raise unknown("mask", options.mask, KINDS)
+    if options.mask == BOXES and options.mask_ratios:
         raise ValueError("mask_ratios: the boxes say what is masked: leave it out")
-    if kind != BOXES and options["boxes"]:
-        raise ValueError(f"boxes: mask {kind!r} draws its own: give --mask boxes")
+    if options.mask != BOXES and options.boxes:
+        raise ValueError(f"boxes: mask {options.mask!r} draws its own: give --mask boxes")
 
 
-def same_channels(models: Sequence[Pretrained]) -> int:
+def shared_channels(models: Sequence[AnalyzedAutoencoder]) -> int:
     """The number of channels of the images that all models take."""
     found = sorted({model.autoencoder.encoder.in_channels for model in models})
     if len(found) > 1:
@@ -88,43 +145,29 @@ def same_channels(models: Sequence[Pretrained]) -> int:
     return found[0]
 
 
-def masks_of(
-    options: dict[str, Any],
-    patch_sizes: Sequence[int],
-    ratios: Sequence[float],
-    shape: tuple[int, int, int],
-) -> dict[tuple[int, float | None], Tensor]:
-    """The masks bool [B, h, w] by patch size and ratio; boxes have no ratio.
+def draw_mask(
+    options: Reconstruct, patch_size: int, ratio: float | None, number: int, size: tuple[int, int]
+) -> Tensor:
+    """The mask of so many images of a size, bool [B, h, w].
 
     Args:
-        options: "mask", "boxes" and "seed".
-        patch_sizes: pixels a side.
-        ratios: shares of the patches to mask.
-        shape: number of images, their height and width.
+        options: the kind of mask, its boxes or seed.
+        patch_size: pixels a side.
+        ratio: share of the patches to mask; None: those that boxes touch.
+        number: of images.
+        size: their height and width.
     """
-    number, height, width = shape
-    if options["mask"] == BOXES:
-        boxes = [parse_box(text) for text in options["boxes"]]
-        return {
-            (patch, None): box_mask(boxes, (height, width), patch).expand(number, -1, -1)
-            for patch in patch_sizes
-        }
-    draw = random_mask if options["mask"] == RANDOM else block_mask
-    return {
-        (patch, ratio): draw(
-            number,
-            patch_grid(height, width, patch),
-            ratio,
-            torch.Generator().manual_seed(options["seed"]),
-        )
-        for patch in patch_sizes
-        for ratio in ratios
-    }
+    if ratio is None:
+        boxes = [parse_box(text) for text in options.boxes]
+        return box_mask(boxes, size, patch_size).expand(number, -1, -1)
+    draw = random_mask if options.mask == RANDOM else block_mask
+    generator = torch.Generator().manual_seed(options.seed)
+    return draw(number, patch_grid(*size, patch_size), ratio, generator)
 
 
 @torch.no_grad()
-def reconstructed(
-    model: Pretrained, images: Tensor, mask: Tensor, patch_size: int, place: Place
+def complete(
+    model: AnalyzedAutoencoder, images: Tensor, mask: Tensor, patch_size: int, place: Place
 ) -> tuple[Tensor, Row]:
     """Images [B, C, H, W] in 0..1 as the model completes them, and how far off it is.
 
@@ -136,14 +179,79 @@ def reconstructed(
     normalised, where = ((images - model.mean) / model.std).to(place.device), mask.to(place.device)
     with place.autocast():
         loss = autoencoder(normalised, where).loss.item()
-        found = reconstruct(autoencoder, normalised, where).float().cpu()
+        completed = reconstruct(autoencoder, normalised, where).float().cpu()
     autoencoder.cpu()
-    if not found.isfinite().all():
+    if not completed.isfinite().all():
         raise ValueError(
             f"weights {model.weights}: predictions are not numbers; try --precision fp32, or check "
             "the weights with fcmae doctor"
         )
-    pixels = found * model.std + model.mean
+    pixels = completed * model.std + model.mean
     hidden = enlarge(mask, patch_size).unsqueeze(1).expand_as(images)
     error = (pixels.clamp(0, 1) - images)[hidden].square().mean().item()
     return pixels, {"loss": loss, "pixel_error": error}
+
+
+def page(
+    kind: str,
+    models: Sequence[AnalyzedAutoencoder],
+    pictures: Pictures,
+    maskings: Sequence[Masking],
+) -> Finding:
+    """What is shown: a row for each image and patch size, a group of columns for each ratio."""
+    by_patch_size: dict[int, list[Masking]] = {}
+    for masking in maskings:
+        by_patch_size.setdefault(masking.patch_size, []).append(masking)
+    columns = ["image"]
+    for masking in next(iter(by_patch_size.values())):
+        columns += [masking.share or kind, *(model.label for model in models)]
+    rows, names = [], []
+    for index, (name, image) in enumerate(zip(pictures.names, pictures.images, strict=True)):
+        for patch_size, same in by_patch_size.items():
+            shown = [picture for masking in same for picture in pictures_of(image, masking, index)]
+            rows.append([colours(image), *shown])
+            names.append(f"{name} · patches of {patch_size} pixels")
+    table_rows = [
+        (model.title, row["settings"] | row)
+        for masking in maskings
+        for model, row in zip(models, masking.rows, strict=True)
+    ]
+    return Finding(
+        kind="Masked images, and what a model makes of them",
+        title="Reconstructions",
+        shows=[*(summary(model.title, i, maskings) for i, model in enumerate(models)), PAPER],
+        figure=draw_grid(rows, columns, names),
+        alternative="images, what the models see of them, and their reconstructions",
+        reading=[" ".join([MASKS[kind], *touched(maskings)]), *READING],
+        table=table_of("model", table_rows, COLUMNS),
+    )
+
+
+def pictures_of(image: Tensor, masking: Masking, index: int) -> list[GridPicture]:
+    """What is visible of an image, and each model's reconstruction."""
+    hidden = enlarge(masking.mask[index : index + 1], masking.patch_size)  # [1, H, W]
+    masked = image.masked_fill(hidden, GREY)
+    return [colours(masked), *(colours(pixels[index]) for pixels in masking.reconstructions)]
+
+
+def touched(maskings: Sequence[Masking]) -> list[str]:
+    """Which patches boxes mask, a sentence for each patch size; none for other masks."""
+    sentences = []
+    for masking in maskings:
+        if masking.ratio is None:
+            mask = masking.mask[0]
+            patches = ", ".join(f"{row}/{column}" for row, column in mask.nonzero().tolist())
+            sentences.append(
+                f"Of {mask.shape[0]} x {mask.shape[1]} patches of {masking.patch_size} pixels "
+                f"these are masked (row/column from 0): {patches}."
+            )
+    return sentences
+
+
+def summary(title: str, number: int, maskings: Sequence[Masking]) -> str:
+    """A model's loss under the first mask and under that which is the hardest for it."""
+    first, hardest = maskings[0], max(maskings, key=lambda one: float(one.rows[number]["loss"]))
+    sentence = f"{title}: a loss of {first.rows[number]['loss']:.3f} {first.words}"
+    if hardest is not first:
+        sentence += f", and at most {hardest.rows[number]['loss']:.3f}, {hardest.words}"
+    return f"{sentence}."

@@ -135,8 +135,8 @@ MISTAKES = (
     ),
     Mistake(
         "finetuning/task.py",
-        "            std=self.plan.std,\n            batch_size=self.micro_batch_size,",
-        "            std=self.plan.mean,\n            batch_size=self.micro_batch_size,",
+        "            std=self.plan.std,\n            batch_size=self.batching.micro_batch_size,",
+        "            std=self.plan.mean,\n            batch_size=self.batching.micro_batch_size,",
         "Validation divides by the mean.",
         (BY_HAND,),
     ),

@@ -294,8 +294,8 @@ MISTAKES = (
     ),
     Mistake(
         "probes/knn.py",
-        "sorted(epoch_order(len(images), seed=0, epoch=0)[:limit].tolist())",
-        "[*range(min(limit, len(images)))]",
+        "images.subset(draw(len(images), limit))",
+        "images.subset(range(min(limit, len(images))))",
         "The probe during a run is on the first images, which are of the first classes.",
         (INTERIM,),
     ),

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from fcmae.analyze import reconstruct
-from fcmae.analyze.autoencoders import read_autoencoders
-from fcmae.analyze.reconstructions import reconstructed
+from fcmae.analyze.models import read_autoencoders
+from fcmae.analyze.reconstructions import complete
 from fcmae.images import centre_crop, decode
 from fcmae.models.masks import enlarge, random_mask
 from fcmae.storage.atomic import save_tensors
@@ -42,7 +42,7 @@ def test_visible_pixels_are_the_images_and_masked_ones_the_models(
     _, images = pictures(data, 3)
     grid = (32 // patch_size, 48 // patch_size)
     mask = random_mask(3, grid, 0.5, torch.Generator().manual_seed(1))
-    found, errors = reconstructed(model, images, mask, patch_size, CPU)
+    found, errors = complete(model, images, mask, patch_size, CPU)
     hidden = enlarge(mask, patch_size).unsqueeze(1).expand_as(images)
     torch.testing.assert_close(found[~hidden], images[~hidden], rtol=0, atol=1e-5)
 
@@ -83,7 +83,7 @@ def test_ratios_and_patch_sizes_are_a_row_each(tmp_path: Path, run: Path, data: 
     assert [row["masked_share"] for row in rows] == [0.25, 0.5, 0.25, 0.5]
     (model,) = read_autoencoders((str(run),))
     mask = random_mask(2, (2, 4), 0.5, torch.Generator().manual_seed(3))
-    _, expected = reconstructed(model, images, mask, 16, CPU)
+    _, expected = complete(model, images, mask, 16, CPU)
     assert rows[3]["loss"] == pytest.approx(expected["loss"], rel=1e-4)
     assert page == out / "page.html"
     assert "patches of 8 pixels at ratio 0.25" in page.read_text()

@@ -9,9 +9,15 @@ import torch
 from small_models import MEAN, SIZE, STD, save_model
 
 from fcmae.analyze import activations
-from fcmae.analyze.activations_page import Shown, mosaics, says
-from fcmae.analyze.idle_channels import idle_channels
-from fcmae.analyze.pictures import colours, draw_grid, mosaic
+from fcmae.analyze.activation_maps import (
+    ChannelMaps,
+    compare,
+    idle_channels,
+    mosaic,
+    mosaics,
+    summary,
+)
+from fcmae.analyze.models import AnalyzedModel
 from fcmae.images import centre_crop, decode
 from fcmae.images.fixed_images import Pictures
 from fcmae.inference.load import load_backbone
@@ -28,38 +34,41 @@ def test_channels_that_are_zero_or_constant_are_idle() -> None:
     x[..., 2] *= 0.003
     x[..., 3] = 4 + 0.1 * x[..., 3]
     x[..., 4] = -0.5
-    idle = idle_channels(x)
-    assert idle.dead.tolist() == [False, True, True, False, False, False]
-    assert idle.saturated.tolist() == [False, False, False, True, True, False]
+    dead, saturated = idle_channels(x)
+    assert dead.tolist() == [False, True, True, False, False, False]
+    assert saturated.tolist() == [False, False, False, True, True, False]
 
 
 def test_the_limits_of_idle_channels_are_as_stated() -> None:
     x = noise(1, 7, 9, 3)
     whole = x.square().mean()
-    for factor, dead in ((0.0099, True), (0.0101, False)):
+    for factor, is_dead in ((0.0099, True), (0.0101, False)):
         root = (factor**2 * whole / x[..., 0].square().mean()).sqrt()
         y = torch.stack([root * x[..., 0], x[..., 1], x[..., 2]], 3)
         y[..., 1:] *= (
             (3 * whole - y[..., 0].square().mean()) / y[..., 1:].square().mean() / 2
         ) ** 0.5
-        assert idle_channels(y).dead.tolist() == [dead, False, False]
-    for ratio, saturated in ((0.099, True), (0.101, False)):
+        dead, _ = idle_channels(y)
+        assert dead.tolist() == [is_dead, False, False]
+    for ratio, is_saturated in ((0.099, True), (0.101, False)):
         one = x[..., 0] - x[..., 0].mean()
         one = one / one.square().mean().sqrt() * ratio + (1 - ratio**2) ** 0.5  # root mean square 1
         y = torch.stack([one, x[..., 1]], 3)
-        assert idle_channels(y).saturated.tolist() == [saturated, False]
+        _, saturated = idle_channels(y)
+        assert saturated.tolist() == [is_saturated, False]
 
 
 def test_dead_for_one_image_is_not_dead() -> None:
     x = noise(2, 3, 5, 2)
     x[0, ..., 1] = 0
-    assert not idle_channels(x).dead.any()
+    dead, _ = idle_channels(x)
+    assert not dead.any()
 
 
 def test_all_zero_is_dead() -> None:
-    idle = idle_channels(torch.zeros(1, 2, 2, 3))
-    assert idle.dead.all()
-    assert not idle.saturated.any()
+    dead, saturated = idle_channels(torch.zeros(1, 2, 2, 3))
+    assert dead.all()
+    assert not saturated.any()
 
 
 def test_maps_stand_row_by_row() -> None:
@@ -91,27 +100,6 @@ def test_maps_of_channels_at_even_distances_share_their_colours() -> None:
     )
 
 
-@pytest.mark.parametrize("channels", [1, 2, 3, 13])
-def test_images_are_grey_or_coloured(channels: int) -> None:
-    image = torch.linspace(0, 1, channels).view(-1, 1, 1).expand(channels, 2, 3)
-    pixels = colours(image).pixels
-    assert pixels.shape == (2, 3, 3)
-    assert pixels[0, 0].tolist() == pytest.approx(
-        [0, 0, 0] if channels < 3 else image[:3, 0, 0].tolist()
-    )
-
-
-def test_pictures_of_a_grid_do_not_overlap() -> None:
-    wide, high = colours(torch.rand(3, 10, 30)), colours(torch.rand(3, 20, 10))
-    figure = draw_grid([[wide, high], [wide, wide]], ["a", "b"], ["one", "x" * 99])
-    boxes = [axes.get_position() for axes in figure.axes]
-    assert len(boxes) == 4
-    for place, box in enumerate(boxes):
-        assert 0 <= box.x0 < box.x1 <= 1
-        assert 0 <= box.y0 < box.y1 <= 1
-        assert not any(box.overlaps(other) for other in boxes[place + 1 :])
-
-
 def by_hand(weights: str, path: Path, block: str) -> torch.Tensor:
     """What enters a block's last linear layer for one image, [h, w, 4 C]."""
     backbone = load_backbone(weights).backbone
@@ -134,10 +122,10 @@ def test_what_is_counted_is_of_all_images_and_channels(
     name = f"stages.{(block or '2.5').removeprefix('stages.')}"
     for weights, row in zip((v1, v2), rows, strict=True):
         maps = torch.stack([by_hand(weights, path, name) for path in paths])
-        idle = idle_channels(maps)
+        dead, saturated = idle_channels(maps)
         assert row["channels"] == maps.shape[3]
-        assert row["dead"] == pytest.approx(int(idle.dead.sum()), abs=1)
-        assert row["saturated"] == pytest.approx(int(idle.saturated.sum()), abs=1)
+        assert row["dead"] == pytest.approx(int(dead.sum()), abs=1)
+        assert row["saturated"] == pytest.approx(int(saturated.sum()), abs=1)
     assert f"Activations of {name}" in page.read_text()
     assert (out / "figure.png").stat().st_size > 10_000
 
@@ -191,9 +179,10 @@ def test_values_that_are_no_numbers_are_refused(tmp_path: Path, data: Path) -> N
 # What is said, with made-up counts
 
 
-def shown(model: str, dead: int, saturated: int, images: int = 2) -> Shown:
-    row = {"model": model, "label": model, "channels": 640, "dead": dead, "saturated": saturated}
-    return Shown(model, Pictures([], []), torch.zeros(images, 4, 4, 1), row)
+def counted(model: str, dead: int, saturated: int, images: int = 2) -> ChannelMaps:
+    row = {"channels": 640, "dead": dead, "saturated": saturated}
+    maps = torch.zeros(images, 4, 4, 1)
+    return ChannelMaps(AnalyzedModel(model, model, model, ""), Pictures([], []), maps, row)
 
 
 @pytest.mark.parametrize(
@@ -208,11 +197,11 @@ def shown(model: str, dead: int, saturated: int, images: int = 2) -> Shown:
 def test_fewer_idle_channels_count_beyond_two_standard_errors(
     v1: tuple[int, int], v2: tuple[int, int], verdict: str
 ) -> None:
-    sentences = says([shown("convnextv2_atto", *v2), shown("convnext_atto", *v1)])
-    assert f"channels than V1: {verdict}" in sentences[0]
-    assert f"{v1[0]} of 640 channels are dead and {v1[1]} saturated" in sentences[1]
+    results = counted("convnext_atto", *v1), counted("convnextv2_atto", *v2)
+    assert f"channels than V1: {verdict}" in compare(*results)[0]
+    assert f"{v1[0]} of 640 channels are dead and {v1[1]} saturated" in summary(results)
 
 
 def test_one_image_decides_nothing() -> None:
-    sentences = says([shown("convnextv2_atto", 0, 0, 1), shown("convnext_atto", 300, 0, 1)])
+    sentences = compare(counted("convnext_atto", 300, 0, 1), counted("convnextv2_atto", 0, 0, 1))
     assert "not decidable" in sentences[0]
