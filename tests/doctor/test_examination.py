@@ -7,10 +7,10 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor
 
-from fcmae import ops
-from fcmae.doctor import doctor
+from fcmae.commands.doctor import doctor
 from fcmae.models.encoder import Encoder
-from fcmae.ops import conv_reference, conv_tiled, norm_tiled
+from fcmae.ops import conv_reference, conv_tiled, kernels
+from fcmae.ops.response_norm import tiled as norm_tiled
 from fcmae.ops.tiles import Tiles
 
 SMALL = 96  # pixels a side
@@ -104,7 +104,7 @@ def test_a_wrong_operator_is_found(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(ops, "load", lambda name: None)
+    monkeypatch.setattr(kernels, "SUITED", {})
     monkeypatch.setattr(*place, wrong)
     assert doctor(image_size=SMALL, device="cpu") == 1
     failed = findings(capsys)

@@ -19,7 +19,6 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from fcmae import ops
 from fcmae.benchmarks.memory import peak_memory
 from fcmae.benchmarks.pretraining.agreement import difference, verdict
 from fcmae.benchmarks.pretraining.competitor import Competitor
@@ -34,6 +33,7 @@ from fcmae.benchmarks.pretraining.workload import (
 from fcmae.benchmarks.timing import ratios, seconds_of
 from fcmae.errors import unknown
 from fcmae.models.layers import compile_blocks
+from fcmae.ops import kernels
 
 OURS, THEIRS = "tiled", "opponent"
 
@@ -199,9 +199,9 @@ def plain_operators(device: torch.device) -> Iterator[None]:
     Backward passes follow what was chosen. Only a benchmark wants this, so that there is no switch
     for it: the table of what kernels suit is without the device for the time.
     """
-    suited = ops.SUITED.pop(device.type, None)
+    suited = kernels.SUITED.pop(device.type, None)
     try:
         yield
     finally:
         if suited is not None:
-            ops.SUITED[device.type] = suited
+            kernels.SUITED[device.type] = suited
