@@ -211,8 +211,8 @@ class SparseEfficiency(Computing):
     out: str | Path = Path("runs/sparse-efficiency")
 
 
-pretraining = command(BenchmarkPretraining, "fcmae.benchmarks.pretraining:run", Rows)
+pretraining = command(BenchmarkPretraining, "fcmae.benchmarks.pretraining.cases:run", Rows)
 inference = command(BenchmarkInference, "fcmae.benchmarks.inference:run", Rows)
-operators = command(BenchmarkOperators, "fcmae.benchmarks.operators:run", Rows)
+operators = command(BenchmarkOperators, "fcmae.benchmarks.operators.comparison:run", Rows)
 images = command(BenchmarkImages, "fcmae.benchmarks.images:run", Rows)
 sparse_efficiency = command(SparseEfficiency, "fcmae.benchmarks.sparse_efficiency:run", Rows)

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fcmae.benchmarks.measuring import seconds_of
 from fcmae.benchmarks.operators.kernels import CONTESTS, Contest, Shape, attempt, compared
-from fcmae.benchmarks.timing import seconds_of
 from fcmae.ops.tiles import Tiles
 from fcmae.training.devices import Place
 

@@ -11,7 +11,6 @@
 
 import contextlib
 import functools
-import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, cast
@@ -19,18 +18,18 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from fcmae.benchmarks.memory import peak_memory
-from fcmae.benchmarks.pretraining.agreement import difference, verdict
-from fcmae.benchmarks.pretraining.competitor import Competitor
+from fcmae.benchmarks.measuring import images_per_second, peak_memory, seconds_of, speedups
 from fcmae.benchmarks.pretraining.spark import visible_by_multiplying
 from fcmae.benchmarks.pretraining.workload import (
     Case,
+    Competitor,
     Step,
     Workload,
+    difference,
     gradient_of,
-    take_turns,
+    time_steps,
+    verdict,
 )
-from fcmae.benchmarks.timing import ratios, seconds_of
 from fcmae.errors import unknown
 from fcmae.models.layers import compile_blocks
 from fcmae.ops import kernels
@@ -88,11 +87,9 @@ def _rows(
     try:
         opponent = _BUILDERS[name](workload)
         first, agreement = _compared(opponent, workload)
-        ways: dict[str, Step] = {
-            OURS: functools.partial(_ours, workload),
-            THEIRS: opponent.step,
-        }
-        seconds = take_turns(ways, workload, repeats, calls)
+        ours = functools.partial(workload.whole_step, mode=OURS)
+        ways: dict[str, Step] = {OURS: ours, THEIRS: opponent.step}
+        seconds = time_steps(ways, workload, repeats, calls)
         memory = None
         if device.type == "cuda":  # elsewhere pages are counted, in a process of their own
             mask = workload.fresh_mask()
@@ -102,15 +99,11 @@ def _rows(
             }
     finally:
         torch.compiler.reset()
-    speedup = ratios(seconds[THEIRS], seconds[OURS])
     yield {
         **asdict(case),
         "opponent": name,
-        "images_per_second": {
-            way: case.batch_size / statistics.median(values) for way, values in seconds.items()
-        },
-        "speedup": {f"{OURS} / {THEIRS}": statistics.median(speedup)},
-        "speedup_range": {f"{OURS} / {THEIRS}": [speedup[0], speedup[-1]]},
+        "images_per_second": images_per_second(seconds, case.batch_size),
+        **speedups(seconds, [(OURS, THEIRS)]),
         **agreement,
         "first_step": first,
         "memory": memory,
@@ -129,11 +122,6 @@ class _Opponent:
         self.loss(mask).backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-
-
-def _ours(workload: Workload, mask: Tensor) -> None:
-    workload.step(mask, OURS)
-    workload.forget_gradients()
 
 
 def _compared(opponent: _Opponent, workload: Workload) -> tuple[float, dict[str, Any]]:

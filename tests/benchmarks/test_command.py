@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from fcmae.benchmarks.options import check_counts, check_patches, use_threads
+from fcmae.benchmarks.command import check_counts, check_patches, use_threads
 
 
 def test_no_count_is_one_that_was_not_given() -> None:

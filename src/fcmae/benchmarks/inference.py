@@ -1,0 +1,225 @@
+"""The classifier against timm's of the same weights: classifying images, and a fine-tuning step."""
+
+import functools
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from fcmae.benchmarks.arithmetic import CLASSES
+from fcmae.benchmarks.command import (
+    check_counts,
+    check_measuring,
+    check_names,
+    progress,
+    ratio_cell,
+    show_and_write,
+    table_of,
+    use_threads,
+)
+from fcmae.benchmarks.measuring import (
+    TOO_LARGE,
+    images_per_second,
+    is_lack_of_memory,
+    speedup,
+    take_turns,
+)
+from fcmae.commands.benchmark import BenchmarkInference, Rows
+from fcmae.findings.machine import describe_run
+from fcmae.models.classifier import create_model
+from fcmae.models.layers import GRN
+from fcmae.training.devices import Place, choose_device, choose_precision, settle
+from fcmae.weights.dialects import from_ours
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+SMALLEST = 32  # pixels a side that give a site at the last stage
+# Relative difference of logits between the two libraries: rounding, with a margin of ten.
+TOLERANCES = {"fp32": 1e-4, "bf16": 5e-2}
+WARM_UP = 2  # rounds; compilers are busy in the first
+
+Call = Callable[[str, nn.Module, Tensor], None]  # of a library's name, its model and images
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceCase:
+    """What is compared: two rows of the table, or four where models are compiled as well."""
+
+    model: str
+    image_size: int  # pixels a side
+    batch_size: int
+    precision: str  # "fp32" or "bf16"
+
+
+def run(options: BenchmarkInference) -> Rows:
+    """Measure every combination; show and write the rows."""
+    check_names(options.models, options.precisions)
+    check_measuring(options)
+    check_counts("threads", options.threads)
+    check_counts("batch_sizes", *options.batch_sizes)
+    for value in options.image_sizes:
+        if value < SMALLEST:
+            raise ValueError(f"image_sizes: {value} is less than {SMALLEST} pixels, the smallest")
+    device = choose_device(options.device)
+    settle(device)
+    precisions = options.precisions or (choose_precision("auto", device),)
+    rows: Rows = []
+    with use_threads(options.threads), progress() as status:
+        described = describe_run(device)
+        for combination in itertools.product(
+            options.models, options.image_sizes, options.batch_sizes, precisions
+        ):
+            case = InferenceCase(*combination)
+            status.update(f"{case.model}, {case.image_size} px, batch {case.batch_size}")
+            try:
+                rows += measure(case, device, options.repeats, compiled=options.compile)
+            except (RuntimeError, MemoryError) as error:
+                if not is_lack_of_memory(error):
+                    raise
+                rows.append({**asdict(case), "error": TOO_LARGE})
+    show_and_write(str(described["machine"]), _table(rows), described, rows, options.json)
+    return rows
+
+
+def measure(case: InferenceCase, device: torch.device, repeats: int, *, compiled: bool) -> Rows:
+    """Rows of forward passes and of fine-tuning steps, eager and, if wanted, compiled.
+
+    Raises:
+        RuntimeError: if the two libraries do not give the same logits.
+    """
+    place = Place(device, case.precision)
+    ours, theirs = (model.to(device).eval() for model in pair(case.model))
+    generator = torch.Generator().manual_seed(0)
+    side = case.image_size
+    images = torch.randn(case.batch_size, 3, side, side, generator=generator).to(device)
+    eager = {"ours": ours, "timm": theirs}
+    kinds: dict[str, dict[str, nn.Module]] = {"eager": eager}
+    if compiled:
+        kinds["compiled"] = {name: _compiled(model) for name, model in eager.items()}
+    for kind, models in kinds.items():
+        require_agreement(models, images, place, f"{case.model}, {kind}")
+    rows = []
+    # Forward passes first: steps change the weights, in each library a little differently.
+    for work, call in (
+        ("forward", _forward(place)),
+        ("step", _step(eager, place, case.batch_size)),
+    ):
+        for model in eager.values():
+            model.train(work == "step")
+        for kind, models in kinds.items():
+            ways = {name: functools.partial(call, name, model) for name, model in models.items()}
+            seconds = take_turns(ways, place, repeats, lambda: images, warm_up=WARM_UP)
+            rows.append(
+                {
+                    **asdict(case),
+                    "work": work,
+                    "kind": kind,
+                    "images_per_second": images_per_second(seconds, case.batch_size),
+                    **speedup(seconds["timm"], seconds["ours"]),
+                    "seconds": seconds,
+                }
+            )
+    return rows
+
+
+def time_inference(
+    device: torch.device,
+    *,
+    model: str,
+    batch_size: int,
+    image_size: int = 224,
+    precision: str = "bf16",
+    repeats: int = 15,
+) -> Iterator[dict[str, Any]]:
+    """Rows of `measure` for eager models: the median over `repeats` rounds."""
+    case = InferenceCase(model, image_size, batch_size, precision)
+    yield from measure(case, device, repeats, compiled=False)
+
+
+def pair(model: str) -> tuple[nn.Module, nn.Module]:
+    """Our classifier and timm's with the same weights, through the names that files go through.
+
+    GRN's are not left at zero, where a mistake in it would not show.
+    """
+    import timm
+
+    generator = torch.Generator().manual_seed(0)
+    ours = create_model(model, num_classes=CLASSES)
+    for module in ours.modules():
+        if isinstance(module, GRN):
+            nn.init.normal_(module.gamma, std=0.2, generator=generator)
+            nn.init.normal_(module.beta, std=0.2, generator=generator)
+    theirs: nn.Module = timm.create_model(model, num_classes=CLASSES)
+    theirs.load_state_dict(from_ours(ours.state_dict(), "timm"), strict=True)
+    return ours, theirs
+
+
+def require_agreement(
+    models: dict[str, nn.Module], images: Tensor, place: Place, name: str
+) -> None:
+    """Refuse to go on unless both give the same logits.
+
+    Raises:
+        RuntimeError: if they differ by more than rounding in this precision.
+    """
+    with torch.no_grad(), place.autocast():
+        ours, theirs = (models[library](images).float() for library in ("ours", "timm"))
+    relative = ((ours - theirs).norm() / theirs.norm()).item()
+    if not relative <= TOLERANCES[place.precision]:  # NaN too
+        raise RuntimeError(
+            f"{name}: our logits and timm's differ by {relative:.1e}, more than "
+            f"{TOLERANCES[place.precision]:.0e} in {place.precision}; not timed, as one of them is "
+            "not right"
+        )
+
+
+def _compiled(model: nn.Module) -> nn.Module:
+    # Declared as a function; of a module it makes a module.
+    return cast(nn.Module, torch.compile(model))
+
+
+def _forward(place: Place) -> Call:
+    def forward(_: str, model: nn.Module, images: Tensor) -> None:
+        with torch.no_grad(), place.autocast():
+            model(images)
+
+    return forward
+
+
+def _step(models: dict[str, nn.Module], place: Place, batch_size: int) -> Call:
+    """A fine-tuning step, with an optimiser for each of `models`."""
+    labels = torch.arange(batch_size, device=place.device) % CLASSES
+    optimizers = {
+        name: torch.optim.AdamW(model.parameters(), lr=1e-6, fused=True)
+        for name, model in models.items()
+    }
+
+    def step(name: str, model: nn.Module, images: Tensor) -> None:
+        with place.autocast():
+            loss = nn.functional.cross_entropy(model(images), labels)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizers[name].step()
+        optimizers[name].zero_grad(set_to_none=True)
+
+    return step
+
+
+def _table(rows: Rows) -> "Table":
+    table = table_of(
+        "Ratio of images/s, the median over rounds, with the lowest and the highest.",
+        ("model", "what"),
+        ("ours\nimages/s", "timm\nimages/s", "ours is faster by"),
+    )
+    for row in rows:
+        case = f"{row['model']}\n{row['image_size']} px, batch {row['batch_size']}"
+        if "error" in row:
+            table.add_row(case, row["error"])
+            continue
+        speeds = (f"{row['images_per_second'][name]:.1f}" for name in ("ours", "timm"))
+        ratio = ratio_cell(row["speedup"], row["speedup_range"])
+        table.add_row(case, f"{row['work']}, {row['kind']}", *speeds, ratio)
+    return table
