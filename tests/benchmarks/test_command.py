@@ -1,13 +1,25 @@
 import pytest
 import torch
 
-from fcmae.benchmarks.command import check_counts, check_patches, use_threads
+from fcmae.benchmarks.command import check, check_patches, use_threads
+from fcmae.commands.benchmark import BenchmarkPretraining, SparseEfficiency
+from fcmae.commands.command import Options
 
 
-def test_no_count_is_one_that_was_not_given() -> None:
-    check_counts("threads", None, 1, 2)
-    with pytest.raises(ValueError, match="threads: 0 is less than 1"):
-        check_counts("threads", None, 1, 0)
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (BenchmarkPretraining(threads=0), "threads: 0 is less than 1"),
+        (BenchmarkPretraining(batch_sizes=(1, -2)), "batch_sizes: -2 is less than 1"),
+        (BenchmarkPretraining(models=("convnextv2_ato",)), "convnextv2_atto"),
+        (BenchmarkPretraining(json="nowhere/a.json"), "json: the folder of nowhere/a.json"),
+        (SparseEfficiency(steps=0), "steps: 0 is less than 1"),
+    ],
+)
+def test_what_no_benchmark_can_use_is_refused(options: Options, words: str) -> None:
+    check(type(options)())  # what was not given is none of it
+    with pytest.raises(ValueError, match=words):
+        check(options)
 
 
 @pytest.mark.parametrize(("size", "sizes"), [(0, "32 or 64"), (33, "32 or 64"), (95, "64 or 96")])

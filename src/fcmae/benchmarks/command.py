@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from fcmae.commands.benchmark import Measuring, Rows
+from fcmae.commands.benchmark import Rows
+from fcmae.commands.command import Options
 from fcmae.errors import check_target, unknown
 from fcmae.findings.record import write_rows
 from fcmae.sizes import size_of
@@ -19,21 +20,26 @@ if TYPE_CHECKING:
     from rich.status import Status
     from rich.table import Table
 
-
-def check_names(models: Sequence[str], precisions: Sequence[str]) -> None:
-    """Refuse models and precisions that there are not."""
-    for model in models:
-        size_of(model)
-    for precision in precisions:
-        if precision not in ("fp32", "bf16"):
-            raise unknown("precision", precision, ("fp32", "bf16"))
+COUNTS = ("batch_size", "batch_sizes", "images", "repeats", "steps", "threads")
 
 
-def check_counts(name: str, *values: int | None) -> None:
-    """Refuse numbers below one; None, which stands for a default, is none."""
-    for value in values:
-        if value is not None and value < 1:
-            raise ValueError(f"{name}: {value} is less than 1")
+def check(options: Options) -> None:
+    """Refuse values that no benchmark can use, of whichever options it has.
+
+    Models, precisions and a file to write to must be possible, and numbers of things at least one.
+    """
+    for name, given in options.as_dict().items():
+        for value in given if isinstance(given, tuple) else (given,):
+            if value is None:  # stands for a default
+                continue
+            if name in ("model", "models"):
+                size_of(value)
+            elif name in ("precision", "precisions") and value not in ("fp32", "bf16"):
+                raise unknown("precision", value, ("fp32", "bf16"))
+            elif name in COUNTS and value < 1:
+                raise ValueError(f"{name}: {value} is less than 1")
+            elif name == "json":
+                check_target("json", Path(value))
 
 
 def check_patches(name: str, *values: int) -> None:
@@ -45,13 +51,6 @@ def check_patches(name: str, *values: int) -> None:
                 f"{name}: {value} is not a multiple of 32 pixels, the patch size: "
                 f"try {below} or {below + 32}"
             )
-
-
-def check_measuring(options: Measuring) -> None:
-    """Refuse what no benchmark can be measured with."""
-    check_counts("repeats", options.repeats)
-    if options.json is not None:
-        check_target("json", Path(options.json))
 
 
 @contextlib.contextmanager

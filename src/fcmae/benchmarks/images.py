@@ -15,15 +15,7 @@ from torch import Tensor
 from torchvision import transforms
 from torchvision.transforms.v2 import functional as F
 
-from fcmae.benchmarks.command import (
-    check_counts,
-    check_measuring,
-    progress,
-    ratio_cell,
-    show_and_write,
-    table_of,
-    use_threads,
-)
+from fcmae.benchmarks import command
 from fcmae.benchmarks.measuring import images_per_second, speedups, take_turns
 from fcmae.benchmarks.photographs import make_photographs
 from fcmae.commands.benchmark import BenchmarkImages, Rows
@@ -46,15 +38,15 @@ CROP_SCALE, FLIP = (0.2, 1.0), 0.5  # of pre-training
 
 def run(options: BenchmarkImages) -> Rows:
     """Measure every size, or the photographs of `data`; show and write the rows."""
-    check_measuring(options)
-    check_counts("images", options.images)
-    check_counts("image_size", options.image_size)
+    command.check(options)
+    if options.image_size < 1:
+        raise ValueError(f"image_size: {options.image_size} is less than 1")
     for size in options.megapixels:
         if not 0.01 <= size <= 80:
             raise ValueError(f"megapixels: {size:g} is not from 0.01 to 80")
     place = Place(torch.device("cpu"), "fp32")
     rows = []
-    with use_threads(1), progress() as status:
+    with command.use_threads(1), command.progress() as status:
         described = describe_run(place.device)
         if options.data is not None:
             status.update(str(options.data))
@@ -67,7 +59,7 @@ def run(options: BenchmarkImages) -> Rows:
                 readers = Readers(paths, options.image_size)
                 rows.append(_measure("made", readers, place, options.repeats))
     heading = f"{described['machine']}; torch {torch.__version__}"
-    show_and_write(heading, _table(rows), described, rows, options.json)
+    command.show_and_write(heading, _table(rows), described, rows, options.json)
     return rows
 
 
@@ -206,7 +198,7 @@ def _measure(source: str, readers: Readers, place: Place, repeats: int) -> dict[
 
 
 def _table(rows: Rows) -> "Table":
-    table = table_of(
+    table = command.table_of(
         "Speed: of one core; ratio of images/s, the median over rounds and their range. "
         "Error: distance to a full decoding that is resized by antialiased bicubic interpolation, "
         "in levels of 255.",
@@ -230,4 +222,4 @@ def _table(rows: Rows) -> "Table":
 def _times(row: dict[str, Any], pair: str) -> str:
     if pair not in row["speedup"]:
         return ""
-    return ratio_cell(row["speedup"][pair], row["speedup_range"][pair])
+    return command.ratio_cell(row["speedup"][pair], row["speedup_range"][pair])

@@ -9,24 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor, nn
 
+from fcmae.benchmarks import command, measuring
 from fcmae.benchmarks.arithmetic import CLASSES
-from fcmae.benchmarks.command import (
-    check_counts,
-    check_measuring,
-    check_names,
-    progress,
-    ratio_cell,
-    show_and_write,
-    table_of,
-    use_threads,
-)
-from fcmae.benchmarks.measuring import (
-    TOO_LARGE,
-    images_per_second,
-    is_lack_of_memory,
-    speedup,
-    take_turns,
-)
 from fcmae.commands.benchmark import BenchmarkInference, Rows
 from fcmae.findings.machine import describe_run
 from fcmae.models.classifier import create_model
@@ -57,10 +41,7 @@ class InferenceCase:
 
 def run(options: BenchmarkInference) -> Rows:
     """Measure every combination; show and write the rows."""
-    check_names(options.models, options.precisions)
-    check_measuring(options)
-    check_counts("threads", options.threads)
-    check_counts("batch_sizes", *options.batch_sizes)
+    command.check(options)
     for value in options.image_sizes:
         if value < SMALLEST:
             raise ValueError(f"image_sizes: {value} is less than {SMALLEST} pixels, the smallest")
@@ -68,7 +49,7 @@ def run(options: BenchmarkInference) -> Rows:
     settle(device)
     precisions = options.precisions or (choose_precision("auto", device),)
     rows: Rows = []
-    with use_threads(options.threads), progress() as status:
+    with command.use_threads(options.threads), command.progress() as status:
         described = describe_run(device)
         for combination in itertools.product(
             options.models, options.image_sizes, options.batch_sizes, precisions
@@ -78,10 +59,10 @@ def run(options: BenchmarkInference) -> Rows:
             try:
                 rows += measure(case, device, options.repeats, compiled=options.compile)
             except (RuntimeError, MemoryError) as error:
-                if not is_lack_of_memory(error):
+                if not measuring.is_lack_of_memory(error):
                     raise
-                rows.append({**asdict(case), "error": TOO_LARGE})
-    show_and_write(str(described["machine"]), _table(rows), described, rows, options.json)
+                rows.append({**asdict(case), "error": measuring.TOO_LARGE})
+    command.show_and_write(str(described["machine"]), _table(rows), described, rows, options.json)
     return rows
 
 
@@ -112,14 +93,14 @@ def measure(case: InferenceCase, device: torch.device, repeats: int, *, compiled
             model.train(work == "step")
         for kind, models in kinds.items():
             ways = {name: functools.partial(call, name, model) for name, model in models.items()}
-            seconds = take_turns(ways, place, repeats, lambda: images, warm_up=WARM_UP)
+            seconds = measuring.take_turns(ways, place, repeats, lambda: images, warm_up=WARM_UP)
             rows.append(
                 {
                     **asdict(case),
                     "work": work,
                     "kind": kind,
-                    "images_per_second": images_per_second(seconds, case.batch_size),
-                    **speedup(seconds["timm"], seconds["ours"]),
+                    "images_per_second": measuring.images_per_second(seconds, case.batch_size),
+                    **measuring.speedup(seconds["timm"], seconds["ours"]),
                     "seconds": seconds,
                 }
             )
@@ -209,7 +190,7 @@ def _step(models: dict[str, nn.Module], place: Place, batch_size: int) -> Call:
 
 
 def _table(rows: Rows) -> "Table":
-    table = table_of(
+    table = command.table_of(
         "Ratio of images/s, the median over rounds, with the lowest and the highest.",
         ("model", "what"),
         ("ours\nimages/s", "timm\nimages/s", "ours is faster by"),
@@ -220,6 +201,6 @@ def _table(rows: Rows) -> "Table":
             table.add_row(case, row["error"])
             continue
         speeds = (f"{row['images_per_second'][name]:.1f}" for name in ("ours", "timm"))
-        ratio = ratio_cell(row["speedup"], row["speedup_range"])
+        ratio = command.ratio_cell(row["speedup"], row["speedup_range"])
         table.add_row(case, f"{row['work']}, {row['kind']}", *speeds, ratio)
     return table

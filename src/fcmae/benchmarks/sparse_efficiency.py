@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from fcmae.benchmarks.command import check_counts, check_names, show_and_write, use_threads
-from fcmae.benchmarks.measuring import TOO_LARGE, is_lack_of_memory, speedup, take_turns
+from fcmae.benchmarks import command, measuring
 from fcmae.benchmarks.pretraining.cases import measure_cases
 from fcmae.benchmarks.pretraining.device_time import kernels_of
 from fcmae.benchmarks.pretraining.measurement import Settings, peak_of
@@ -61,23 +60,20 @@ READING = (
 
 def run(options: SparseEfficiency) -> Rows:
     """Measure every size; show, draw and write the rows."""
-    check_names(options.models, (options.precision,) if options.precision else ())
-    check_counts("steps", options.steps)
-    check_counts("batch_size", options.batch_size)
-    check_counts("threads", options.threads)
+    command.check(options)
     device, out = choose_device(options.device), Path(options.out)
     batch = options.batch_size or (BATCH_SIZE if device.type == "cuda" else ON_A_PROCESSOR)
     models = options.models or tuple(model for model in list_models() if is_v2(model))
     precision = options.precision or choose_precision("auto", device)
     cases = [Case(model, 224, batch, 0.6, precision) for model in models]
     settings = Settings(options.steps, ("dense", "masked", "tiled"), update=False)
-    with use_threads(options.threads):
+    with command.use_threads(options.threads):
         described = {
             **describe_run(device),
             "settings": {**asdict(settings), "study": "figure 1"},
         }
         rows = measure_cases(cases, device, settings, Record(out, described, CASE))
-    show_and_write(str(described["machine"]), table_on_screen(rows), described, rows, None)
+    command.show_and_write(str(described["machine"]), table_on_screen(rows), described, rows, None)
     finding = Finding(
         kind="The paper’s figure 1, measured again",
         title="Sparse encoding efficiency",
@@ -196,11 +192,11 @@ def figure_1(
         try:
             memory[mode] = peak_of(workload, mode, update=False, repeats=1)
         except (RuntimeError, MemoryError) as error:
-            if not is_lack_of_memory(error):
+            if not measuring.is_lack_of_memory(error):
                 raise
             workload.forget_gradients()
             torch.cuda.empty_cache()
-            yield {**asdict(case), "mode": mode, "error": TOO_LARGE}
+            yield {**asdict(case), "mode": mode, "error": measuring.TOO_LARGE}
 
     def step(masks: Sequence[Tensor], mode: str) -> None:
         """All of them one after another: the host may run ahead, as in training."""
@@ -209,7 +205,7 @@ def figure_1(
 
     parts = [masks[turn::TURNS] for turn in range(TURNS)]
     ways = {mode: functools.partial(step, mode=mode) for mode in memory}
-    turns = take_turns(ways, workload.place, TURNS, iter(parts).__next__, warm_up=0)
+    turns = measuring.take_turns(ways, workload.place, TURNS, iter(parts).__next__, warm_up=0)
     held, rows = workload.held(update=False), {}
     for mode, taken in turns.items():
         seconds = [value / len(part) for value, part in zip(taken, parts, strict=True)]
@@ -231,7 +227,7 @@ def figure_1(
     tiled, masked = rows["tiled"], rows["masked"]
     masked |= {
         "device_speedup": masked["device_seconds"] / tiled["device_seconds"],
-        **speedup(masked["turns"], tiled["turns"]),
+        **measuring.speedup(masked["turns"], tiled["turns"]),
         "memory_ratio": (held + memory["tiled"]) / (held + memory["masked"]),
     }
     yield from (tiled, masked)

@@ -164,6 +164,11 @@ class Description(NamedTuple):
     paragraphs: Sequence[str]
     columns: Sequence[Column]  # the first names a row
 
+    @staticmethod
+    def of(title: str, paragraph: str, *columns: Column) -> "Description":
+        """With one paragraph or, if that is empty, none."""
+        return Description(title, (paragraph,) if paragraph else (), columns)
+
 
 OPPONENTS = (
     f"Whole steps with AdamW’s update in turns with ours, bf16; {STEP}. Timm trains its dense "
@@ -181,224 +186,184 @@ OPPONENT: Sequence[Column] = (
 )
 
 PARTS: Mapping[str, Description] = {
-    "rates": Description(
+    "rates": Description.of(
         "What the device can do",
-        (
-            "Products of two large square matrices of random numbers (fp32 without TF32), and "
-            "copies of 1 GiB.",
-        ),
-        (
-            ("precision", words("{precision}")),
-            ("products, TFLOP/s", number("operations_per_second", ".0f", 1e12)),
-            ("by", words("{product}")),
-            ("copies, GB/s read and written", number("bytes_per_second", ".0f", 1e9)),
-        ),
+        "Products of two large square matrices of random numbers (fp32 without TF32), and "
+        "copies of 1 GiB.",
+        ("precision", words("{precision}")),
+        ("products, TFLOP/s", number("operations_per_second", ".0f", 1e12)),
+        ("by", words("{product}")),
+        ("copies, GB/s read and written", number("bytes_per_second", ".0f", 1e9)),
     ),
-    "kernels compiled": Description(
+    "kernels compiled": Description.of(
         "Compiling the kernels",
-        ("All that pre-training needs at every size, as many at a time as there are cores.",),
-        (
-            ("for", named("capability", "compute capability {capability}", "")),
-            ("kernels", words("{kernels}")),
-            ("from the cache", words("{from_cache}")),
-            ("carried from this compiler", same_compiler),
-            ("seconds", words("{seconds}")),
-            ("failed", lambda row: "; ".join(row["failed"]) or "none"),
-        ),
+        "All that pre-training needs at every size, as many at a time as there are cores.",
+        ("for", named("capability", "compute capability {capability}", "")),
+        ("kernels", words("{kernels}")),
+        ("from the cache", words("{from_cache}")),
+        ("carried from this compiler", same_compiler),
+        ("seconds", words("{seconds}")),
+        ("failed", lambda row: "; ".join(row["failed"]) or "none"),
     ),
-    "kernels agree": Description(
+    "kernels agree": Description.of(
         "Kernels against the definition",
-        (
-            "A block on visible tiles with all its kernels, against masked maps in float64: "
-            "relative differences, by norms, of the result and of each gradient. Shown is the "
-            "value that differs most.",
-        ),
-        (
-            ("channels, side of a tile, precision", words("{channels}, {side}, {precision}")),
-            ("agree", words("{good} of {of}")),
-            ("worst", words("{value}")),
-            ("difference", difference),
-            ("at most", number("tolerance", ".0e")),
-        ),
+        "A block on visible tiles with all its kernels, against masked maps in float64: "
+        "relative differences, by norms, of the result and of each gradient. Shown is the "
+        "value that differs most.",
+        ("channels, side of a tile, precision", words("{channels}, {side}, {precision}")),
+        ("agree", words("{good} of {of}")),
+        ("worst", words("{value}")),
+        ("difference", difference),
+        ("at most", number("tolerance", ".0e")),
     ),
-    "registers": Description(
+    "registers": Description.of(
         "Registers of the kernels",
-        ("Of a thread, as compiled for a block of Base in bf16; a spill is a detour to memory.",),
-        (
-            ("kernel", named("kernel", "{kernel}, {channels} channels, side {side}")),
-            ("registers", words("{registers}")),
-            ("spills", words("{spills}")),
-            ("shared bytes", words("{shared}")),
-            ("warps", words("{warps}")),
-        ),
+        "Of a thread, as compiled for a block of Base in bf16; a spill is a detour to memory.",
+        ("kernel", named("kernel", "{kernel}, {channels} channels, side {side}")),
+        ("registers", words("{registers}")),
+        ("spills", words("{spills}")),
+        ("shared bytes", words("{shared}")),
+        ("warps", words("{warps}")),
     ),
-    "doctor": Description(
+    "doctor": Description.of(
         "fcmae doctor",
-        (),
-        (
-            ("check", words("{check}")),
-            ("found", words("{found}")),
-            ("allowed", words("{allowed}")),
-            ("passed", agrees),
-        ),
+        "",
+        ("check", words("{check}")),
+        ("found", words("{found}")),
+        ("allowed", words("{allowed}")),
+        ("passed", agrees),
     ),
-    "figure 1": Description(
+    "figure 1": Description.of(
         "Figure 1: throughput and memory by size",
-        (
-            f"Batch 64, 20 forward and backward passes of each mode in turns, no update; {STEP}. "
-            "Masked is the paper’s dense counterpart. A ratio is the median over four turns, with "
-            "the lowest and highest; by the device, it is that of the sums of a step’s kernels, "
-            "whatever the host does. Memory is all that is held at the peak of a step: weights, "
-            "images, gradients and activations.",
-        ),
-        (
-            ("size, precision", words("{size}, {precision}")),
-            ("images/s, tiled", of_mode("tiled", speed)),
-            ("masked", of_mode("masked", speed)),
-            ("tiled is faster by", of_mode("masked", spread("speedup"))),
-            ("by the device", of_mode("masked", number("device_speedup", ".2f"))),
-            ("memory, tiled", of_mode("tiled", all_held)),
-            ("masked", of_mode("masked", all_held)),
-            ("tiled / masked", of_mode("masked", number("memory_ratio", ".2f"))),
-        ),
+        f"Batch 64, 20 forward and backward passes of each mode in turns, no update; {STEP}. "
+        "Masked is the paper’s dense counterpart. A ratio is the median over four turns, with "
+        "the lowest and highest; by the device, it is that of the sums of a step’s kernels, "
+        "whatever the host does. Memory is all that is held at the peak of a step: weights, "
+        "images, gradients and activations.",
+        ("size, precision", words("{size}, {precision}")),
+        ("images/s, tiled", of_mode("tiled", speed)),
+        ("masked", of_mode("masked", speed)),
+        ("tiled is faster by", of_mode("masked", spread("speedup"))),
+        ("by the device", of_mode("masked", number("device_speedup", ".2f"))),
+        ("memory, tiled", of_mode("tiled", all_held)),
+        ("masked", of_mode("masked", all_held)),
+        ("tiled / masked", of_mode("masked", number("memory_ratio", ".2f"))),
     ),
-    "whole steps": Description(
+    "whole steps": Description.of(
         "Whole steps: device and host apart",
-        (
-            f"Tiled, with AdamW’s update, bf16; {STEP}. Device: the sum of a step’s kernels. Host: "
-            "a step of two images, whose kernels take next to no time; where it takes longer than "
-            "the device, the device waits. The host’s own speed differs from part to part: compare "
-            "within a row. Memory is that of a step above weights, optimiser and images. The last "
-            "column is the arithmetic that a step needs, a second, against plain products of large "
-            "matrices in the same turns.",
-        ),
-        (
-            ("size, batch", words("{size}, {batch_size}")),
-            ("images/s", speed),
-            ("step, ms", milliseconds),
-            ("device, ms", number("device_seconds", ".2f", 1e-3)),
-            ("host, ms", number("host_seconds", ".2f", 1e-3)),
-            ("launches", number("launches", ",.0f")),
-            ("memory", lambda row: memory(row["memory"])),
-            ("of the matrix-product rate", share("of_matrix_products")),
-        ),
+        f"Tiled, with AdamW’s update, bf16; {STEP}. Device: the sum of a step’s kernels. Host: "
+        "a step of two images, whose kernels take next to no time; where it takes longer than "
+        "the device, the device waits. The host’s own speed differs from part to part: compare "
+        "within a row. Memory is that of a step above weights, optimiser and images. The last "
+        "column is the arithmetic that a step needs, a second, against plain products of large "
+        "matrices in the same turns.",
+        ("size, batch", words("{size}, {batch_size}")),
+        ("images/s", speed),
+        ("step, ms", milliseconds),
+        ("device, ms", number("device_seconds", ".2f", 1e-3)),
+        ("host, ms", number("host_seconds", ".2f", 1e-3)),
+        ("launches", number("launches", ",.0f")),
+        ("memory", lambda row: memory(row["memory"])),
+        ("of the matrix-product rate", share("of_matrix_products")),
     ),
-    "profile": Description(
+    "profile": Description.of(
         "Where the device’s time goes",
-        (f"Kernels of a whole tiled step of 64 images, bf16; {STEP}.",),
-        (
-            ("size, kernel", kernel),
-            ("calls", number("calls", ",.0f")),
-            ("ms", number("seconds", ".3f", 1e-3)),
-            ("share", share("share")),
-        ),
+        f"Kernels of a whole tiled step of 64 images, bf16; {STEP}.",
+        ("size, kernel", kernel),
+        ("calls", number("calls", ",.0f")),
+        ("ms", number("seconds", ".3f", 1e-3)),
+        ("share", share("share")),
     ),
-    "host profile": Description(
+    "host profile": Description.of(
         "Where the host’s time goes",
-        (
-            "Functions in which a whole tiled step of two images spends its time by itself, "
-            "watched by Python’s profiler, which slows small functions down more than large ones: "
-            "in the last column, beside all functions, is a step that nobody watches.",
-        ),
-        (
-            ("size, function", named("name", "{size}: {name}")),
-            ("calls", number("calls", ",.0f")),
-            ("ms", number("seconds", ".3f", 1e-3)),
-            ("share", share("share")),
-            ("a step not watched, ms", number("alone_seconds", ".2f", 1e-3)),
-        ),
+        "Functions in which a whole tiled step of two images spends its time by itself, "
+        "watched by Python’s profiler, which slows small functions down more than large ones: "
+        "in the last column, beside all functions, is a step that nobody watches.",
+        ("size, function", named("name", "{size}: {name}")),
+        ("calls", number("calls", ",.0f")),
+        ("ms", number("seconds", ".3f", 1e-3)),
+        ("share", share("share")),
+        ("a step not watched, ms", number("alone_seconds", ".2f", 1e-3)),
     ),
-    "graph": Description(
+    "graph": Description.of(
         "A CUDA graph against kernels started one by one",
-        (
-            "The same tiled step captured once and replayed with fresh masks: a measurement only, "
-            "`fcmae pretrain` has it not. Static is that step not captured: nothing in it waits "
-            "for the device. The difference is the graph’s to eager, of loss and gradient.",
-        ),
-        (
-            ("size, batch", with_update),
-            ("images/s, eager", within("images_per_second", "eager", ",.0f")),
-            ("static", within("images_per_second", "static", ",.0f")),
-            ("graph", within("images_per_second", "graph", ",.0f")),
-            ("graph is faster by", spread("speedup", "graph / eager")),
-            ("a replay, ms", number("replay", ".2f", 1e-3)),
-            ("difference", difference),
-        ),
+        "The same tiled step captured once and replayed with fresh masks: a measurement only, "
+        "`fcmae pretrain` has it not. Static is that step not captured: nothing in it waits "
+        "for the device. The difference is the graph’s to eager, of loss and gradient.",
+        ("size, batch", with_update),
+        ("images/s, eager", within("images_per_second", "eager", ",.0f")),
+        ("static", within("images_per_second", "static", ",.0f")),
+        ("graph", within("images_per_second", "graph", ",.0f")),
+        ("graph is faster by", spread("speedup", "graph / eager")),
+        ("a replay, ms", number("replay", ".2f", 1e-3)),
+        ("difference", difference),
     ),
-    "kernel by kernel": Description(
+    "kernel by kernel": Description.of(
         "Each kernel against the operators that it replaces",
-        (
-            "Tiny, batch 64, bf16. Ten calls one after another, in turns: where starting a kernel "
-            "takes longer than running it, as for most of these, that is what is timed. How long "
-            "they run is in the profile and in the variants.",
-        ),
-        (
-            ("kernel, size, stage", stage),
-            ("µs", number("seconds", ".1f", 1e-6)),
-            ("operators, µs", number("eager_seconds", ".1f", 1e-6)),
-            ("faster by", number("ratio", ".2f")),
-            ("difference", difference),
-        ),
+        "Tiny, batch 64, bf16. Ten calls one after another, in turns: where starting a kernel "
+        "takes longer than running it, as for most of these, that is what is timed. How long "
+        "they run is in the profile and in the variants.",
+        ("kernel, size, stage", stage),
+        ("µs", number("seconds", ".1f", 1e-6)),
+        ("operators, µs", number("eager_seconds", ".1f", 1e-6)),
+        ("faster by", number("ratio", ".2f")),
+        ("difference", difference),
     ),
-    "variants": Description(
+    "variants": Description.of(
         "Variants of the kernels",
-        (
-            "Tiny, batch 64, bf16: the fastest of all ways to divide the work among programs that "
-            "were tried. A ratio is to the faster of two times of the default.",
-        ),
-        (
-            ("kernel, size, stage", stage),
-            ("fastest layout", layout),
-            ("µs", number("seconds", ".1f", 1e-6)),
-            ("default, µs", lambda row: f"{min(row['default_seconds']) / 1e-6:.1f}"),
-            ("faster than the default by", number("ratio", ".2f")),
-        ),
+        "Tiny, batch 64, bf16: the fastest of all ways to divide the work among programs that "
+        "were tried. A ratio is to the faster of two times of the default.",
+        ("kernel, size, stage", stage),
+        ("fastest layout", layout),
+        ("µs", number("seconds", ".1f", 1e-6)),
+        ("default, µs", lambda row: f"{min(row['default_seconds']) / 1e-6:.1f}"),
+        ("faster than the default by", number("ratio", ".2f")),
     ),
-    "opponents": Description("Other ways to take the same step", (OPPONENTS,), OPPONENT),
-    "inference": Description(
+    "opponents": Description.of(
+        "Other ways to take the same step",
+        OPPONENTS,
+        *OPPONENT,
+    ),
+    "inference": Description.of(
         "The dense classifier against timm’s",
-        ("Same weights, eager, bf16, 224 pixels; they take turns.",),
+        "Same weights, eager, bf16, 224 pixels; they take turns.",
         (
-            (
-                "size, batch, what",
-                named("work", "{size}, {batch_size}, {work}", "forward and step"),
-            ),
-            ("images/s, ours", within("images_per_second", "ours", ",.0f")),
-            ("timm", within("images_per_second", "timm", ",.0f")),
-            ("ours is faster by", spread("speedup")),
+            "size, batch, what",
+            named("work", "{size}, {batch_size}, {work}", "forward and step"),
         ),
+        ("images/s, ours", within("images_per_second", "ours", ",.0f")),
+        ("timm", within("images_per_second", "timm", ",.0f")),
+        ("ours is faster by", spread("speedup")),
     ),
-    "training": Description(
+    "training": Description.of(
         "A short run of fcmae pretrain",
-        ("On JPEGs of 0.2 megapixels with as many readers as it takes by itself, bf16.",),
-        (
-            ("size", short),
-            ("batch", words("{batch_size}")),
-            ("images/s", speed),
-            ("of the time waiting for images", share("waiting")),
-            ("first loss", number("first_loss", ".3f")),
-            ("last loss", number("last_loss", ".3f")),
-        ),
+        "On JPEGs of 0.2 megapixels with as many readers as it takes by itself, bf16.",
+        ("size", short),
+        ("batch", words("{batch_size}")),
+        ("images/s", speed),
+        ("of the time waiting for images", share("waiting")),
+        ("first loss", number("first_loss", ".3f")),
+        ("last loss", number("last_loss", ".3f")),
     ),
-    "compiled opponents": Description(
+    "compiled opponents": Description.of(
         "Other ways, by PyTorch’s compiler",
-        ("As above; the first passes are those in which it compiles.",),
-        OPPONENT,
+        "As above; the first passes are those in which it compiles.",
+        *OPPONENT,
     ),
-    "toy study": Description(
+    "toy study": Description.of(
         "The toy study of figures 4 and 5",
-        ("10,000 images, 20 epochs, one seed; its own page is in study-reconstruction-gpu.",),
-        (
-            ("encoder, mask size", words("{encoder}, {mask_size} px")),
-            ("MSE × 1000", number("mse", ".2f", 1e-3)),
-            ("top-5 error", number("top_5_error", ".1%")),
-            ("top-1 error", number("top_1_error", ".1%")),
-            ("seconds", words("{seconds}")),
-        ),
+        "10,000 images, 20 epochs, one seed; its own page is in study-reconstruction-gpu.",
+        ("encoder, mask size", words("{encoder}, {mask_size} px")),
+        ("MSE × 1000", number("mse", ".2f", 1e-3)),
+        ("top-5 error", number("top_5_error", ".1%")),
+        ("top-1 error", number("top_1_error", ".1%")),
+        ("seconds", words("{seconds}")),
     ),
-    "tests": Description(
+    "tests": Description.of(
         "Tests that need a GPU",
-        (),
-        (("test", words("{test}")), ("says", words("{said}")), ("all passed", agrees)),
+        "",
+        ("test", words("{test}")),
+        ("says", words("{said}")),
+        ("all passed", agrees),
     ),
 }

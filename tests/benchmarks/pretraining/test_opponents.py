@@ -100,7 +100,7 @@ def test_what_does_not_agree_has_its_row(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_an_unknown_opponent_is_refused_at_once() -> None:
     with pytest.raises(ValueError, match="did you mean 'masked, compiled'"):
-        time_opponent(CPU, opponent="masked, compile", **FIELDS)
+        next(time_opponent(CPU, opponent="masked, compile", **FIELDS))
 
 
 @pytest.mark.gpu

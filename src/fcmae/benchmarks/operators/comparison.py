@@ -8,17 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from fcmae.benchmarks.command import (
-    check_counts,
-    check_measuring,
-    check_names,
-    check_patches,
-    progress,
-    show_and_write,
-    table_of,
-    use_threads,
-)
-from fcmae.benchmarks.measuring import Rate, matrix_products, memory_traffic, seconds_of, speedup
+from fcmae.benchmarks import command, measuring
 from fcmae.benchmarks.operators.cases import Implementation, Operator, operators
 from fcmae.commands.benchmark import BenchmarkOperators, Rows
 from fcmae.findings.machine import describe_run
@@ -32,18 +22,15 @@ PASSES = ("forward", "backward")
 
 def run(options: BenchmarkOperators) -> Rows:
     """Measure every operator at every stage; show and write the rows."""
-    check_names((options.model,), (options.precision,) if options.precision else ())
-    check_measuring(options)
-    check_counts("threads", options.threads)
-    check_counts("batch_size", options.batch_size)
-    check_patches("image_size", options.image_size)
+    command.check(options)
+    command.check_patches("image_size", options.image_size)
     device = choose_device(options.device)
     settle(device)
     place = Place(device, options.precision or choose_precision("auto", device))
     batch_size = options.batch_size or (64 if device.type == "cuda" else 16)
     case = options.model, options.image_size, batch_size, options.mask_ratio
     rows: Rows = []
-    with use_threads(options.threads), progress() as status:
+    with command.use_threads(options.threads), command.progress() as status:
         described = describe_run(device)
         for operator in operators(*case, place):
             status.update(f"{operator.name}, stage {operator.stage}")
@@ -52,7 +39,7 @@ def run(options: BenchmarkOperators) -> Rows:
     described |= dict(zip(fields, (*case, place.precision), strict=True))
     heading = f"{described['machine']}; {options.model}, {options.image_size} px, "
     heading += f"batch {batch_size}, {place.precision}"
-    show_and_write(heading, _table(rows), described, rows, options.json)
+    command.show_and_write(heading, _table(rows), described, rows, options.json)
     return rows
 
 
@@ -63,7 +50,7 @@ def measure_operator(operator: Operator, place: Place, repeats: int) -> list[dic
         RuntimeError: if they do not agree.
     """
     operator.require_agreement(place)
-    products, traffic = matrix_products(place), memory_traffic(place)
+    products, traffic = measuring.matrix_products(place), measuring.memory_traffic(place)
     seconds: dict[str, dict[str, list[float]]] = {
         implementation.name: {name: [] for name in PASSES}
         for implementation in operator.implementations
@@ -103,10 +90,12 @@ def _passes(implementation: Implementation, place: Place) -> tuple[float, float]
         with place.autocast():
             results.append(implementation.forward())
 
-    ahead = seconds_of(forward, place)
+    ahead = measuring.seconds_of(forward, place)
     (out,) = results
     outer = torch.ones_like(out)
-    back = seconds_of(lambda: torch.autograd.grad(out, implementation.variables, outer), place)
+    back = measuring.seconds_of(
+        lambda: torch.autograd.grad(out, implementation.variables, outer), place
+    )
     return ahead, back
 
 
@@ -115,7 +104,7 @@ def _pass(
     index: int,
     seconds: list[float],
     plain: list[float],
-    rates: tuple[Rate, Rate],
+    rates: tuple[measuring.Rate, measuring.Rate],
 ) -> dict[str, Any]:
     """What the times of one pass come to."""
     amounts = (operator.operations[index], operator.bytes[index])
@@ -123,7 +112,7 @@ def _pass(
     bound = times.index(max(times))
     return {
         "median_seconds": statistics.median(seconds),
-        **speedup(plain, seconds),
+        **measuring.speedup(plain, seconds),
         "bound": ("matrix products", "memory")[bound],
         "share": rates[bound].share(amounts[bound], seconds),
     }
@@ -135,7 +124,7 @@ def _table(rows: Rows) -> "Table":
         "rate of large matrix products (p) or of copying memory (m), whichever bounds the operator."
     )
     numbers = [heading for name in PASSES for heading in (f"{name}\nms", "ratio", "share")]
-    table = table_of(caption, ("operator, stage", "by"), numbers)
+    table = command.table_of(caption, ("operator, stage", "by"), numbers)
     for row in rows:
         cells = [
             text

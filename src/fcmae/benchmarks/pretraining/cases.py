@@ -8,14 +8,7 @@ from pathlib import Path
 
 import torch
 
-from fcmae.benchmarks.command import (
-    check_counts,
-    check_measuring,
-    check_names,
-    check_patches,
-    show_and_write,
-    use_threads,
-)
+from fcmae.benchmarks import command
 from fcmae.benchmarks.pretraining.measurement import Settings, expected_work, measure
 from fcmae.benchmarks.pretraining.pages import table_on_screen, write_sweep
 from fcmae.benchmarks.pretraining.workload import CASE, Case, require_agreement
@@ -41,13 +34,13 @@ def run(options: BenchmarkPretraining) -> Rows:
     settle(device)
     cases = choose_cases(options, device)
     settings, sweep = Settings(options.repeats), options.sweep
-    with use_threads(options.threads):
+    with command.use_threads(options.threads):
         described = {**describe_run(device), "settings": {**asdict(settings), "sweep": sweep}}
         folder = Path(options.out or f"runs/sweep-{sweep}")
         record = Record(folder, described, CASE) if sweep else None
         rows = measure_cases(cases, device, settings, record)
     heading = f"{described['machine']}; torch {torch.__version__}"
-    show_and_write(heading, table_on_screen(rows), described, rows, options.json)
+    command.show_and_write(heading, table_on_screen(rows), described, rows, options.json)
     if sweep:
         say_written(write_sweep(folder, sweep, rows, described))
     require_agreement(rows)
@@ -55,11 +48,8 @@ def run(options: BenchmarkPretraining) -> Rows:
 
 
 def _check(options: BenchmarkPretraining) -> None:
-    check_names(options.models, options.precisions)
-    check_measuring(options)
-    check_counts("threads", options.threads)
-    check_counts("batch_sizes", *options.batch_sizes)
-    check_patches("image_sizes", *options.image_sizes)
+    command.check(options)
+    command.check_patches("image_sizes", *options.image_sizes)
     for ratio, side in itertools.product(options.mask_ratios, options.image_sizes or (224,)):
         num_visible((side // 32) ** 2, ratio)
     sweep, out, json = options.sweep, options.out, options.json

@@ -12,7 +12,7 @@ import torch
 from torch._C._autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
-from fcmae.benchmarks.measuring import Probe, matrix_products, peak_memory, take_turns
+from fcmae.benchmarks import measuring
 from fcmae.benchmarks.pretraining.measurement import step_arithmetic
 from fcmae.benchmarks.pretraining.workload import Case, Workload
 from fcmae.training.devices import Place
@@ -75,8 +75,8 @@ def measure_step(
     """
     case = Case(model, image_size, batch_size, 0.6, precision)
     step, place = _step_of(case, device)
-    memory = peak_memory(step, device)
-    products = matrix_products(place)
+    memory = measuring.peak_memory(step, device)
+    products = measuring.matrix_products(place)
     seconds = _seconds(step, place, turns, steps, products)
     kernels = kernels_of(step, device, steps)
     few, _ = _step_of(replace(case, batch_size=FEWEST), device)
@@ -164,7 +164,7 @@ def _step_of(case: Case, device: torch.device) -> tuple[Callable[[], None], Plac
 
 
 def _seconds(
-    step: Callable[[], None], place: Place, turns: int, steps: int, *rates: Probe
+    step: Callable[[], None], place: Place, turns: int, steps: int, *rates: measuring.Probe
 ) -> list[float]:
     """Of one step, in each turn of so many."""
 
@@ -172,7 +172,7 @@ def _seconds(
         for _ in range(number):
             step()
 
-    taken = take_turns({"": turn}, place, turns, lambda: steps, warm_up=0, rates=rates)
+    taken = measuring.take_turns({"": turn}, place, turns, lambda: steps, warm_up=0, rates=rates)
     return [value / steps for value in taken[""]]
 
 

@@ -75,11 +75,7 @@ def time_graph(
     """
     if device.type != "cuda":
         raise ValueError(f"device {str(device)!r} has no CUDA graphs: use a CUDA device")
-    return _rows(Case(model, image_size, batch_size, mask_ratio, precision), device, repeats, calls)
-
-
-def _rows(case: Case, device: torch.device, repeats: int, calls: int) -> Iterator[dict[str, Any]]:
-    workload = Workload(case, device)
+    workload = Workload(Case(model, image_size, batch_size, mask_ratio, precision), device)
     for update in (True, False):
         with torch.cuda.device(device):
             yield _row(workload, repeats, calls, update=update)

@@ -24,17 +24,7 @@ from typing import Any
 
 import torch
 
-from fcmae.benchmarks import arithmetic
-from fcmae.benchmarks.measuring import (
-    TOO_LARGE,
-    images_per_second,
-    is_lack_of_memory,
-    matrix_products,
-    memory_can_be_counted,
-    peak_memory,
-    speedups,
-    take_turns,
-)
+from fcmae.benchmarks import arithmetic, measuring
 from fcmae.benchmarks.pretraining.workload import MODES, Case, Workload
 from fcmae.sizes import size_of
 from fcmae.training.devices import M_MMAP_THRESHOLD
@@ -67,7 +57,7 @@ def measure(case: Case, device: torch.device, settings: Settings) -> dict[str, A
     How far tiled and masked steps are apart stands in `difference`; `agrees` is False where that is
     more than rounding, and what was timed is then not right.
     """
-    refused: dict[str, Any] = {**asdict(case), "error": TOO_LARGE}
+    refused: dict[str, Any] = {**asdict(case), "error": measuring.TOO_LARGE}
     if not _may_fit(case, device):
         return refused
     try:
@@ -76,7 +66,7 @@ def measure(case: Case, device: torch.device, settings: Settings) -> dict[str, A
     except OutOfMemory:
         return refused
     except (RuntimeError, MemoryError) as error:
-        if not is_lack_of_memory(error):
+        if not measuring.is_lack_of_memory(error):
             raise
     gc.collect()
     if device.type == "cuda":
@@ -109,14 +99,14 @@ def _row(
         mode: functools.partial(workload.whole_step, mode=mode, update=settings.update)
         for mode in settings.modes
     }
-    probe = matrix_products(workload.place)
+    probe = measuring.matrix_products(workload.place)
     repeats, draw = settings.repeats, workload.fresh_mask
-    seconds = take_turns(ways, workload.place, repeats, draw, rates=[probe])
+    seconds = measuring.take_turns(ways, workload.place, repeats, draw, rates=[probe])
     products = probe.fastest()
     return {
         **asdict(case),
-        "images_per_second": images_per_second(seconds, case.batch_size),
-        **speedups(seconds, [(OURS, mode) for mode in settings.modes if mode != OURS]),
+        "images_per_second": measuring.images_per_second(seconds, case.batch_size),
+        **measuring.speedups(seconds, [(OURS, mode) for mode in settings.modes if mode != OURS]),
         **agreement,
         "arithmetic_limit": arithmetic.limit(case.model, case.image_size, case.mask_ratio),
         "of_matrix_products": {
@@ -158,7 +148,7 @@ def measure_memory(
     """
     if device.type == "cuda":
         return _memory(case, device, modes, update=update)
-    if device.type != "cpu" or not memory_can_be_counted():
+    if device.type != "cpu" or not measuring.memory_can_be_counted():
         return None
     order = {
         "threads": torch.get_num_threads(),
@@ -197,7 +187,7 @@ def peak_of(workload: Workload, mode: str, *, update: bool, repeats: int = REPEA
     peaks = []
     for _ in range(repeats + 1):
         step = functools.partial(workload.step, workload.fresh_mask(), mode, update=update)
-        peaks.append(peak_memory(step, workload.place.device))
+        peaks.append(measuring.peak_memory(step, workload.place.device))
         workload.forget_gradients()
     return int(statistics.median(peaks[1:]))
 
@@ -212,7 +202,7 @@ def answer() -> int:
     try:
         memory = _memory(case, torch.device("cpu"), order["modes"], update=order["update"])
     except (RuntimeError, MemoryError) as error:
-        if is_lack_of_memory(error):
+        if measuring.is_lack_of_memory(error):
             return TOO_LITTLE
         raise
     sys.stdout.write(json.dumps(memory))

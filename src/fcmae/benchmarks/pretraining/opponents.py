@@ -18,7 +18,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from fcmae.benchmarks.measuring import images_per_second, peak_memory, seconds_of, speedups
+from fcmae.benchmarks import measuring
 from fcmae.benchmarks.pretraining.spark import visible_by_multiplying
 from fcmae.benchmarks.pretraining.workload import (
     Case,
@@ -76,34 +76,28 @@ def time_opponent(
     if opponent not in _BUILDERS:
         raise unknown("opponent", opponent, OPPONENTS)
     case = Case(model, image_size, batch_size, mask_ratio, precision)
-    return _rows(opponent, case, device, repeats, calls)
-
-
-def _rows(
-    name: str, case: Case, device: torch.device, repeats: int, calls: int
-) -> Iterator[dict[str, Any]]:
     workload = Workload(case, device)
     torch.compiler.reset()  # what others compiled: each has its first step
     try:
-        opponent = _BUILDERS[name](workload)
-        first, agreement = _compared(opponent, workload)
+        other = _BUILDERS[opponent](workload)
+        first, agreement = _compared(other, workload)
         ours = functools.partial(workload.whole_step, mode=OURS)
-        ways: dict[str, Step] = {OURS: ours, THEIRS: opponent.step}
+        ways: dict[str, Step] = {OURS: ours, THEIRS: other.step}
         seconds = time_steps(ways, workload, repeats, calls)
         memory = None
         if device.type == "cuda":  # elsewhere pages are counted, in a process of their own
             mask = workload.fresh_mask()
             memory = {
-                way: peak_memory(functools.partial(step, mask), device)
+                way: measuring.peak_memory(functools.partial(step, mask), device)
                 for way, step in ways.items()
             }
     finally:
         torch.compiler.reset()
     yield {
         **asdict(case),
-        "opponent": name,
-        "images_per_second": images_per_second(seconds, case.batch_size),
-        **speedups(seconds, [(OURS, THEIRS)]),
+        "opponent": opponent,
+        "images_per_second": measuring.images_per_second(seconds, case.batch_size),
+        **measuring.speedups(seconds, [(OURS, THEIRS)]),
         **agreement,
         "first_step": first,
         "memory": memory,
@@ -130,7 +124,7 @@ def _compared(opponent: _Opponent, workload: Workload) -> tuple[float, dict[str,
     masked = workload.gradient(mask, "masked")  # first: what libraries set up is not the opponent's
     workload.gradient(mask, OURS)
     found = []
-    seconds = seconds_of(
+    seconds = measuring.seconds_of(
         lambda: found.append(gradient_of(opponent.loss(mask), opponent.optimizer)), workload.place
     )
     if not opponent.same:

@@ -118,14 +118,17 @@ def panels_of(rows: Sequence[Row], sweep: Sweep) -> list[Panel]:
     """Images a second, and memory."""
     field, across = FIELDS[sweep]
     places = tuple(_short(row[field]) for row in rows)
-    modes = modes_of(rows)
-    speed = [Series(mode, mode, _values(rows, "images_per_second", mode)) for mode in modes]
+    speed, memory = [], []
+    for mode in modes_of(rows):
+        rates = [None if "error" in row else row["images_per_second"][mode] for row in rows]
+        speed.append(Series(mode, mode, tuple(rates)))
+        peaks = [row["memory"][mode] / 1e6 if row.get("memory") else None for row in rows]
+        memory.append(Series(mode, mode, tuple(peaks)))
     limit = tuple(
         None if "error" in row else row["images_per_second"]["dense"] * row["arithmetic_limit"]
         for row in rows
     )
     speed.append(Series("limit", "dense × what arithmetic saves", limit))
-    memory = [Series(mode, mode, tuple(_megabytes(row, mode) for row in rows)) for mode in modes]
     name = next(name for name, _ in grouped(rows[:1], field))
     return [
         Panel(f"images/s: {name}", across, places, tuple(speed)),
@@ -197,14 +200,6 @@ def _faster(row: Row, mode: str) -> str:
     return f"{row['speedup'][f'tiled / {mode}']:.2f} ({low:.2f} to {high:.2f})"
 
 
-def _values(rows: Sequence[Row], what: str, mode: str) -> tuple[float | None, ...]:
-    return tuple(None if "error" in row else row[what][mode] for row in rows)
-
-
-def _megabytes(row: Row, mode: str) -> float | None:
-    return row["memory"][mode] / 1e6 if row.get("memory") else None
-
-
 def _range(rows: Sequence[Row], mode: str) -> str:
     return _span([row["speedup"][f"tiled / {mode}"] for row in rows])
 
@@ -224,12 +219,5 @@ def _short(value: object) -> float | str:
 
 
 def _words(field: str, value: object) -> str:
-    match field:
-        case "image_size":
-            return f"{value} px"
-        case "batch_size":
-            return f"batch {value}"
-        case "mask_ratio":
-            return f"mask ratio {value:g}"
-        case _:
-            return str(value)
+    forms = {"image_size": "{} px", "batch_size": "batch {}", "mask_ratio": "mask ratio {:g}"}
+    return forms.get(field, "{}").format(value)
