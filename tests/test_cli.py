@@ -1,6 +1,7 @@
 """The command line: exit codes, help, and words for what cannot be done."""
 
 import inspect
+import re
 import signal
 import subprocess
 import sys
@@ -372,7 +373,7 @@ def test_the_code_of_a_check_that_failed_is_passed_on(monkeypatch: pytest.Monkey
 
 def test_help_shows_shared_options_by_themselves(capsys: pytest.CaptureFixture[str]) -> None:
     assert code_of("benchmark inference --help") == 0
-    own, measuring, computing = capsys.readouterr().out.split(" options ─")[1:]
+    own, measuring, computing = re.split(r" options [─-]", capsys.readouterr().out)[1:]
     assert "--batch-sizes" in own
     assert "--repeats" in measuring
     assert "--threads" in computing

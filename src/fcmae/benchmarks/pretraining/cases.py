@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from fcmae.benchmarks import command
-from fcmae.benchmarks.pretraining.measurement import Settings, expected_work, measure
+from fcmae.benchmarks.pretraining.measurement import Settings, measure, step_arithmetic
 from fcmae.benchmarks.pretraining.pages import table_on_screen, write_sweep
 from fcmae.benchmarks.pretraining.workload import CASE, Case, require_agreement
 from fcmae.commands.benchmark import BenchmarkPretraining, Rows, Sweep
@@ -128,9 +128,9 @@ def measure_cases(
 
 
 def _time_left(cases: Sequence[Case]) -> Callable[[int], str]:
-    """Words about the time left once so many cases are done, by what each has to compute."""
+    """Words about the time left once so many cases are done, by the arithmetic of each."""
     began = time.monotonic()
-    work = [expected_work(case) for case in cases]
+    work = [step_arithmetic(case, "dense") for case in cases]
 
     def words(done: int) -> str:
         if done == 0:

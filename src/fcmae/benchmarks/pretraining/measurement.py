@@ -74,11 +74,6 @@ def measure(case: Case, device: torch.device, settings: Settings) -> dict[str, A
     return refused
 
 
-def expected_work(case: Case) -> float:
-    """What a case's time is about proportional to: multiply-adds of a dense step."""
-    return float(step_arithmetic(case, "dense"))
-
-
 def step_arithmetic(case: Case, mode: str) -> int:
     """Multiply-adds that a step of all images needs; masked does more than it needs."""
     if mode == "timm":
