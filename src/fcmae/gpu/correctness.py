@@ -14,8 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fcmae.doctor.encoders import fresh_encoder
-from fcmae.doctor.examination import examine
+from fcmae.doctor.examination import examine, fresh_encoder
 from fcmae.gpu.isolation import Row
 from fcmae.models.layers import GRN, Block
 from fcmae.models.masks import enlarge, random_mask
