@@ -11,15 +11,12 @@ from typing import NoReturn
 import pytest
 
 import fcmae
-from fcmae.benchmarks.inference import benchmark_inference
-from fcmae.benchmarks.operators import benchmark_operators
-from fcmae.benchmarks.pretraining import benchmark_pretraining
-from fcmae.benchmarks.sparse_efficiency import sparse_efficiency
 from fcmae.cli import COMMANDS, main
+from fcmae.commands import benchmark
 from fcmae.commands import pretrain as pretrain_module
+from fcmae.commands.doctor import Doctor, doctor
 from fcmae.commands.pretrain import Pretrain
 from fcmae.commands.probe import probe
-from fcmae.doctor import doctor
 from fcmae.sizes import SIZES
 from fcmae.training.signals import Interrupted
 
@@ -64,10 +61,10 @@ def test_the_first_help_names_every_command(capsys: pytest.CaptureFixture[str]) 
         ("embed", fcmae.embed),
         ("probe", probe),
         ("doctor", doctor),
-        ("benchmark pretraining", benchmark_pretraining),
-        ("benchmark inference", benchmark_inference),
-        ("benchmark operators", benchmark_operators),
-        ("study sparse-efficiency", sparse_efficiency),
+        ("benchmark pretraining", benchmark.pretraining),
+        ("benchmark inference", benchmark.inference),
+        ("benchmark operators", benchmark.operators),
+        ("study sparse-efficiency", benchmark.sparse_efficiency),
     ],
 )
 def test_help_explains_every_option(
@@ -365,11 +362,28 @@ def test_only_what_was_typed_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_the_code_of_a_check_that_failed_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    import fcmae.doctor
+    def failing(options: Doctor) -> int:
+        return options.seed
 
-    def failing(*, seed: int = 0) -> int:
-        return seed
-
-    monkeypatch.setattr(fcmae.doctor, "doctor", failing)
+    monkeypatch.setattr("fcmae.doctor.examination.run", failing)
     assert code_of("doctor") == 0
     assert code_of("doctor --seed 1") == 1
+
+
+def test_help_shows_shared_options_by_themselves(capsys: pytest.CaptureFixture[str]) -> None:
+    assert code_of("benchmark inference --help") == 0
+    out = capsys.readouterr().out
+    shown = ["--batch-sizes", "measuring", "--repeats", "computing", "--threads"]
+    places = [out.rindex(words) for words in shown]
+    assert places == sorted(places)
+
+
+def test_shared_options_arrive_beside_the_own_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[benchmark.BenchmarkInference] = []
+    monkeypatch.setattr("fcmae.benchmarks.inference.run", seen.append)
+    words = "benchmark inference --threads 3 --models convnext_atto --json a.json"
+    assert code_of(words) == 0
+    (options,) = seen
+    assert (options.threads, options.models, options.json) == (3, ("convnext_atto",), "a.json")
+    assert (options.device, options.repeats) == ("auto", 7)
+    assert options.given == {"threads", "models", "json"}

@@ -1,12 +1,15 @@
 """The command line: `fcmae COMMAND`, one function each. Imports nothing heavy before it must."""
 
-import functools
 import importlib
 import inspect
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
+from inspect import Parameter
 from typing import NamedTuple, TypeVar
+
+from fcmae.commands.command import Options, names_of
 
 T = TypeVar("T")
 
@@ -61,24 +64,24 @@ COMMANDS = {
     "embed": Command("fcmae.commands.embed", "embed"),
     "probe": Command("fcmae.commands.probe", "probe"),
     "convert": Command("fcmae.commands.convert", "convert", ("source", "target")),
-    "recipe show": Command("fcmae.recipes.printed", "recipe_show", ("task",)),
-    "doctor": Command("fcmae.doctor", "doctor"),
-    "benchmark pretraining": Command("fcmae.benchmarks.pretraining", "benchmark_pretraining"),
-    "benchmark inference": Command("fcmae.benchmarks.inference", "benchmark_inference"),
-    "benchmark operators": Command("fcmae.benchmarks.operators", "benchmark_operators"),
-    "benchmark images": Command("fcmae.benchmarks.images", "benchmark_images"),
+    "recipe show": Command("fcmae.commands.recipe", "recipe_show", ("task",)),
+    "doctor": Command("fcmae.commands.doctor", "doctor"),
+    "benchmark pretraining": Command("fcmae.commands.benchmark", "pretraining"),
+    "benchmark inference": Command("fcmae.commands.benchmark", "inference"),
+    "benchmark operators": Command("fcmae.commands.benchmark", "operators"),
+    "benchmark images": Command("fcmae.commands.benchmark", "images"),
     "analyze selectivity": Command("fcmae.commands.analyze", "selectivity"),
     "analyze diversity": Command("fcmae.commands.analyze", "diversity"),
     "analyze activations": Command("fcmae.commands.analyze", "activations"),
     "analyze reconstruct": Command("fcmae.commands.analyze", "reconstruct"),
-    "study sparse-efficiency": Command("fcmae.benchmarks.sparse_efficiency", "sparse_efficiency"),
+    "study sparse-efficiency": Command("fcmae.commands.benchmark", "sparse_efficiency"),
     "study mask-ratio": Command("fcmae.studies.mask_ratio", "mask_ratio"),
     "study normalization": Command("fcmae.studies.normalization", "normalization"),
     "study grn": Command("fcmae.studies.grn", "grn"),
     "study scaling": Command("fcmae.studies.scaling", "scaling"),
     "study contrastive": Command("fcmae.studies.contrastive", "contrastive"),
     "study reconstruction": Command("fcmae.studies.reconstruction", "reconstruction"),
-    "models": Command("fcmae.recipes.printed", "models"),
+    "models": Command("fcmae.commands.recipe", "models"),
 }
 GROUPS = ("recipe", "benchmark", "analyze", "study")  # of commands of two words
 
@@ -142,25 +145,43 @@ def _named(words: list[str]) -> tuple[str, list[str] | None]:
 def _call(
     function: Callable[..., T], words: list[str], program: str, positional: tuple[str, ...]
 ) -> T:
+    """Parse the words and call the function, with those options alone that were typed."""
     import tyro
 
     words = _once(words)
     typed = {word.partition("=")[0][2:].replace("-", "_") for word in words if word[:2] == "--"}
+    parameters = dict(inspect.signature(function).parameters)
+    groups = _shared(function)
+    for group in groups:
+        for name in names_of(group):
+            parameters.pop(name, None)
 
-    @functools.wraps(function)
     def with_typed(*places: object, **options: object) -> T:
         """What was left alone is not passed on: a task may ask which options were given."""
+        for group in groups:
+            options |= vars(options.pop(group.__name__.lower()))
         given = {name: value for name, value in options.items() if name in typed}
         return function(**dict(zip(positional, places, strict=True)), **given)
 
-    parameters = inspect.signature(function).parameters
-    placed = [
-        parameters[name].replace(kind=inspect.Parameter.POSITIONAL_ONLY) for name in positional
+    shown = [
+        *(parameters.pop(name).replace(kind=Parameter.POSITIONAL_ONLY) for name in positional),
+        *parameters.values(),
+        *(Parameter(g.__name__.lower(), Parameter.KEYWORD_ONLY, annotation=g) for g in groups),
     ]
-    others = [option for name, option in parameters.items() if name not in positional]
-    with_typed.__signature__ = inspect.Signature([*placed, *others])  # type: ignore[attr-defined]
+    with_typed.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
+    with_typed.__annotations__ = {one.name: one.annotation for one in shown}
+    # An option's lines are one: tyro takes those of a function for paragraphs.
+    with_typed.__doc__ = re.sub(r"\n {8,}", " ", inspect.getdoc(function) or "")
     # An option without a value is a plain switch; "None" defaults are said in the help texts.
-    return tyro.cli(with_typed, args=words, prog=program, config=(tyro.conf.FlagCreatePairsOff,))
+    config = (tyro.conf.FlagCreatePairsOff, tyro.conf.OmitArgPrefixes)
+    return tyro.cli(with_typed, args=words, prog=program, config=config)
+
+
+def _shared(function: Callable[..., object]) -> list[type[Options]]:
+    """The options that a command has in common with others: help shows them by themselves."""
+    options = getattr(function, "__wrapped__", object)
+    bases = options.__mro__[1:]
+    return [base for base in bases if issubclass(base, Options) and base is not Options]
 
 
 def _once(words: list[str]) -> list[str]:

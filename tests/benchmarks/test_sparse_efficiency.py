@@ -3,12 +3,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from interrupted import calls_of, cut_off
 
-from fcmae.benchmarks import rates
-from fcmae.benchmarks.pretraining import measurement, sweeps
+from fcmae.benchmarks import measuring
+from fcmae.benchmarks.measuring import TOO_LARGE
+from fcmae.benchmarks.pretraining import cases, measurement
 from fcmae.benchmarks.pretraining.workload import Workload
-from fcmae.benchmarks.sparse_efficiency import panels, says, sparse_efficiency, total
+from fcmae.benchmarks.sparse_efficiency import draw_study, figure_1, sentences, total
+from fcmae.commands.benchmark import sparse_efficiency
 
 
 def row(size: str, *, faster: float, masked: int, tiled: int) -> dict[str, Any]:
@@ -24,7 +27,7 @@ ROWS = [row("atto", faster=2.0, masked=300, tiled=100), row("base", faster=3.0, 
 
 
 def test_averages_are_over_what_fits_and_all_that_is_held() -> None:
-    here, large = says(ROWS)
+    here, large = sentences(ROWS)
     assert here.startswith("Here: 2.50 times the images a second and 3.00 times less memory")
     assert "atto, base" in here
     assert large == "Not measured, for lack of memory: huge."
@@ -36,21 +39,24 @@ WORDS = "tiled and masked differ by 0.012, more than 0.0001: not right"
 
 
 def test_a_size_that_is_not_right_is_said_to_be() -> None:
-    _, wrong, _ = says([ROWS[0], ROWS[1] | WRONG, ROWS[2]])
+    _, wrong, _ = sentences([ROWS[0], ROWS[1] | WRONG, ROWS[2]])
     assert wrong == f"base: {WORDS}."
 
 
 def test_masked_stands_beside_tiled() -> None:
-    speed, memory = panels(ROWS)
-    assert speed.places == ("atto", "base")
-    assert [series.values for series in speed.series] == [(10.0, 10.0), (20.0, 30.0)]
-    assert [series.values for series in memory.series] == [(4e-7, 8e-7), (2e-7, 2e-7)]
+    speed, memory = draw_study(ROWS).axes
+    assert [tick.get_text() for tick in speed.get_xticklabels()] == ["atto", "base"]
+    heights = [
+        [[bar.get_height() for bar in bars] for bars in axes.containers if bars.patches]
+        for axes in (speed, memory)
+    ]
+    assert heights == [[[10.0, 10.0], [20.0, 30.0]], [[4e-7, 8e-7], [2e-7, 2e-7]]]
 
 
 @pytest.fixture
 def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """A study that takes little."""
-    monkeypatch.setitem(rates.SIDES, "cpu", (64,))
+    monkeypatch.setitem(measuring.SIDES, "cpu", (64,))
     memory = {"dense": 5, "masked": 6, "tiled": 3}  # measuring it is tested with the benchmarks
     monkeypatch.setattr(measurement, "measure_memory", lambda *_, **__: memory)
     return {
@@ -92,10 +98,10 @@ def test_a_study_that_was_cut_off_goes_on(
     options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        cut_off(patch, sweeps, "measure", lambda case, *_: case.model == "convnextv2_femto")
+        cut_off(patch, cases, "measure", lambda case, *_: case.model == "convnextv2_femto")
         with pytest.raises(KeyboardInterrupt):
             sparse_efficiency(**options)
-    measured = calls_of(monkeypatch, sweeps, "measure")
+    measured = calls_of(monkeypatch, cases, "measure")
     rows = sparse_efficiency(**options)
     assert [case.model for case, *_ in measured] == ["convnextv2_femto"]
     assert [row["model"] for row in rows] == list(options["models"])
@@ -116,3 +122,64 @@ def test_a_study_that_was_cut_off_goes_on(
 def test_bad_arguments_are_refused(wrong: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         sparse_efficiency(**wrong)
+
+
+# Figure 1's protocol: a row for each mode, also where only one fits
+
+CPU = torch.device("cpu")
+TINY: dict[str, Any] = {
+    "model": "convnextv2_atto",
+    "precision": "fp32",
+    "batch_size": 2,
+    "image_size": 64,
+    "steps": 4,
+}
+
+
+def figure_1_rows(**options: Any) -> list[dict[str, Any]]:
+    return list(figure_1(CPU, **{**TINY, **options}))
+
+
+def test_modes_take_turns_and_agree() -> None:
+    tiled, masked, both = figure_1_rows()
+    assert [row["mode"] for row in (tiled, masked, both)] == [
+        "tiled",
+        "masked",
+        "tiled and masked",
+    ]
+    assert both["agrees"] is True
+    for row in (tiled, masked):
+        assert len(row["turns"]) == 4
+        assert row["images_per_second"] == pytest.approx(2 / row["step_seconds"])
+        assert (row["batch_size"], row["image_size"]) == (2, 64)
+    ratios = [slow / fast for slow, fast in zip(masked["turns"], tiled["turns"], strict=True)]
+    assert masked["speedup_range"] == [min(ratios), max(ratios)]
+    assert min(ratios) <= masked["speedup"] <= max(ratios)
+    held = masked["held"]
+    assert masked["memory_ratio"] == pytest.approx(
+        (held + tiled["memory"]) / (held + masked["memory"])
+    )
+
+
+def test_tiled_has_its_row_where_masked_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    step = Workload.step
+
+    def limited(self: Workload, mask: torch.Tensor, mode: str, *, update: bool = True) -> None:
+        if mode == "masked":
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        step(self, mask, mode, update=update)
+
+    monkeypatch.setattr(Workload, "step", limited)
+    masked, tiled = figure_1_rows()
+    assert (masked["mode"], masked["error"]) == ("masked", TOO_LARGE)
+    assert (tiled["mode"], len(tiled["turns"])) == ("tiled", 4)
+    assert "speedup" not in tiled
+
+
+def test_another_fault_goes_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("an illegal memory access was encountered")
+
+    monkeypatch.setattr(Workload, "step", broken)
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        figure_1_rows()

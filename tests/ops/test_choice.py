@@ -7,9 +7,9 @@ import sys
 import pytest
 import torch
 
-from fcmae import ops
 from fcmae.models.encoder import Encoder
 from fcmae.models.masks import random_mask
+from fcmae.ops import kernels
 
 
 @pytest.fixture
@@ -17,10 +17,13 @@ def without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "numba", None)
     for operator in ("depthwise_conv", "feed_forward"):
         monkeypatch.delitem(sys.modules, f"fcmae.ops.{operator}.cpu", raising=False)
+        monkeypatch.delattr(sys.modules[f"fcmae.ops.{operator}"], "cpu", raising=False)
     monkeypatch.delitem(sys.modules, "fcmae.ops.numba_kernels", raising=False)
-    ops.load.cache_clear()
+    for found in (kernels._convolution, kernels._feed_forward):
+        found.cache_clear()
     yield
-    ops.load.cache_clear()
+    for found in (kernels._convolution, kernels._feed_forward):
+        found.cache_clear()
 
 
 def features() -> list[torch.Tensor]:
@@ -35,12 +38,12 @@ def test_an_installation_without_numba_gives_the_same_numbers(
     request: pytest.FixtureRequest,
 ) -> None:
     x = torch.zeros(1, 1, 1, 1)
-    for operator in ("depthwise_conv", "feed_forward"):
-        assert ops.compiled_for(operator, x, None) is not None
+    assert kernels.convolution_kernels(x, None) is not None
+    assert kernels.feed_forward_kernels(x, None) is not None
     compiled = features()
     request.getfixturevalue("without_numba")
-    for operator in ("depthwise_conv", "feed_forward"):
-        assert ops.compiled_for(operator, x, None) is None
+    assert kernels.convolution_kernels(x, None) is None
+    assert kernels.feed_forward_kernels(x, None) is None
     for one, other in zip(features(), compiled, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12 * float(other.abs().max()))
 

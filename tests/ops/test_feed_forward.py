@@ -1,4 +1,4 @@
-"""The passes compiled for the processor, and the whole written by hand, against plain layers."""
+"""The passes compiled for the processor, and the whole written by hand, against the definition."""
 
 import numba
 import pytest
@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from fcmae import ops
 from fcmae.models.layers import Block
-from fcmae.ops.feed_forward import cpu
-from fcmae.ops.tiles import Tiles
+from fcmae.models.masks import enlarge
+from fcmae.ops.feed_forward import cpu, reference
+from fcmae.ops.tiles import Sites, Tiles
 
 MASK = torch.tensor([[[0, 1, 0], [1, 1, 1]], [[1, 1, 1], [1, 1, 1]], [[0, 0, 0], [1, 0, 1]]]) > 0
 tiles = pytest.mark.parametrize("tiles", TILES.values(), ids=TILES)
@@ -80,39 +81,87 @@ def block(channels: int, v2: bool, dtype: torch.dtype) -> Block:
     return layer
 
 
-def both_ways(layer: Block, x: Tensor, sites: Tiles | None) -> tuple[list[Tensor], list[Tensor]]:
-    """Result and gradients at once, and layer by layer because somebody listens to one."""
-    results = []
-    heard: list[int] = []
-    for listening in (False, True):
-        if listening:
-            layer.pwconv1.register_forward_hook(lambda *_: heard.append(1))
-        out = layer(x, sites)
-        outer = torch.linspace(-1, 1, out.numel(), dtype=out.dtype).view_as(out).cos()
-        results.append([out, *torch.autograd.grad(out, [x, *layer.parameters()], outer)])
-        assert len(heard) == listening
-    return results[0], results[1]
+def with_gradients(layer: Block, x: Tensor, sites: Sites, *, by: str) -> list[Tensor]:
+    """What follows the convolution, and its gradients: by "kernels", "layers" or "reference"."""
+    assert isinstance(layer.pwconv1, nn.Linear)
+    weights = layer._weights()
+    if by == "reference":
+        out = reference.feed_forward(x, weights, sites, layer.norm.eps)
+    elif by == "layers":
+        out = layer.pwconv1(layer.norm(x))
+        out = F.gelu(out)
+        out = layer.pwconv2(out if layer.grn is None else layer.grn(out, sites))
+    else:
+        out = ops.feed_forward(x, weights, sites, layer.norm.eps, cpu)
+    outer = torch.linspace(-1, 1, out.numel(), dtype=out.dtype).view_as(out).cos()
+    unused = ("dwconv.weight", "dwconv.bias", "gamma")
+    taking_part = [value for name, value in layer.named_parameters() if name not in unused]
+    return [out.detach(), *torch.autograd.grad(out, [x, *taking_part], outer)]
+
+
+def problem(channels: int, dtype: torch.dtype, sites: str) -> tuple[Tensor, Sites]:
+    """An activation that wants a gradient, on a dense map, under a mask, or on tiles."""
+    tiles, masked = Tiles.visible(MASK), enlarge(MASK, 4).unsqueeze(-1)
+    dense = torch.randn(*masked.shape[:3], channels, dtype=dtype)
+    if sites == "tiles":
+        return tiles.pack(dense).requires_grad_(), tiles
+    return dense.requires_grad_(), masked if sites == "masked" else None
 
 
 @pytest.mark.parametrize("v2", [True, False])
-@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("sites", ["dense", "tiles"])
 @pytest.mark.parametrize("channels", [13, 1])
-def test_a_block_at_once_is_the_block_layer_by_layer(v2: bool, packed: bool, channels: int) -> None:
-    sites = Tiles.visible(MASK) if packed else None
-    shape = (len(sites.index), 4, 4) if sites else (2, 5, 7)
-    x = torch.randn(*shape, channels, dtype=torch.float64, requires_grad=True)
-    assert ops.compiled_for("feed_forward", x, sites) is cpu
-    for one, other in zip(*both_ways(block(channels, v2, torch.float64), x, sites), strict=True):
-        within = 1e-12 * (other.detach().abs().max().item() + 1)
+def test_at_once_it_is_the_reference(v2: bool, sites: str, channels: int) -> None:
+    x, where = problem(channels, torch.float64, sites)
+    assert ops.feed_forward_kernels(x, where) is cpu
+    layer = block(channels, v2, torch.float64)
+    found = (with_gradients(layer, x, where, by=by) for by in ("kernels", "reference"))
+    for one, other in zip(*found, strict=True):
+        within = 1e-12 * (other.abs().max().item() + 1)
         torch.testing.assert_close(one, other, rtol=0, atol=within)
 
 
-def test_a_block_at_once_in_single_precision() -> None:
-    tiles = Tiles.visible(MASK)
-    x = torch.randn(len(tiles.index), 2, 2, 40, requires_grad=True)
-    for one, other in zip(*both_ways(block(40, True, torch.float32), x, tiles), strict=True):
-        within = 1e-5 * other.detach().abs().max().item()
-        torch.testing.assert_close(one, other, rtol=0, atol=within)
+def test_at_once_in_single_precision() -> None:
+    x, tiles = problem(40, torch.float32, "tiles")
+    layer = block(40, True, torch.float32)
+    found = (with_gradients(layer, x, tiles, by=by) for by in ("kernels", "reference"))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-5 * other.abs().max().item())
+
+
+@pytest.mark.parametrize("v2", [True, False])
+@pytest.mark.parametrize("sites", ["dense", "masked", "tiles"])
+@dtypes
+def test_the_layers_of_a_block_are_the_reference_to_the_bit(
+    v2: bool, sites: str, dtype: torch.dtype
+) -> None:
+    x, where = problem(5, dtype, sites)
+    layer = block(5, v2, dtype)
+    found = (with_gradients(layer, x, where, by=by) for by in ("layers", "reference"))
+    for one, other in zip(*found, strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("v2", [True, False])
+def test_what_is_masked_is_nothing_to_the_reference(v2: bool) -> None:
+    x, masked = problem(5, torch.float64, "masked")
+    assert isinstance(masked, Tensor)
+    tiles, layer = Tiles.visible(MASK), block(5, v2, torch.float64)
+    weights = layer._weights()
+    out = reference.feed_forward(x.masked_fill(masked, 1e3), weights, masked, 1e-6)
+    packed = reference.feed_forward(tiles.pack(x), weights, tiles, 1e-6)
+    torch.testing.assert_close(tiles.pack(out), packed, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("sites", ["dense", "tiles"])
+def test_a_block_at_once_is_the_block_layer_by_layer(sites: str) -> None:
+    """Layer by layer because somebody listens to one."""
+    x, where = problem(13, torch.float64, sites)
+    layer, heard = block(13, True, torch.float64), list[int]()
+    at_once = layer(x, where)
+    layer.pwconv1.register_forward_hook(lambda *_: heard.append(1))
+    torch.testing.assert_close(layer(x, where), at_once, rtol=1e-12, atol=1e-12)
+    assert heard == [1]
 
 
 def test_less_is_kept_for_the_backward_pass() -> None:

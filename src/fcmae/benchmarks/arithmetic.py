@@ -13,6 +13,7 @@ DECODER_WIDTH, DECODER_DEPTH = 512, 1  # section 3
 KERNEL = 7  # sites a side of the depthwise convolution
 TILE = 8  # sites a side of a cell at the first stage
 CLASSES = 1000
+IN_CHANNELS, STEM_STRIDE = 3, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Arithmetic:
         return 3 * self.forward - self.stem
 
 
-def encoder(model: str, cells: int, *, in_channels: int = 3, stem_stride: int = 4) -> Arithmetic:
+def encoder(model: str, cells: int) -> Arithmetic:
     """An encoder or backbone on so many cells: all of them when dense, the visible when tiled."""
     size = size_of(model)
     stem = linear = depthwise = 0
@@ -51,7 +52,7 @@ def encoder(model: str, cells: int, *, in_channels: int = 3, stem_stride: int = 
     for stage, (depth, width) in enumerate(zip(size.depths, size.widths, strict=True)):
         sites = cells * (TILE >> stage) ** 2
         if stage == 0:
-            stem = sites * in_channels * stem_stride**2 * width
+            stem = sites * IN_CHANNELS * STEM_STRIDE**2 * width
         else:
             linear += sites * 4 * before * width
         block = _block(width)
@@ -61,33 +62,25 @@ def encoder(model: str, cells: int, *, in_channels: int = 3, stem_stride: int = 
     return Arithmetic(stem, linear, depthwise)
 
 
-def decoder(
-    model: str,
-    cells: int,
-    visible: int,
-    *,
-    width: int = DECODER_WIDTH,
-    depth: int = DECODER_DEPTH,
-    in_channels: int = 3,
-    stem_stride: int = 4,
-) -> Arithmetic:
+def decoder(model: str, cells: int, visible: int) -> Arithmetic:
     """The decoder: projects visible cells, mixes all of them, predicts the masked ones."""
-    values = total_stride(stem_stride) ** 2 * in_channels
-    block = _block(width)
-    ends = visible * size_of(model).widths[-1] * width + (cells - visible) * width * values
-    return Arithmetic(0, ends + cells * depth * block.linear, cells * depth * block.depthwise)
+    values = total_stride(STEM_STRIDE) ** 2 * IN_CHANNELS
+    block = _block(DECODER_WIDTH)
+    ends = visible * size_of(model).widths[-1] + (cells - visible) * values
+    mixed = cells * DECODER_DEPTH
+    return Arithmetic(0, ends * DECODER_WIDTH + mixed * block.linear, mixed * block.depthwise)
 
 
 def pretraining(model: str, image_size: int, mask_ratio: float, *, dense: bool) -> Arithmetic:
     """One square image, with the paper's decoder; a dense encoder computes hidden cells as well."""
-    cells = (image_size // total_stride(4)) ** 2
+    cells = (image_size // total_stride(STEM_STRIDE)) ** 2
     visible = num_visible(cells, mask_ratio)
     return encoder(model, cells if dense else visible) + decoder(model, cells, visible)
 
 
 def classification(model: str, image_size: int, classes: int = CLASSES) -> Arithmetic:
     """One square image through the classifier."""
-    cells = (image_size // total_stride(4)) ** 2
+    cells = (image_size // total_stride(STEM_STRIDE)) ** 2
     return encoder(model, cells) + Arithmetic(0, size_of(model).widths[-1] * classes, 0)
 
 

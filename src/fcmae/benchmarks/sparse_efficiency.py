@@ -1,19 +1,46 @@
-"""Figure 1 of the appendix: throughput and memory of pre-training by size, dense and tiled."""
+"""Figure 1 of the appendix: throughput and memory of pre-training by size, dense and tiled.
 
-from collections.abc import Mapping, Sequence
+`run` measures whole cases and draws them. `figure_1` is what `make gpu` measures: each mode stands
+for itself, since a mode that fits is worth knowing where the other does not.
+"""
+
+import functools
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fcmae.benchmarks.options import check_counts, check_run, use_threads
+import torch
+from torch import Tensor
+
+from fcmae.benchmarks import command, measuring
+from fcmae.benchmarks.pretraining.cases import measure_cases
+from fcmae.benchmarks.pretraining.device_time import kernels_of
+from fcmae.benchmarks.pretraining.measurement import Settings, peak_of
+from fcmae.benchmarks.pretraining.pages import rows_table, table_on_screen
+from fcmae.benchmarks.pretraining.workload import (
+    CASE,
+    Case,
+    Workload,
+    objection,
+    require_agreement,
+)
+from fcmae.commands.benchmark import Rows, SparseEfficiency
+from fcmae.findings.figures import Panel, Series, draw
+from fcmae.findings.machine import describe_run
+from fcmae.findings.page import Finding, write_finding
+from fcmae.findings.record import Record, say_written
 from fcmae.sizes import is_v2, list_models
+from fcmae.training.devices import choose_device, choose_precision
 
 if TYPE_CHECKING:
-    from fcmae.findings.figures import Panel
+    from matplotlib.figure import Figure
 
-STEPS = 20  # appendix C, figure 1
-BATCH_SIZE = 64  # on each GPU, likewise
+STEPS, TURNS = 20, 4  # of figure 1's protocol (appendix C), and turns that divide them
+BATCH_SIZE = 64  # on each GPU: appendix C, figure 1
 ON_A_PROCESSOR = 4
+LABELS = {"masked": "dense, masked (the paper’s counterpart)", "tiled": "tiled (ours)"}
 PAPER_THROUGHPUT, PAPER_MEMORY = 1.3, 2.0  # times as fast, times less: averages over the models
 GIGABYTE = 1e9
 PAPER = (
@@ -31,133 +58,89 @@ READING = (
 )
 
 
-def sparse_efficiency(
-    *,
-    models: tuple[str, ...] = (),
-    batch_size: int | None = None,
-    precision: str | None = None,
-    device: str = "auto",
-    steps: int = STEPS,
-    threads: int | None = None,
-    out: Path = Path("runs/sparse-efficiency"),
-) -> list[dict[str, Any]]:
-    """Throughput and memory of pre-training steps by size, drawn as the paper's figure 1.
-
-    Masked, dense and tiled steps take turns. A size that does not fit in memory is a row that says
-    so, and one whose tiled and masked steps do not agree is shown and said to be not right. What
-    was measured is kept, and a second call goes on.
-
-    Args:
-        models: names of `fcmae.list_models()`. None given: every size of V2.
-        batch_size: images a step. Default: the paper's 64 on CUDA, 4 elsewhere.
-        precision: fp32 or bf16. Default: bf16 where CUDA multiplies it, else fp32; the paper's was
-            fp32.
-        device: auto (CUDA, else MPS, else the processor), cpu, cuda, cuda:N or mps.
-        steps: forward and backward steps of each mode; medians are taken over them.
-        threads: processor threads; None: as many as PyTorch takes by itself.
-        out: folder of results.json, results.csv, figure.png, figure.svg and page.html.
-
-    Returns:
-        One row a size, as in results.json: times in seconds, memory in bytes.
-
-    Raises:
-        ValueError: if an argument cannot be used.
-        RuntimeError: if tiled and masked steps of a size do not agree; all were shown and written.
-    """
-    check_counts("steps", steps)
-    check_counts("batch_size", batch_size)
-    check_run(models, (precision,) if precision else (), repeats=steps, threads=threads)
-
-    from rich.console import Console
-
-    from fcmae.benchmarks.pretraining.agreement import require_agreement
-    from fcmae.benchmarks.pretraining.measurement import Settings
-    from fcmae.benchmarks.pretraining.screen import table_of
-    from fcmae.benchmarks.pretraining.sweeps import run_cases
-    from fcmae.benchmarks.pretraining.workload import CASE, Case
-    from fcmae.findings.machine import describe_run
-    from fcmae.findings.record import Record, say_written
-    from fcmae.training.devices import choose_device, choose_precision
-
-    where = choose_device(device)
-    batch = batch_size or (BATCH_SIZE if where.type == "cuda" else ON_A_PROCESSOR)
-    names = models or tuple(model for model in list_models() if is_v2(model))
-    number = precision or choose_precision("auto", where)
-    cases = [Case(model, 224, batch, 0.6, number) for model in names]
-    settings = Settings(steps, ("dense", "masked", "tiled"), update=False)
-    screen = Console()
-    with use_threads(threads):
-        run = {**describe_run(where), "settings": {**asdict(settings), "study": "figure 1"}}
-        rows = run_cases(cases, where, settings, Record(out, run, CASE))
-    screen.print(run["machine"])
-    screen.print(table_of(rows))
-    say_written(write_figure(out, rows, run))
+def run(options: SparseEfficiency) -> Rows:
+    """Measure every size; show, draw and write the rows."""
+    command.check(options)
+    device, out = choose_device(options.device), Path(options.out)
+    batch = options.batch_size or (BATCH_SIZE if device.type == "cuda" else ON_A_PROCESSOR)
+    models = options.models or tuple(model for model in list_models() if is_v2(model))
+    precision = options.precision or choose_precision("auto", device)
+    cases = [Case(model, 224, batch, 0.6, precision) for model in models]
+    settings = Settings(options.steps, ("dense", "masked", "tiled"), update=False)
+    with command.use_threads(options.threads):
+        described = {
+            **describe_run(device),
+            "settings": {**asdict(settings), "study": "figure 1"},
+        }
+        rows = measure_cases(cases, device, settings, Record(out, described, CASE))
+    command.show_and_write(str(described["machine"]), table_on_screen(rows), described, rows, None)
+    finding = Finding(
+        kind="The paper’s figure 1, measured again",
+        title="Sparse encoding efficiency",
+        shows=[*sentences(rows), PAPER],
+        figure=draw_study(rows),
+        alternative="throughput and memory by size, masked against tiled, as in the table",
+        reading=READING,
+        table=rows_table(rows),
+    )
+    say_written(write_finding(out, finding, described))
     require_agreement(rows)
     return rows
 
 
-def write_figure(out: Path, rows: Sequence[dict[str, Any]], run: Mapping[str, Any]) -> Path:
-    """Write `figure.png`, `figure.svg` and `page.html`; return the path of the last."""
-    from fcmae.benchmarks.pretraining.sweep_page import table
-    from fcmae.findings.figures import draw
-    from fcmae.findings.page import Finding, write_finding
-
-    finding = Finding(
-        kind="The paper’s figure 1, measured again",
-        title="Sparse encoding efficiency",
-        shows=[*says(rows), PAPER],
-        figure=draw([panels(rows)], bars=True),
-        alternative="throughput and memory by size, masked against tiled, as in the table",
-        reading=READING,
-        table=table(rows),
-    )
-    return write_finding(out, finding, run)
-
-
-def panels(rows: Sequence[dict[str, Any]]) -> "list[Panel]":
-    """Throughput and memory by size, masked beside tiled; sizes that did not fit are left out."""
-    from fcmae.findings.figures import Panel, Series
-
-    rows = [row for row in rows if "error" not in row]
-    sizes = tuple(row["model"].partition("_")[2] for row in rows)
-    labels = {"masked": "dense, masked (the paper’s counterpart)", "tiled": "tiled (ours)"}
-    speed = [
-        Series(mode, label, tuple(row["images_per_second"][mode] for row in rows))
-        for mode, label in labels.items()
-    ]
-    memory = [
-        Series(mode, label, tuple(_gigabytes(row, mode) for row in rows))
-        for mode, label in labels.items()
-    ]
-    return [
-        Panel("training throughput (images/s)", "size of the model", sizes, tuple(speed)),
-        Panel("most memory held (GB)", "size of the model", sizes, tuple(memory)),
-    ]
-
-
-def says(rows: Sequence[dict[str, Any]]) -> list[str]:
+def sentences(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Averages over the sizes, as the paper gives them; which are not right, or not among them."""
-    from fcmae.benchmarks.pretraining.agreement import objection
-
     good = [row for row in rows if "error" not in row]
-    sentences = []
+    found = []
     if good:
         faster = [row["speedup"]["tiled / masked"] for row in good]
         sentence = f"Here: {_mean(faster):.2f} times the images a second"
         if all(row["memory"] for row in good):
             less = [total(row, "masked") / total(row, "tiled") for row in good]
             sentence += f" and {_mean(less):.2f} times less memory"
-        names = ", ".join(row["model"].partition("_")[2] for row in good)
-        sentences.append(
-            f"{sentence}, averaged over {names}; batch {good[0]['batch_size']}, "
-            f"{good[0]['precision']}."
+        found.append(
+            f"{sentence}, averaged over {', '.join(map(_size, good))}; batch "
+            f"{good[0]['batch_size']}, {good[0]['precision']}."
         )
-    for row in rows:
-        if wrong := objection(row):
-            sentences.append(f"{row['model'].partition('_')[2]}: {wrong}.")
-    if large := [row["model"].partition("_")[2] for row in rows if "error" in row]:
-        sentences.append(f"Not measured, for lack of memory: {', '.join(large)}.")
-    return sentences
+    found += [f"{_size(row)}: {wrong}." for row in rows if (wrong := objection(row))]
+    if large := [_size(row) for row in rows if "error" in row]:
+        found.append(f"Not measured, for lack of memory: {', '.join(large)}.")
+    return found
+
+
+def draw_study(rows: Sequence[Mapping[str, Any]]) -> "Figure":
+    """Throughput and memory by size, masked beside tiled; sizes that did not fit are left out."""
+    rows = [row for row in rows if "error" not in row]
+    speed = {mode: [row["images_per_second"][mode] for row in rows] for mode in LABELS}
+    memory = {
+        mode: [total(row, mode) if row["memory"] else None for row in rows] for mode in LABELS
+    }
+    return draw_bars([_size(row) for row in rows], speed, memory)
+
+
+def draw_bars(
+    sizes: Sequence[str],
+    speed: Mapping[str, Sequence[float | None]],
+    memory: Mapping[str, Sequence[float | None]],
+) -> "Figure":
+    """Figure 1 as bars: images a second, and bytes held at the peak, of each mode by size."""
+    held = {
+        mode: [None if value is None else value / GIGABYTE for value in values]
+        for mode, values in memory.items()
+    }
+    panels = [
+        Panel(
+            title,
+            "size of the model",
+            tuple(sizes),
+            tuple(Series(mode, label, tuple(values[mode])) for mode, label in LABELS.items()),
+        )
+        for title, values in (
+            ("training throughput (images/s)", speed),
+            ("most memory held (GB)", held),
+        )
+    ]
+    return draw([panels], bars=True)
 
 
 def total(row: Mapping[str, Any], mode: str) -> int:
@@ -166,9 +149,86 @@ def total(row: Mapping[str, Any], mode: str) -> int:
     return held + peak
 
 
-def _gigabytes(row: Mapping[str, Any], mode: str) -> float | None:
-    return total(row, mode) / GIGABYTE if row["memory"] else None
+def _size(row: Mapping[str, Any]) -> str:
+    return str(row["model"]).partition("_")[2]
 
 
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
+
+
+def figure_1(
+    device: torch.device,
+    *,
+    model: str,
+    precision: str = "bf16",
+    batch_size: int = BATCH_SIZE,
+    image_size: int = 224,
+    steps: int = STEPS,
+) -> Iterator[dict[str, Any]]:
+    """Forward and backward passes without an update: images a second, and the peak of memory.
+
+    The modes take turns of a quarter of the steps; a ratio is the median over turns.
+
+    Args:
+        device: where.
+        model: a name of `fcmae.list_models()`.
+        precision: fp32 or bf16.
+        batch_size: images a step.
+        image_size: pixels a side.
+        steps: of each mode.
+
+    Yields:
+        A row for each mode, times in seconds and memory in bytes; `error` where it does not fit.
+        `device_seconds` is the sum of a step's kernels. Where both fit, masked's has `speedup`, how
+        many times faster tiled is, and `device_speedup`, the same of the kernels alone; a third row
+        says how far their losses and gradients are apart.
+    """
+    case = Case(model, image_size, batch_size, 0.6, precision)
+    workload = Workload(case, device)
+    masks = [workload.fresh_mask() for _ in range(steps)]
+    memory: dict[str, int] = {}
+    for mode in ("tiled", "masked"):
+        try:
+            memory[mode] = peak_of(workload, mode, update=False, repeats=1)
+        except (RuntimeError, MemoryError) as error:
+            if not measuring.is_lack_of_memory(error):
+                raise
+            workload.forget_gradients()
+            torch.cuda.empty_cache()
+            yield {**asdict(case), "mode": mode, "error": measuring.TOO_LARGE}
+
+    def step(masks: Sequence[Tensor], mode: str) -> None:
+        """All of them one after another: the host may run ahead, as in training."""
+        for mask in masks:
+            workload.whole_step(mask, mode, update=False)
+
+    parts = [masks[turn::TURNS] for turn in range(TURNS)]
+    ways = {mode: functools.partial(step, mode=mode) for mode in memory}
+    turns = measuring.take_turns(ways, workload.place, TURNS, iter(parts).__next__, warm_up=0)
+    held, rows = workload.held(update=False), {}
+    for mode, taken in turns.items():
+        seconds = [value / len(part) for value, part in zip(taken, parts, strict=True)]
+        median = statistics.median(seconds)
+        kernels = kernels_of(functools.partial(step, masks[:1], mode), device, 1)
+        rows[mode] = {
+            **asdict(case),
+            "mode": mode,
+            "images_per_second": batch_size / median,
+            "step_seconds": median,
+            "turns": seconds,
+            "memory": memory[mode],
+            "held": held,
+            "device_seconds": sum(kernel.seconds for kernel in kernels),
+        }
+    if len(rows) < 2:
+        yield from rows.values()
+        return
+    tiled, masked = rows["tiled"], rows["masked"]
+    masked |= {
+        "device_speedup": masked["device_seconds"] / tiled["device_seconds"],
+        **measuring.speedup(masked["turns"], tiled["turns"]),
+        "memory_ratio": (held + memory["tiled"]) / (held + memory["masked"]),
+    }
+    yield from (tiled, masked)
+    yield {**asdict(case), "mode": "tiled and masked", **workload.agreement()}

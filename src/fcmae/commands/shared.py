@@ -14,7 +14,7 @@ Split = Literal["train", "val"]
 
 @dataclass(frozen=True, kw_only=True)
 class Reading(Options):
-    """Of what runs trained weights over images.
+    """How trained weights are run over images.
 
     Args:
         key: which of the states of a .pth file, such as model_ema. Default: its only or usual one.
@@ -37,7 +37,7 @@ class Reading(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class Training(Options):
-    """Of what trains.
+    """Where and how it trains.
 
     Args:
         out: run folder; it gets weights.safetensors, report.html, metrics.jsonl, checkpoints.

@@ -1,90 +1,79 @@
-"""The examination: which checks are made, and how they are told."""
+"""The examination: of which encoder, which checks are made, and how they are told."""
 
 import contextlib
+import copy
 import os
 import warnings
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-if TYPE_CHECKING:
-    import torch
+import torch
+from torch import nn
 
-    from fcmae.doctor.checks import Check
-    from fcmae.models.encoder import Encoder
+from fcmae.commands.doctor import Doctor
+from fcmae.doctor import checks
+from fcmae.doctor.checks import Check
+from fcmae.doctor.installation import installation
+from fcmae.errors import described
+from fcmae.models.encoder import Encoder
+from fcmae.models.layers import GRN, Block
+from fcmae.models.responses import Affine
+from fcmae.training.devices import choose_device
+from fcmae.weights import read_weights
+from fcmae.weights.recognition import FINAL
+
+# Read by the GPU's linear algebra when it first starts; without it, bits may differ by chance.
+REPEATABLE = ("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
-def doctor(
-    *,
-    weights: str | None = None,
-    model: str = "convnextv2_atto",
-    image_size: int = 160,
-    device: str = "auto",
-    seed: int = 0,
-) -> int:
-    """Show what runs here, and check that the encoder's modes agree, leak nothing and mix nothing.
-
-    Args:
-        weights: a run's folder or a weights file of any dialect, of any size and any
-            number of channels. None: fresh random weights of `model`.
-        model: a name of `fcmae.list_models()`, where no weights are given.
-        image_size: pixels a side of the random test images, a multiple of the total stride (32
-            with the paper's stem); small, since nothing here depends on it.
-        device: auto (CUDA, else MPS, else the processor), cpu, cuda, cuda:N or mps.
-        seed: draws images, masks and fresh weights.
-
-    Returns:
-        Exit code: 0 if every check passed, else 1.
-
-    Raises:
-        ValueError: if weights cannot be read or are of no known model, or image_size does not fit.
-    """
-    # Read by the GPU's linear algebra when it first starts; without it, bits may differ by chance.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-
+def run(options: Doctor) -> int:
+    """Show the installation and every check; 0 if all passed, else 1."""
     from rich.console import Console
 
-    from fcmae.doctor.encoders import fresh_encoder, load_encoder
-    from fcmae.doctor.installation import installation
-    from fcmae.training.devices import choose_device
+    os.environ.setdefault(*REPEATABLE)
+    device, seed, weights = choose_device(options.device), options.seed, options.weights
+    encoder = fresh_encoder(options.model, seed) if weights is None else load_encoder(weights)
+    _check_image_size(options.image_size, encoder)
 
-    where = choose_device(device)
-    encoder = fresh_encoder(model, seed) if weights is None else load_encoder(weights)
-    _check_image_size(image_size, encoder)
-
-    console = Console()
-    for name, value in installation(where):
-        console.print(f"        {name:<40}{value}", markup=False, soft_wrap=True)
+    console = Console(markup=False, soft_wrap=True)
+    for name, value in installation(device):
+        console.print(f"        {name:<40}{value}")
     source = "fresh weights" if weights is None else f"weights of {weights}"
-    console.print(f"\n{encoder.model}, {source}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"\n{encoder.model}, {source}", highlight=False)
 
     failed, number = [], 0
-    for check in examine(encoder, image_size, where, seed, trained=weights is not None):
+    for check in examine(encoder, options.image_size, device, seed, trained=weights is not None):
         number += 1
-        word = "ok    " if check.passed else "FAILED"
-        line = f"{word}  {check.name:<40}{check.figure} ({check.tolerance})"
-        console.print(
-            line, markup=False, style=None if check.passed else "bold red", soft_wrap=True
-        )
+        word, style = ("ok    ", None) if check.passed else ("FAILED", "bold red")
+        console.print(f"{word}  {check.name:<40}{check.figure} ({check.tolerance})", style=style)
         if not check.passed:
             failed.append(check.name)
     if failed:
-        console.print(
-            f"\n{len(failed)} of {number} checks FAILED: {'; '.join(failed)}.", markup=False
-        )
+        console.print(f"\n{len(failed)} of {number} checks FAILED: {'; '.join(failed)}.")
         return 1
-    console.print(f"\nAll {number} checks passed.", markup=False)
+    console.print(f"\nAll {number} checks passed.")
     return 0
 
 
+def _check_image_size(image_size: int, encoder: Encoder) -> None:
+    stride = encoder.stride
+    if image_size < 2 * stride or image_size % stride:
+        below = max(image_size // stride, 2) * stride
+        raise ValueError(
+            f"image_size {image_size} is not two or more times the total stride, {stride} pixels: "
+            f"try {below} or {below + stride}"
+        )
+
+
 def examine(
-    encoder: "Encoder",
+    encoder: Encoder,
     image_size: int,
-    device: "torch.device",
+    device: torch.device,
     seed: int,
     *,
     trained: bool,
     processor: bool = True,
-) -> "Iterator[Check]":
+) -> Iterator[Check]:
     """All checks, each made when it is asked for.
 
     Args:
@@ -95,45 +84,26 @@ def examine(
         trained: whether the weights must look like trained ones.
         processor: whether float64 is examined there too; a device has none that is fast.
     """
-    with _repeatable():
-        yield from _checks(encoder, image_size, device, seed, trained, processor)
-
-
-def _checks(
-    encoder: "Encoder",
-    image_size: int,
-    device: "torch.device",
-    seed: int,
-    trained: bool,
-    processor: bool,
-) -> "Iterator[Check]":
-    import torch
-
-    from fcmae.doctor import checks
-    from fcmae.doctor.encoders import with_live_branches
-
     exact = [(torch.device("cpu"), torch.float64)] if processor else []
-    yield _attempt(checks.precision_runs, "fp32", device)
-    yield checks.weights_are_finite(encoder)
-    if trained:
-        yield checks.response_norm_is_alive(encoder)
-    for place, dtype in (*exact, (device, torch.float32), (device, torch.bfloat16)):
-        yield _attempt(checks.depthwise_conv_agrees, place, dtype)
-        yield _attempt(checks.response_norm_agrees, place, dtype)
-    encoder = with_live_branches(encoder, seed).eval()
-    for place, dtype in (*exact, (device, torch.float32)):
-        sample = checks.Sample.draw(encoder, image_size, place, dtype, seed)
-        yield _attempt(checks.modes_agree, sample)
-        yield _attempt(checks.nothing_leaks, sample)
-        yield _attempt(checks.images_do_not_mix, sample)
-        yield _attempt(checks.tiled_is_dense, sample)
+    with _repeatable():
+        yield _attempt(checks.precision_runs, "fp32", device)
+        yield checks.weights_are_finite(encoder)
+        if trained:
+            yield checks.response_norm_is_alive(encoder)
+        for place, dtype in (*exact, (device, torch.float32), (device, torch.bfloat16)):
+            yield _attempt(checks.depthwise_conv_agrees, place, dtype)
+            yield _attempt(checks.response_norm_agrees, place, dtype)
+        encoder = with_live_branches(encoder, seed).eval()
+        for place, dtype in (*exact, (device, torch.float32)):
+            sample = checks.Sample.draw(encoder, image_size, place, dtype, seed)
+            yield _attempt(checks.modes_agree, sample)
+            yield _attempt(checks.nothing_leaks, sample)
+            yield _attempt(checks.images_do_not_mix, sample)
+            yield _attempt(checks.tiled_is_dense, sample)
 
 
-def _attempt(check: Callable[..., "Check"], *arguments: object) -> "Check":
+def _attempt(check: Callable[..., Check], *arguments: object) -> Check:
     """Make a check; a broken installation may raise anything, and then that is the finding."""
-    from fcmae.doctor.checks import Check
-    from fcmae.errors import described
-
     try:
         return check(*arguments)
     except Exception as error:
@@ -141,21 +111,9 @@ def _attempt(check: Callable[..., "Check"], *arguments: object) -> "Check":
         return Check(name, False, described(error), "must run")
 
 
-def _check_image_size(image_size: int, encoder: "Encoder") -> None:
-    stride = encoder.stride
-    if image_size < 2 * stride or image_size % stride:
-        below = max(image_size // stride, 2) * stride
-        raise ValueError(
-            f"image_size {image_size} is not two or more times the total stride, {stride} pixels: "
-            f"try {below} or {below + stride}"
-        )
-
-
 @contextlib.contextmanager
 def _repeatable() -> Iterator[None]:
     """The same bits for the same input, and all of float32's digits, on a GPU too."""
-    import torch
-
     usual = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.allow_tf32
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -167,3 +125,49 @@ def _repeatable() -> Iterator[None]:
     finally:
         torch.use_deterministic_algorithms(usual[0], warn_only=warn_only)
         torch.backends.cudnn.allow_tf32 = usual[1]
+
+
+# The encoder to examine: fresh, or read from a run or a file
+
+
+def fresh_encoder(model: str, seed: int) -> Encoder:
+    """An encoder with random weights, the same for the same seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Encoder(model)
+
+
+def load_encoder(path: str | Path) -> Encoder:
+    """Read a run's folder, or a file of any dialect; a norm and a head are left out.
+
+    Raises:
+        ValueError: if the file cannot be read, or is not of a known model.
+    """
+    state, description = read_weights(path)
+    encoder = Encoder(
+        description["model"],
+        in_channels=description["in_channels"],
+        stem_stride=description["stem_stride"],
+        response=description["response"],
+    )
+    encoder.load_state_dict(
+        {name: value for name, value in state.items() if not name.startswith(FINAL)}
+    )
+    return encoder
+
+
+def with_live_branches(encoder: Encoder, seed: int) -> Encoder:
+    """A copy in which no branch is off, as with fresh weights: checks would not see errors in it.
+
+    GRN's gamma and beta start at zero, and V1's LayerScale at 1e-6; these are drawn anew.
+    """
+    encoder = copy.deepcopy(encoder)
+    generator = torch.Generator().manual_seed(seed)
+    for module in encoder.modules():
+        if isinstance(module, GRN | Affine) and not module.gamma.any():
+            nn.init.normal_(module.gamma, generator=generator)
+            nn.init.normal_(module.beta, generator=generator)
+        scale = module.gamma if isinstance(module, Block) else None
+        if scale is not None and scale.abs().max() <= 1e-6:
+            nn.init.normal_(scale, generator=generator)
+    return encoder

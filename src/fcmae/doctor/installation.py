@@ -1,6 +1,5 @@
 """What is installed, what there is to compute on, and what would run on it."""
 
-import importlib.metadata
 import os
 import platform
 import shutil
@@ -10,29 +9,29 @@ import torch
 import fcmae
 from fcmae import ops
 from fcmae.errors import described
+from fcmae.findings.machine import version
 from fcmae.models.autoencoder import create_autoencoder
 from fcmae.models.masks import random_mask
 from fcmae.ops.tiles import Tiles
 from fcmae.training.devices import Place
 
+LIBRARIES = ("torch", "torchvision", "numba", "triton")
+
 
 def installation(device: torch.device) -> list[tuple[str, str]]:
     """Names and values to show, in order; nothing here passes or fails."""
-    precisions = [("fp32", device), ("bf16", device)]
+    precisions = ("fp32", "bf16")
     return [
         ("fcmae", fcmae.__version__),
         ("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
-        *((name, _version(name)) for name in ("torch", "torchvision", "numba", "triton")),
+        *((name, version(name) or "not installed") for name in LIBRARIES),
         ("processor", f"{os.cpu_count()} cores, {torch.get_num_threads()} threads in use"),
         ("CUDA", _cuda()),
         ("MPS", "available" if torch.backends.mps.is_available() else "not available"),
+        *((f"step in {name} on {device.type}", runs(name, device)) for name in precisions),
         *(
-            (f"step in {precision} on {place.type}", runs(precision, place))
-            for precision, place in precisions
-        ),
-        *(
-            (f"tiled convolution, {precision} on {place.type}", convolution(precision, place))
-            for precision, place in precisions
+            (f"tiled convolution, {name} on {device.type}", convolution(name, device))
+            for name in precisions
         ),
         ("several processes", _torchrun()),
     ]
@@ -73,13 +72,6 @@ def convolution(precision: str, device: torch.device) -> str:
         return f"does not run: {described(error)}"
     function = getattr(type(node), "_forward_cls", type(node))
     return str(function.__module__)
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
 
 
 def _cuda() -> str:

@@ -111,8 +111,7 @@ def _check(options: argparse.Namespace, out: Path) -> None:
 
 def _run(wanted: "Sequence[Part]", recorder: "Recorder", device: str, ends: float) -> int:
     """Do the parts that are not known already; how many rows failed or disagreed."""
-    from fcmae.gpu.page import one_line
-    from fcmae.gpu.sentences import is_failed
+    from fcmae.gpu.page import is_failed, one_line
 
     failures = 0
     # Of what is done again, some may fail each time: what was never done comes before it.

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 import fcmae
-from fcmae.benchmarks.rates import matrix_products, memory_traffic
+from fcmae.benchmarks.measuring import matrix_products, memory_traffic
 from fcmae.findings.machine import describe_run, processor, version
 from fcmae.gpu.isolation import Row
 from fcmae.training.devices import Place

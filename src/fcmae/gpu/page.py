@@ -1,15 +1,20 @@
-"""What a GPU showed, as sections: the page beside the JSON file; docs/reproduce.md has them too."""
+"""What a GPU showed, in sentences, tables and a figure: the page beside the JSON file.
 
-from collections.abc import Sequence
+docs/reproduce.md has them too.
+"""
+
+import io
+import statistics
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from fcmae.benchmarks.sparse_efficiency import draw_bars
+from fcmae.console.units import percent, plural
+from fcmae.findings.figures import DOTS
 from fcmae.findings.page import Page, Section, Table
 from fcmae.findings.page import write_page as write
-from fcmae.gpu.cells import Row, cells
-from fcmae.gpu.columns import PARTS
-from fcmae.gpu.figure import draw_figure_1
-from fcmae.gpu.sentences import sentences
+from fcmae.gpu.columns import PARTS, Row, cells, short
 
 
 def write_page(path: Path, record: Row) -> Path:
@@ -40,14 +45,14 @@ def sections(record: Row) -> list[Section]:
 
 
 def _section(name: str, rows: list[Row]) -> Section:
-    words = PARTS[name]
+    part = PARTS[name]
     if rows and all("left_out" in row for row in rows):
-        return Section(words.title, [*words.paragraphs, f"Left out: {rows[0]['left_out']}."])
-    heading = [title for title, _ in words.columns]
-    table = Table(heading, [cells(row, words.columns) for row in worth_showing(name, rows)])
+        return Section(part.title, [*part.paragraphs, f"Left out: {rows[0]['left_out']}."])
+    heading = [title for title, _ in part.columns]
+    table = Table(heading, [cells(row, part.columns) for row in worth_showing(name, rows)])
     drawn = draw_figure_1(rows) if name == "figure 1" else None
     alternative = "images a second and memory by size, as in the table" if drawn else ""
-    return Section(words.title, words.paragraphs, drawn, alternative, table)
+    return Section(part.title, part.paragraphs, drawn, alternative, table)
 
 
 def worth_showing(name: str, rows: Sequence[Row]) -> Sequence[Row]:
@@ -88,3 +93,101 @@ def _worst(rows: Sequence[Row]) -> list[Row]:
         row = max(group, key=lambda one: (not one["agrees"], float(one["difference"])))
         worst.append({**row, "of": len(group), "good": sum(one["agrees"] for one in group)})
     return [*worst, *others]
+
+
+def draw_figure_1(rows: Sequence[Row], form: str = "svg") -> bytes | None:
+    """Figure 1 as bars, where matplotlib is installed and something was measured: SVG or PNG."""
+    found = {
+        (short(row), row["mode"]): row
+        for row in rows
+        if "images_per_second" in row and row.get("precision", "bf16") == "bf16"
+    }
+    try:
+        import matplotlib  # noqa: F401 (what is there may still not fit NumPy)
+    except ImportError:
+        return None
+    if not found:
+        return None
+    sizes = list(dict.fromkeys(size for size, _ in found))
+
+    def by_mode(value: Callable[[Row], float]) -> dict[str, list[float | None]]:
+        return {
+            mode: [value(row) if (row := found.get((size, mode))) else None for size in sizes]
+            for mode in ("masked", "tiled")
+        }
+
+    speed = by_mode(lambda row: row["images_per_second"])
+    figure = draw_bars(sizes, speed, by_mode(lambda row: row["held"] + row["memory"]))
+    picture = io.BytesIO()
+    dated = {"metadata": {"Date": None}} if form == "svg" else {"dpi": DOTS}
+    figure.savefig(picture, format=form, **dated)
+    return picture.getvalue()
+
+
+def sentences(record: Row) -> list[str]:
+    """What matters most."""
+    parts = {part["name"]: part["rows"] for part in record["parts"]}
+    found = []
+    wrong = [row for rows in parts.values() for row in rows if is_failed(row)]
+    if wrong:
+        found.append(f"{plural(len(wrong), 'row')} failed or disagreed, as marked below.")
+    found += _of_figure_1(parts.get("figure 1", ()))
+    found += _of_host(parts.get("whole steps", ()))
+    found += _of_graphs(parts.get("graph", ()))
+    checked = [row for row in parts.get("kernels agree", ()) if "agrees" in row]
+    if checked:
+        good = sum(row["agrees"] for row in checked)
+        found.append(
+            f"{good} of {len(checked)} results and gradients of the kernels are those of the "
+            "definition in float64."
+        )
+    return found
+
+
+def is_failed(row: Row) -> bool:
+    """Whether a row failed or disagreed; one that was left out did neither."""
+    return "error" in row or row.get("agrees") is False
+
+
+def _of_figure_1(rows: Sequence[Row]) -> list[str]:
+    found = [row for row in rows if "speedup" in row and row["precision"] == "bf16"]
+    if not found:
+        return []
+    faster = [row["speedup"] for row in found]
+    share = [row["memory_ratio"] for row in found]
+    slower = sum(value < 1 for value in faster)
+    return [
+        "At batch 64 in bf16, tiled steps that are started kernel by kernel are "
+        f"{min(faster):.2f} to {max(faster):.2f} times as fast as masked ones (median "
+        f"{statistics.median(faster):.2f}), slower at {slower} of {plural(len(found), 'size')} of "
+        f"V2, and hold {min(share):.2f} to {max(share):.2f} of the memory. The paper’s figure 1, "
+        "on another GPU and in fp32, has 1.3 times and a half on average."
+    ]
+
+
+def _of_host(rows: Sequence[Row]) -> list[str]:
+    """At which batches the device waits for its host, by the largest model."""
+    found = [row for row in rows if "device_seconds" in row]
+    if not found:
+        return []
+    model = found[-1]["model"]
+    shares = [
+        f"{percent(min(row['device_seconds'] / row['step_seconds'], 1))} at batch "
+        f"{row['batch_size']}"
+        for row in found
+        if row["model"] == model
+    ]
+    return [
+        f"Of a whole tiled step of {short(found[-1])}, started kernel by kernel, the device works "
+        f"{', '.join(shares)}; the rest of the time it waits for its host."
+    ]
+
+
+def _of_graphs(rows: Sequence[Row]) -> list[str]:
+    found = [row["speedup"]["graph / eager"] for row in rows if "speedup" in row]
+    if not found:
+        return []
+    return [
+        f"Captured as a CUDA graph, the same step is {min(found):.2f} to {max(found):.2f} times as "
+        "fast, which is what there is to be gained from a host that is not in the way."
+    ]

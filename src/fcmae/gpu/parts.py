@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from fcmae.benchmarks.operators.variants import KERNELS
-from fcmae.gpu.precompile import MODELS, SIDES
-from fcmae.sizes import size_of
+from fcmae.errors import unknown
+from fcmae.gpu.precompile import MODELS, stages_of
 
 Cases = tuple[Mapping[str, Any], ...]
 
@@ -35,77 +35,39 @@ def parts(data: Path | None, out: Path) -> list[Part]:
         out: folder of what it writes.
     """
     pretraining, operators = "fcmae.benchmarks.pretraining", "fcmae.benchmarks.operators"
-    step = f"{pretraining}.device_time"
+    step, correctness = f"{pretraining}.device_time", "fcmae.gpu.correctness"
+    agreeing = tuple(
+        {"channels": width, "side": side, "precision": precision}
+        for precision in ("bf16", "fp32")
+        for side, width in stages_of(TINY)
+    )
+    of_base = tuple({"channels": width, "side": side} for side, width in stages_of(BASE))
+    sizes = (*_each("model", *MODELS), {"model": TINY, "precision": "fp32"})
+    stages = tuple({"model": TINY, "stage": stage} for stage in (1, 2, 3, 4))
+    variants = tuple({"kernel": kernel, **stage} for kernel in KERNELS for stage in stages)
+    classifiers = tuple(
+        {"model": model, "batch_size": size} for model in (ATTO, TINY) for size in (1, 64)
+    )
+    opponent = f"{pretraining}.opponents:time_opponent"
     return [
         Part("rates", "fcmae.gpu.device:measure_rates", _each("precision", "bf16", "fp32"), 30),
         Part("kernels compiled", "fcmae.gpu.precompile:measure", ({},), 90),
-        Part(
-            "kernels agree",
-            "fcmae.gpu.correctness:check_block",
-            tuple(
-                {"channels": width, "side": side, "precision": precision}
-                for precision in ("bf16", "fp32")
-                for side, width in zip(SIDES, size_of(TINY).widths, strict=True)
-            ),
-            30,
-        ),
-        Part(
-            "registers",
-            "fcmae.gpu.correctness:compiled_kernels",
-            tuple(
-                {"channels": width, "side": side}
-                for side, width in zip(SIDES, size_of(BASE).widths, strict=True)
-            ),
-            30,
-        ),
-        Part("doctor", "fcmae.gpu.correctness:examine_encoder", ({},), 60),
-        Part(
-            "figure 1",
-            f"{pretraining}.throughput:figure_1",
-            (
-                *_each("model", *MODELS),
-                {"model": TINY, "precision": "fp32"},
-            ),
-            40,
-        ),
+        Part("kernels agree", f"{correctness}:check_block", agreeing, 30),
+        Part("registers", f"{correctness}:compiled_kernels", of_base, 30),
+        Part("doctor", f"{correctness}:examine_encoder", ({},), 60),
+        Part("figure 1", "fcmae.benchmarks.sparse_efficiency:figure_1", sizes, 40),
         Part("whole steps", f"{step}:measure_step", _each_batch(64, 256, 1024), 30),
         Part("profile", f"{step}:profile_step", _each("model", TINY, BASE), 30),
         Part("host profile", f"{step}:profile_host", _each("model", ATTO, TINY), 30),
         Part("graph", f"{pretraining}.graphs:time_graph", _each_batch(64, 256), 30),
-        Part(
-            "kernel by kernel",
-            f"{operators}.kernels:time_kernels",
-            tuple({"model": TINY, "stage": stage} for stage in (1, 2, 3, 4)),
-            30,
-        ),
-        Part(
-            "variants",
-            f"{operators}.variants:time_variants",
-            tuple(
-                {"kernel": kernel, "model": TINY, "stage": stage}
-                for kernel in KERNELS
-                for stage in (1, 2, 3, 4)
-            ),
-            30,
-        ),
-        Part("opponents", f"{pretraining}.opponents:time_opponent", _opponents(EAGER), 40),
-        Part(
-            "inference",
-            "fcmae.benchmarks.inference.classifiers:time_inference",
-            tuple(
-                {"model": model, "batch_size": size} for model in (ATTO, TINY) for size in (1, 64)
-            ),
-            30,
-        ),
+        Part("kernel by kernel", f"{operators}.kernels:time_kernels", stages, 30),
+        Part("variants", f"{operators}.variants:time_variants", variants, 30),
+        Part("opponents", opponent, _opponents(EAGER), 40),
+        Part("inference", "fcmae.benchmarks.inference:time_inference", classifiers, 30),
         Part("training", "fcmae.gpu.training:pretrain_shortly", _each("model", ATTO, TINY), 90),
-        Part(
-            "compiled opponents",
-            f"{pretraining}.opponents:time_opponent",
-            _opponents(COMPILED),
-            150,
-        ),
+        Part("compiled opponents", opponent, _opponents(COMPILED), 150),
         *([] if data is None else [_toy(data, out)]),
-        Part("tests", "fcmae.gpu.remaining_tests:run_tests", ({"folder": "tests"},), 300),
+        Part("tests", f"{correctness}:run_tests", ({"folder": "tests"},), 300),
     ]
 
 
@@ -183,8 +145,6 @@ def _rehearsed(step: Mapping[str, Any]) -> Mapping[str, Cases]:
 
 def chosen(everything: Sequence[Part], names: Sequence[str]) -> list[Part]:
     """The parts of these names, in their own order; all where none is named."""
-    from fcmae.errors import unknown
-
     known = [part.name for part in everything]
     for name in names:
         if name not in known:

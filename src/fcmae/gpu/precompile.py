@@ -54,7 +54,37 @@ class Block:
 
     def launch(self) -> None:
         """Start them all on tensors without memory."""
-        _launch_block(self)
+        from fcmae.ops.depthwise_conv import triton as convolution
+        from fcmae.ops.feed_forward import triton as passes
+        from fcmae.ops.feed_forward.images import Images
+        from fcmae.ops.tiles import Tiles
+
+        side, channels = self.side, self.channels
+        dtype = DTYPES[self.dtype]
+        sites = None
+        shape = (2, side, side, channels)
+        if self.tiled:
+            index = torch.empty(3, dtype=torch.int64, device="meta")
+            sites = Tiles((2, 1, 2), index, index // 2)
+            shape = (3, side, side, channels)
+        x = torch.empty(shape, dtype=dtype, device="meta", requires_grad=True)
+        weight = torch.empty(channels, 1, 7, 7, device="meta", requires_grad=True)
+        bias = torch.empty(channels, device="meta", requires_grad=True)
+        out = convolution.depthwise_conv(x, weight, bias, sites)
+        torch.autograd.grad(out, (x, weight, bias), torch.empty_like(out))
+
+        rows = x.detach().flatten(0, 2)
+        normalised, reciprocal = passes.normalise(rows, 1e-6)
+        passes.normalise_backward(rows, normalised, reciprocal, bias.detach())
+        h = torch.empty(len(rows), 4 * channels, dtype=dtype, device="meta")
+        starts = torch.empty(3, dtype=torch.int64, device="meta")
+        images = Images(starts, starts[1:], side * side)
+        factor = torch.empty(2, 4 * channels, device="meta")
+        shift = torch.empty(4 * channels, device="meta")
+        passes.squares(h, images)
+        passes.activate(h, factor, shift, images)
+        passes.products(h, h, factor, shift, images)
+        passes.activation_backward(h, h, factor, factor, images)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,34 +103,26 @@ class Variants:
             launch(self.kernel, self.side, self.channels, layout)
 
 
+def stages_of(model: str, sides: Sequence[int] = SIDES) -> list[tuple[int, int]]:
+    """At each stage of a model: sites a side, of tiles or of what is given, and channels."""
+    return list(zip(sides, size_of(model).widths, strict=True))
+
+
 def jobs() -> list[Block | Variants]:
     """What the parts need of Triton, what is needed first at the front."""
     wanted: list[Block | Variants] = [Block(GRID, DECODER, tiled=False, dtype="bf16")]
     for dtype, names in (("bf16", MODELS), ("fp32", IN_FP32)):
-        wanted += [
-            Block(side, width, tiled=True, dtype=dtype)
-            for name in names
-            for side, width in zip(SIDES, size_of(name).widths, strict=True)
-        ]
+        for name in names:
+            wanted += [Block(*stage, tiled=True, dtype=dtype) for stage in stages_of(name)]
     wanted.append(Block(GRID, DECODER, tiled=False, dtype="fp32"))
-    wanted += [
-        Block(side, width, tiled=False, dtype="bf16")
-        for name in DENSE
-        for side, width in zip(MAPS, size_of(name).widths, strict=True)
-    ]
-    wanted += [  # what the doctor looks at: tiles of 5 channels, a small step, dense maps
-        *(Block(side, 5, tiled=True, dtype=dtype) for dtype in DTYPES for side in SIDES),
-        Block(2, 8, tiled=False, dtype="fp32"),
-        *(
-            Block(side, width, tiled=False, dtype="fp32")
-            for side, width in zip(DOCTOR_MAPS, size_of(DENSE[0]).widths, strict=True)
-        ),
-    ]
-    wanted += [
-        Variants(kernel, side, width)
-        for kernel in KERNELS
-        for side, width in zip(SIDES, size_of(VARIED).widths, strict=True)
-    ]
+    for name in DENSE:
+        wanted += [Block(*stage, tiled=False, dtype="bf16") for stage in stages_of(name, MAPS)]
+    # What the doctor looks at: tiles of 5 channels, a small step, dense maps.
+    wanted += [Block(side, 5, tiled=True, dtype=dtype) for dtype in DTYPES for side in SIDES]
+    wanted.append(Block(2, 8, tiled=False, dtype="fp32"))
+    maps = stages_of(DENSE[0], DOCTOR_MAPS)
+    wanted += [Block(*stage, tiled=False, dtype="fp32") for stage in maps]
+    wanted += [Variants(kernel, *stage) for kernel in KERNELS for stage in stages_of(VARIED)]
     return list(dict.fromkeys(wanted))
 
 
@@ -260,41 +282,6 @@ def _pretend(capability: int) -> None:
     torch.is_autocast_enabled = lambda *_: False  # which tensors without memory may not be asked
     knobs.compilation.store_binary_only = True  # a tenth of the size, to be carried
     knobs.compilation.listener = lambda *, cache_hit, **_: _found.append(cache_hit)
-
-
-def _launch_block(block: Block) -> None:
-    """A block's forward and backward pass."""
-    from fcmae.ops.depthwise_conv import triton as convolution
-    from fcmae.ops.feed_forward import triton as passes
-    from fcmae.ops.feed_forward.images import Images
-    from fcmae.ops.tiles import Tiles
-
-    side, channels = block.side, block.channels
-    dtype = DTYPES[block.dtype]
-    sites = None
-    shape = (2, side, side, channels)
-    if block.tiled:
-        index = torch.empty(3, dtype=torch.int64, device="meta")
-        sites = Tiles((2, 1, 2), index, index // 2)
-        shape = (3, side, side, channels)
-    x = torch.empty(shape, dtype=dtype, device="meta", requires_grad=True)
-    weight = torch.empty(channels, 1, 7, 7, device="meta", requires_grad=True)
-    bias = torch.empty(channels, device="meta", requires_grad=True)
-    out = convolution.depthwise_conv(x, weight, bias, sites)
-    torch.autograd.grad(out, (x, weight, bias), torch.empty_like(out))
-
-    rows = x.detach().flatten(0, 2)
-    normalised, reciprocal = passes.normalise(rows, 1e-6)
-    passes.normalise_backward(rows, normalised, reciprocal, bias.detach())
-    h = torch.empty(len(rows), 4 * channels, dtype=dtype, device="meta")
-    starts = torch.empty(3, dtype=torch.int64, device="meta")
-    images = Images(starts, starts[1:], side * side)
-    factor = torch.empty(2, 4 * channels, device="meta")
-    shift = torch.empty(4 * channels, device="meta")
-    passes.squares(h, images)
-    passes.activate(h, factor, shift, images)
-    passes.products(h, h, factor, shift, images)
-    passes.activation_backward(h, h, factor, factor, images)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

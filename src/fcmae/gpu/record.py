@@ -9,7 +9,7 @@ from typing import Any
 
 from fcmae.errors import described
 from fcmae.gpu.isolation import Row
-from fcmae.gpu.sentences import is_failed
+from fcmae.gpu.page import is_failed
 from fcmae.storage.atomic import write_text
 
 PAGE_SECONDS = 2.0  # at least, between two writings of the page

@@ -12,10 +12,8 @@ from pathlib import Path
 
 from fcmae.console.units import duration
 from fcmae.findings.page import Section
-from fcmae.gpu.cells import Row
-from fcmae.gpu.figure import draw_figure_1
-from fcmae.gpu.page import sections
-from fcmae.gpu.sentences import sentences
+from fcmae.gpu.columns import Row
+from fcmae.gpu.page import draw_figure_1, sections, sentences
 
 BEGIN = "<!-- from benchmarks/results/gpu-*.json: `make docs` writes it again, a test compares -->"
 END = "<!-- to here -->"

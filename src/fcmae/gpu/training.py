@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from fcmae.benchmarks.images.photographs import make_photographs
+from fcmae.benchmarks.photographs import make_photographs
 from fcmae.gpu.isolation import Row
 
 MEGAPIXELS = 0.2  # of a photograph: as ImageNet's are

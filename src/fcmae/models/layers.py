@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from fcmae.models.responses import NONE, OTHERS, USUAL
 from fcmae.ops import (
     Weights,
-    compiled_for,
     depthwise_conv,
     feed_forward,
+    feed_forward_kernels,
     response_norm,
 )
 from fcmae.ops.tiles import Sites, num_images, spread
@@ -136,15 +136,15 @@ class Block(nn.Module):
         shortcut = x
         assert self.dwconv.bias is not None
         x = depthwise_conv(x, self.dwconv.weight, self.dwconv.bias, sites)
-        compiled = compiled_for("feed_forward", x, sites)
-        if compiled is None or not self._is_plain():
+        kernels = feed_forward_kernels(x, sites)
+        if kernels is None or not self._is_plain():
             x = self.norm(x)
             x = F.gelu(self.pwconv1(x))
             if self.grn is not None:
                 x = self.grn(x, sites)
             x = self.pwconv2(x)
         else:  # the same, computed at once
-            x = feed_forward(x, self._weights(), sites, self.norm.eps, compiled)
+            x = feed_forward(x, self._weights(), sites, self.norm.eps, kernels)
         if self.gamma is not None:
             x = self.gamma * x
         out: Tensor = shortcut + self.drop_path(x, sites)

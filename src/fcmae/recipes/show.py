@@ -1,14 +1,18 @@
-"""`fcmae recipe show`: the paper's tables, or a size's column, and what they leave out."""
+"""As text: the paper's tables or a size's column, what they leave out, and all sizes."""
 
 import textwrap
 
 from fcmae.errors import unknown
+from fcmae.recipes.accuracies import TABLE_7, TABLE_8
 from fcmae.recipes.lookup import column_of, finetune_table, stage_tables
 from fcmae.recipes.pretrain import TABLE_1
 from fcmae.recipes.sections import Section, settings_section, table_section
 from fcmae.recipes.unstated import FINETUNING, PRETRAINING
+from fcmae.sizes import SIZES
 
 WIDTH = 100
+GIGABYTE = 1e9
+STATE = 16  # bytes a parameter in training: float32 weights, gradients, AdamW's two moments
 V1 = "V1 models take the column of the V2 model of their size: V1's own recipe is another paper's."
 
 
@@ -71,3 +75,27 @@ def _text(section: Section) -> str:
 
 def _note(note: str) -> list[str]:
     return textwrap.wrap(note, WIDTH, initial_indent="  ", subsequent_indent="      ")
+
+
+def show_models() -> str:
+    """A line for every size, with 1000 classes."""
+    lines = [
+        f"{'model':<20}{'depths':<14}{'width':>6}{'parameters':>12}"
+        f"{'FLOPs at 224, 384, 512':>27}{'paper: 1K':>11}{'22K at 224, 384, 512':>22}"
+        f"{'training':>10}"
+    ]
+    for name, size in SIZES.items():
+        depths = ", ".join(map(str, size.depths))
+        flops = "".join(f"{flops / 1e9:>8.2f}G" for flops in size.flops)
+        first = _percent(TABLE_7.get(name))
+        later = "  ".join(_percent(TABLE_8.get((name, pixels))) for pixels in (224, 384, 512))
+        state = f"{STATE * size.parameters / GIGABYTE:.2f} GB"
+        lines.append(
+            f"{name:<20}{depths:<14}{size.width:>6}{size.parameters / 1e6:>11.1f}M{flops}"
+            f"{first:>11}{later:>22}{state:>10}"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _percent(value: float | None) -> str:
+    return "   -" if value is None else f"{value:.1f}"

@@ -5,7 +5,6 @@ import json
 import pytest
 import torch
 
-from fcmae import ops
 from fcmae.benchmarks.pretraining import opponents
 from fcmae.benchmarks.pretraining.opponents import (
     OPPONENTS,
@@ -13,6 +12,7 @@ from fcmae.benchmarks.pretraining.opponents import (
     time_opponent,
 )
 from fcmae.benchmarks.pretraining.workload import Case, Workload
+from fcmae.ops import kernels
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor"),  # the compiler looks
@@ -29,18 +29,18 @@ def test_plain_operators_are_chosen_for_the_time() -> None:
     x = torch.zeros(1, 1, 1, 1)
 
     def chosen() -> list[object]:
-        return [ops.compiled_for(name, x, None) for name in ("depthwise_conv", "feed_forward")]
+        return [kernels.convolution_kernels(x, None), kernels.feed_forward_kernels(x, None)]
 
-    usual, suited = chosen(), dict(ops.SUITED)
+    usual, suited = chosen(), dict(kernels.SUITED)
     with plain_operators(CPU):
         assert chosen() == [None, None]
     assert chosen() == usual
     with contextlib.suppress(KeyError), plain_operators(CPU):
         raise KeyError
-    assert suited == ops.SUITED
+    assert suited == kernels.SUITED
     with plain_operators(torch.device("mps")):  # which has no kernels
-        assert suited == ops.SUITED
-    assert suited == ops.SUITED
+        assert suited == kernels.SUITED
+    assert suited == kernels.SUITED
 
 
 @pytest.mark.parametrize("opponent", OPPONENTS)
@@ -100,7 +100,7 @@ def test_what_does_not_agree_has_its_row(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_an_unknown_opponent_is_refused_at_once() -> None:
     with pytest.raises(ValueError, match="did you mean 'masked, compiled'"):
-        time_opponent(CPU, opponent="masked, compile", **FIELDS)
+        next(time_opponent(CPU, opponent="masked, compile", **FIELDS))
 
 
 @pytest.mark.gpu

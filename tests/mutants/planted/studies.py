@@ -572,8 +572,8 @@ MISTAKES = (
     ),
     Mistake(
         "benchmarks/sparse_efficiency.py",
-        "cases = [Case(model, 224, batch, 0.6, number)",
-        "cases = [Case(model, 224, batch, 0.5, number)",
+        "cases = [Case(model, 224, batch, 0.6, precision)",
+        "cases = [Case(model, 224, batch, 0.5, precision)",
         "Figure 1 is of another mask ratio than its page says.",
         (SPARSE,),
     ),

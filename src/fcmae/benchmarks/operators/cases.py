@@ -3,19 +3,21 @@
 Each implementation of an operator gets the same numbers and must give the same ones back.
 """
 
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from types import ModuleType
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fcmae import ops
 from fcmae.benchmarks.arithmetic import KERNEL, TILE
-from fcmae.models.layers import GRN, LayerNorm
 from fcmae.models.masks import enlarge, random_mask
 from fcmae.ops import Weights
-from fcmae.ops.depthwise_conv import reference, tiled
+from fcmae.ops.depthwise_conv import reference as convolution
+from fcmae.ops.depthwise_conv import tiled
+from fcmae.ops.feed_forward import reference
+from fcmae.ops.kernels import convolution_kernels, feed_forward_kernels
 from fcmae.ops.tiles import Tiles
 from fcmae.sizes import is_v2, size_of
 from fcmae.training.devices import Place
@@ -23,6 +25,7 @@ from fcmae.training.devices import Place
 # Relative difference of results and gradients: rounding, with a margin of ten.
 TOLERANCES = {"fp32": 1e-4, "bf16": 5e-2}
 PLAIN = "reference"
+EPSILON = 1e-6  # LayerNorm's
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,82 +104,56 @@ class Sites:
 
 
 def depthwise_conv(stage: int, sites: Sites, place: Place) -> Operator:
-    """The 7x7 convolution: on the dense map, on tiles through one, and compiled."""
-    channels = sites.dense.shape[3]
-    generator = torch.Generator().manual_seed(stage)
-    weight = torch.randn(channels, 1, KERNEL, KERNEL, generator=generator).to(place.device)
-    bias = torch.randn(channels, generator=generator).to(place.device)
-    weight, bias = weight.requires_grad_(), bias.requires_grad_()
+    """The 7x7 convolution: on the dense map, on tiles through one, and by kernels."""
+    channels, tiles = sites.dense.shape[3], sites.tiles
+    random = _Random(stage, place)
+    weight, bias = random(channels, 1, KERNEL, KERNEL), random(channels)
     dense = sites.dense.clone().requires_grad_()
-    tiles = sites.tiles
     found = [
         Implementation(
             PLAIN,
-            lambda: reference.depthwise_conv(dense, weight, bias, sites.masked),
+            lambda: convolution.depthwise_conv(dense, weight, bias, sites.masked),
             (dense, weight, bias),
             tiles.pack,
         )
     ]
-    modules = {"tiled": tiled} | _compiled("depthwise_conv", sites, place)
-    for name, module in modules.items():
+    ways: dict[str, Callable[[Tensor, Tensor, Tensor, Tiles], Tensor]] = {
+        "tiled": tiled.depthwise_conv
+    }
+    with place.autocast():
+        if kernels := convolution_kernels(sites.dense, tiles):
+            ways[_compiled_by(place)] = kernels.depthwise_conv
+    for name, way in ways.items():
         packed = tiles.pack(sites.dense).requires_grad_()
-
-        def forward(
-            packed: Tensor = packed, run: Callable[..., Tensor] = module.depthwise_conv
-        ) -> Tensor:
-            return run(packed, weight, bias, tiles)
-
+        forward = functools.partial(way, packed, weight, bias, tiles)
         found.append(Implementation(name, forward, (packed, weight, bias), _same))
-    once = 2.0 * KERNEL**2 * sites.values
-    size = _bytes(place) * sites.values
-    return Operator(
-        "depthwise_conv", stage + 1, tuple(found), (once, 2 * once), (2.0 * size, 3.0 * size)
-    )
+    return _operator("depthwise_conv", stage, found, KERNEL**2, sites, place)
 
 
 def feed_forward(stage: int, sites: Sites, place: Place, *, v2: bool) -> Operator:
-    """LayerNorm, widen, GELU, GRN, narrow: layer by layer, and compiled at once."""
-    channels = sites.dense.shape[3]
-    norm, widen = LayerNorm(channels), nn.Linear(channels, 4 * channels)
-    narrow = nn.Linear(4 * channels, channels)
-    layers = nn.ModuleList([norm, widen, narrow])
-    grn = GRN(4 * channels) if v2 else None
-    if grn is not None:
-        nn.init.normal_(grn.gamma, std=0.2, generator=torch.Generator().manual_seed(stage))
-        layers.append(grn)
-    layers.to(place.device)
-    packed = sites.tiles.pack(sites.dense).requires_grad_()
-    variables = (packed, *layers.parameters())
-
-    def plain() -> Tensor:
-        x = nn.functional.gelu(widen(norm(packed)))
-        if grn is not None:
-            x = grn(x, sites.tiles)
-        out: Tensor = narrow(x)
-        return out
-
-    found = [Implementation(PLAIN, plain, variables, _same)]
-    for name, module in _compiled("feed_forward", sites, place).items():
-
-        def at_once(module: ModuleType = module) -> Tensor:
-            weights = Weights(
-                norm.weight,
-                norm.bias,
-                widen.weight,
-                widen.bias,
-                narrow.weight,
-                narrow.bias,
-                gamma=None if grn is None else grn.gamma.flatten(),
-                beta=None if grn is None else grn.beta.flatten(),
-            )
-            return ops.feed_forward(packed, weights, sites.tiles, norm.eps, module)
-
-        found.append(Implementation(name, at_once, variables, _same))
-    once = 2.0 * 8 * channels * sites.values
-    size = _bytes(place) * sites.values
-    return Operator(
-        "feed_forward", stage + 1, tuple(found), (once, 2 * once), (2.0 * size, 3.0 * size)
+    """LayerNorm, widen, GELU, GRN, narrow: layer by layer, and by kernels at once."""
+    channels, tiles = sites.dense.shape[3], sites.tiles
+    wide, random = 4 * channels, _Random(stage, place)
+    weights = Weights(
+        norm_weight=random(channels),
+        norm_bias=random(channels),
+        widen_weight=random(wide, channels, scale=channels**-0.5),
+        widen_bias=random(wide),
+        narrow_weight=random(channels, wide, scale=wide**-0.5),
+        narrow_bias=random(channels),
+        gamma=random(wide, scale=0.2) if v2 else None,
+        beta=random(wide, scale=0.2) if v2 else None,
     )
+    packed = tiles.pack(sites.dense).requires_grad_()
+    variables = (packed, *(weight for weight in weights if weight is not None))
+    given = (packed, weights, tiles, EPSILON)
+    plain = functools.partial(reference.feed_forward, *given)
+    found = [Implementation(PLAIN, plain, variables, _same)]
+    with place.autocast():
+        if kernels := feed_forward_kernels(packed, tiles):
+            at_once = functools.partial(ops.feed_forward, *given, kernels)
+            found.append(Implementation(_compiled_by(place), at_once, variables, _same))
+    return _operator("feed_forward", stage, found, 8 * channels, sites, place)
 
 
 def operators(
@@ -189,15 +166,34 @@ def operators(
         yield feed_forward(stage, sites, place, v2=is_v2(model))
 
 
-def _compiled(operator: str, sites: Sites, place: Place) -> dict[str, ModuleType]:
-    """What is compiled for this device and precision, by the name of its file."""
-    with place.autocast():
-        module = ops.compiled_for(operator, sites.dense, sites.tiles)
-    return {} if module is None else {module.__name__.rpartition(".")[2]: module}
+def _operator(
+    name: str,
+    stage: int,
+    implementations: Sequence[Implementation],
+    multiply_adds: int,
+    sites: Sites,
+    place: Place,
+) -> Operator:
+    """With what it cannot avoid: so many multiply-adds for each number at a visible site."""
+    once = 2.0 * multiply_adds * sites.values
+    size = (2.0 if place.precision == "bf16" else 4.0) * sites.values
+    return Operator(name, stage + 1, tuple(implementations), (once, 2 * once), (2 * size, 3 * size))
 
 
-def _bytes(place: Place) -> int:
-    return 2 if place.precision == "bf16" else 4
+class _Random:
+    """Weights that want gradients, the same for the same stage."""
+
+    def __init__(self, stage: int, place: Place) -> None:
+        self.generator, self.device = torch.Generator().manual_seed(stage), place.device
+
+    def __call__(self, *shape: int, scale: float = 1.0) -> Tensor:
+        drawn = scale * torch.randn(shape, generator=self.generator)
+        return drawn.to(self.device).requires_grad_()
+
+
+def _compiled_by(place: Place) -> str:
+    """The name of the file that has the kernels."""
+    return "cpu" if place.device.type == "cpu" else "triton"
 
 
 def _same(x: Tensor) -> Tensor:

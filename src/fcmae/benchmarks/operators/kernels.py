@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fcmae.benchmarks.arithmetic import KERNEL, TILE
-from fcmae.benchmarks.timing import seconds_of
+from fcmae.benchmarks.measuring import take_turns
 from fcmae.errors import described
 from fcmae.models.masks import random_mask
 from fcmae.ops.depthwise_conv import tiled
@@ -158,11 +158,12 @@ def _measured(
     row = compared(contest.ours(), contest.theirs())
     if "error" in row:
         return row
-    turns: dict[str, list[float]] = {"ours": [], "theirs": []}
-    for _ in range(repeats):
-        for who, call in (("ours", contest.ours), ("theirs", contest.theirs)):
-            turns[who].append(seconds_of(lambda: [call() for _ in range(calls)], place) / calls)  # noqa: B023
-    ours, theirs = (statistics.median(turns[who]) for who in ("ours", "theirs"))
+    ways = {
+        "ours": lambda number: [contest.ours() for _ in range(number)],
+        "theirs": lambda number: [contest.theirs() for _ in range(number)],
+    }
+    turns = take_turns(ways, place, repeats, lambda: calls, warm_up=0)
+    ours, theirs = (statistics.median(turns[who]) / calls for who in ways)
     return row | {
         "seconds": ours,
         "eager_seconds": theirs,

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fcmae.benchmarks.measuring import seconds_of
 from fcmae.benchmarks.operators.kernels import CONTESTS, Contest, Shape, attempt, compared
-from fcmae.benchmarks.timing import seconds_of
 from fcmae.ops.tiles import Tiles
 from fcmae.training.devices import Place
 
@@ -178,19 +178,10 @@ def _weight_gradient(side: int, channels: int) -> list[Layout]:
     return _different(default, found, lambda layout: _sums(layout, side + 7 * layout.span) <= 184)
 
 
-def _normalisation(side: int, channels: int) -> list[Layout]:
+def _normalisation(side: int, channels: int, *, backward: bool = False) -> list[Layout]:
     from fcmae.ops.feed_forward import triton
 
-    return _narrow(triton.NORMALISE, channels)
-
-
-def _normalisation_backward(side: int, channels: int) -> list[Layout]:
-    from fcmae.ops.feed_forward import triton
-
-    return _narrow(triton.NORMALISE_BACKWARD, channels)
-
-
-def _narrow(default: Layout, channels: int) -> list[Layout]:
+    default = triton.NORMALISE_BACKWARD if backward else triton.NORMALISE
     block = max(16, 1 << (channels - 1).bit_length())
     found = [
         # What is held is at least a row, and at most 64.
@@ -249,7 +240,7 @@ KERNELS: dict[str, Callable[[int, int], list[Layout]]] = {
     "convolution, forward": _convolution_forward,
     "convolution, weight gradient": _weight_gradient,
     "LayerNorm, forward": _normalisation,
-    "LayerNorm, backward": _normalisation_backward,
+    "LayerNorm, backward": functools.partial(_normalisation, backward=True),
     "GELU and GRN, forward": _activation,
     "GELU and GRN, backward": _activation,
 }

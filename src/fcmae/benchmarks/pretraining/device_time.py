@@ -3,7 +3,8 @@
 import cProfile
 import pstats
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,18 +12,17 @@ import torch
 from torch._C._autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
-from fcmae.benchmarks.memory import peak_memory
+from fcmae.benchmarks import measuring
 from fcmae.benchmarks.pretraining.measurement import step_arithmetic
 from fcmae.benchmarks.pretraining.workload import Case, Workload
-from fcmae.benchmarks.rates import matrix_products
-from fcmae.benchmarks.timing import seconds_of
+from fcmae.training.devices import Place
 
 FEWEST = 2  # images: a step's kernels then take next to no time, and what is left is the host's
 NAME = 120  # letters of a kernel's name that are kept: templates have thousands
 
 
 class Kernel(NamedTuple):
-    """All calls of one kernel in one step."""
+    """All calls of one kernel, or of one function of the host, in one step."""
 
     name: str
     calls: float
@@ -45,14 +45,9 @@ def kernels_of(step: Callable[[], None], device: torch.device, steps: int) -> li
         if on_device:
             torch.cuda.synchronize(device)
     kind = DeviceType.CUDA if on_device else DeviceType.CPU
+    time = "self_device_time_total" if on_device else "self_cpu_time_total"
     found = [
-        Kernel(
-            event.key[:NAME],
-            event.count / steps,
-            (event.self_device_time_total if on_device else event.self_cpu_time_total)
-            / 1e6
-            / steps,
-        )
+        Kernel(event.key[:NAME], event.count / steps, getattr(event, time) / 1e6 / steps)
         for event in profiler.key_averages()
         if event.device_type == kind and not event.is_user_annotation
     ]
@@ -79,39 +74,24 @@ def measure_step(
         One row; times in seconds, memory in bytes above weights, optimiser and images.
     """
     case = Case(model, image_size, batch_size, 0.6, precision)
-    workload = Workload(case, device)
-    step = _step_of(workload)
-    memory = peak_memory(step, device)
-    products = matrix_products(workload.place)
-    seconds = []
-    for _ in range(turns):
-        seconds.append(seconds_of(lambda: [step() for _ in range(steps)], workload.place) / steps)
-        products.take_turn()
+    step, place = _step_of(case, device)
+    memory = measuring.peak_memory(step, device)
+    products = measuring.matrix_products(place)
+    seconds = _seconds(step, place, turns, steps, products)
     kernels = kernels_of(step, device, steps)
-    host = host_seconds(case, device, turns, steps)
+    few, _ = _step_of(replace(case, batch_size=FEWEST), device)
     median, rate = statistics.median(seconds), products.fastest().per_second
     yield {
         "images_per_second": batch_size / median,
         "step_seconds": median,
         "turns": seconds,
         "device_seconds": sum(kernel.seconds for kernel in kernels),
-        "host_seconds": host,
+        "host_seconds": statistics.median(_seconds(few, place, turns, steps)),
         "launches": sum(kernel.calls for kernel in kernels),
         "memory": memory,
         # A multiply-add is two operations.
         "of_matrix_products": 2 * step_arithmetic(case, "tiled") / median / rate,
     }
-
-
-def host_seconds(case: Case, device: torch.device, turns: int, steps: int) -> float:
-    """The median time of a step of very few images."""
-    few = Case(case.model, case.image_size, FEWEST, case.mask_ratio, case.precision)
-    workload = Workload(few, device)
-    step = _step_of(workload)
-    return statistics.median(
-        seconds_of(lambda: [step() for _ in range(steps)], workload.place) / steps
-        for _ in range(turns)
-    )
 
 
 def profile_step(
@@ -130,18 +110,8 @@ def profile_step(
         A row for each of `top` kernels, seconds and calls of one step, its share of all; then one
         that names what all of them come to.
     """
-    step = _step_of(Workload(Case(model, image_size, batch_size, 0.6, precision), device))
-    kernels = kernels_of(step, device, steps)
-    everything = sum(kernel.seconds for kernel in kernels)
-    for rank, kernel in enumerate(kernels[:top], 1):
-        yield {"rank": rank, **kernel._asdict(), "share": kernel.seconds / everything}
-    yield {
-        "rank": None,
-        "name": "all kernels",
-        "calls": sum(kernel.calls for kernel in kernels),
-        "seconds": everything,
-        "share": 1.0,
-    }
+    step, _ = _step_of(Case(model, image_size, batch_size, 0.6, precision), device)
+    yield from _ranked(kernels_of(step, device, steps), top, "all kernels")
 
 
 def profile_host(
@@ -162,10 +132,8 @@ def profile_host(
         A row for each of `top` functions, seconds and calls of one step, its share of all; then
         one for all of them, with the seconds of a step that nobody watches.
     """
-    case = Case(model, image_size, FEWEST, 0.6, precision)
-    workload = Workload(case, device)
-    step = _step_of(workload)
-    alone = seconds_of(lambda: [step() for _ in range(steps)], workload.place) / steps
+    step, place = _step_of(Case(model, image_size, FEWEST, 0.6, precision), device)
+    (alone,) = _seconds(step, place, 1, steps)
     watch = cProfile.Profile()
     # The backward pass has a thread of its own, which would not be watched.
     with torch.autograd.set_multithreading_enabled(False):
@@ -173,34 +141,45 @@ def profile_host(
         for _ in range(steps):
             step()
         watch.disable()
-    found = sorted(pstats.Stats(watch).stats.items(), key=lambda item: -item[1][2])  # type: ignore[attr-defined]
-    everything = sum(figures[2] for _, figures in found)
-    for rank, ((file, line, function), figures) in enumerate(found[:top], 1):
-        place = f"{Path(file).parent.name}/{Path(file).name}:{line} " if line else ""
-        yield {
-            "rank": rank,
-            "name": f"{place}{function}"[:NAME],
-            "calls": figures[1] / steps,
-            "seconds": figures[2] / steps,
-            "share": figures[2] / everything,
-        }
-    yield {
-        "rank": None,
-        "name": "all functions",
-        "calls": sum(figures[1] for _, figures in found) / steps,
-        "seconds": everything / steps,
-        "share": 1.0,
-        "alone_seconds": alone,
-    }
+    functions = []
+    for (file, line, name), figures in pstats.Stats(watch).stats.items():  # type: ignore[attr-defined]
+        where = f"{Path(file).parent.name}/{Path(file).name}:{line} " if line else ""
+        functions.append(Kernel(f"{where}{name}"[:NAME], figures[1] / steps, figures[2] / steps))
+    functions.sort(key=lambda function: -function.seconds)
+    *longest, everything = _ranked(functions, top, "all functions")
+    yield from longest
+    yield {**everything, "alone_seconds": alone}
 
 
-def _step_of(workload: Workload) -> Callable[[], None]:
-    """A whole tiled step, with a fresh mask, that has been taken twice."""
+def _step_of(case: Case, device: torch.device) -> tuple[Callable[[], None], Place]:
+    """A whole tiled step, with a fresh mask, that has been taken twice; and where."""
+    workload = Workload(case, device)
 
     def step() -> None:
-        workload.step(workload.fresh_mask(), "tiled")
-        workload.forget_gradients()
+        workload.whole_step(workload.fresh_mask(), "tiled")
 
     for _ in range(2):
         step()
-    return step
+    return step, workload.place
+
+
+def _seconds(
+    step: Callable[[], None], place: Place, turns: int, steps: int, *rates: measuring.Probe
+) -> list[float]:
+    """Of one step, in each turn of so many."""
+
+    def turn(number: int) -> None:
+        for _ in range(number):
+            step()
+
+    taken = measuring.take_turns({"": turn}, place, turns, lambda: steps, warm_up=0, rates=rates)
+    return [value / steps for value in taken[""]]
+
+
+def _ranked(found: Sequence[Kernel], top: int, everything: str) -> Iterator[dict[str, Any]]:
+    seconds = sum(kernel.seconds for kernel in found)
+    for rank, kernel in enumerate(found[:top], 1):
+        yield {"rank": rank, **kernel._asdict(), "share": kernel.seconds / seconds}
+    calls = sum(kernel.calls for kernel in found)
+    whole = Kernel(everything, calls, seconds)
+    yield {"rank": None, **whole._asdict(), "share": 1.0}

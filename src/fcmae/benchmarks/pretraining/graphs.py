@@ -17,10 +17,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fcmae.benchmarks.memory import peak_memory
-from fcmae.benchmarks.pretraining.agreement import Gradient, difference, verdict
-from fcmae.benchmarks.pretraining.workload import Case, Step, Workload, all_of, take_turns
-from fcmae.benchmarks.timing import ratios
+from fcmae.benchmarks.measuring import images_per_second, peak_memory, speedups
+from fcmae.benchmarks.pretraining.workload import (
+    Case,
+    Gradient,
+    Step,
+    Workload,
+    all_of,
+    difference,
+    time_steps,
+    verdict,
+)
 from fcmae.models.autoencoder import Autoencoder
 from fcmae.models.loss import normalise, patchify, reconstruction_loss
 from fcmae.models.masks import num_visible
@@ -68,11 +75,7 @@ def time_graph(
     """
     if device.type != "cuda":
         raise ValueError(f"device {str(device)!r} has no CUDA graphs: use a CUDA device")
-    return _rows(Case(model, image_size, batch_size, mask_ratio, precision), device, repeats, calls)
-
-
-def _rows(case: Case, device: torch.device, repeats: int, calls: int) -> Iterator[dict[str, Any]]:
-    workload = Workload(case, device)
+    workload = Workload(Case(model, image_size, batch_size, mask_ratio, precision), device)
     for update in (True, False):
         with torch.cuda.device(device):
             yield _row(workload, repeats, calls, update=update)
@@ -80,10 +83,7 @@ def _rows(case: Case, device: torch.device, repeats: int, calls: int) -> Iterato
 
 def _row(workload: Workload, repeats: int, calls: int, *, update: bool) -> dict[str, Any]:
     case = workload.case
-
-    def eager(mask: Tensor) -> None:
-        workload.step(mask, "tiled", update=update)
-        workload.forget_gradients()
+    eager = functools.partial(workload.whole_step, mode="tiled", update=update)
 
     def static(mask: Tensor) -> None:
         static_loss(workload, mask).backward()  # type: ignore[no-untyped-call]
@@ -94,22 +94,16 @@ def _row(workload: Workload, repeats: int, calls: int, *, update: bool) -> dict[
     captured = Captured(workload, update=update)
     apart = [_apart(workload, captured) for _ in range(CHECKS)]
     ways: dict[str, Step] = {"eager": eager, "static": static, "graph": captured.step}
-    seconds = take_turns(ways, workload, repeats, calls)
+    seconds = time_steps(ways, workload, repeats, calls)
     replay = [_device_seconds(workload, captured, calls) for _ in range(repeats)]
     apart += [_apart(workload, captured) for _ in range(CHECKS)]
     peak = peak_memory(functools.partial(eager, workload.fresh_mask()), workload.place.device)
     worst = {name: max(found[name] for found in apart) for name in apart[0]}
-    faster = {
-        f"{way} / eager": ratios(seconds["eager"], seconds[way]) for way in ("static", "graph")
-    }
     return {
         **asdict(case),
         "update": update,
-        "images_per_second": {
-            way: case.batch_size / statistics.median(values) for way, values in seconds.items()
-        },
-        "speedup": {name: statistics.median(values) for name, values in faster.items()},
-        "speedup_range": {name: [values[0], values[-1]] for name, values in faster.items()},
+        "images_per_second": images_per_second(seconds, case.batch_size),
+        **speedups(seconds, [("static", "eager"), ("graph", "eager")]),
         **verdict(worst, case.precision),
         "replay": statistics.median(replay),
         "capture": captured.seconds,

@@ -1,34 +1,54 @@
-"""One case measured: memory first, then time in turns, with the device's own rate beside it."""
+"""One case measured: memory first, then time in turns, with the device's own rate beside it.
 
+On Linux a freed block must go back to the system at once, or the count of pages shows what malloc
+keeps for later: up to half as much again, and different from call to call. A fresh process is
+therefore started, in which the C library maps each block of 128 KiB or more by itself. Its peaks
+repeat to 0.2 %. What libraries allocate when first used is there before a peak is measured: each
+mode takes a step that does not count.
+
+The fresh process is also the one that the system ends where memory does not suffice.
+"""
+
+import ctypes
 import functools
 import gc
+import json
+import signal
 import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from fcmae.benchmarks import arithmetic
-from fcmae.benchmarks.memory import TOO_LARGE, is_lack_of_memory
-from fcmae.benchmarks.pretraining.step_memory import Memory, OutOfMemory, measure_memory
+from fcmae.benchmarks import arithmetic, measuring
 from fcmae.benchmarks.pretraining.workload import MODES, Case, Workload
-from fcmae.benchmarks.rates import Rate, matrix_products
-from fcmae.benchmarks.timing import ratios, seconds_of
 from fcmae.sizes import size_of
+from fcmae.training.devices import M_MMAP_THRESHOLD
 
 OURS = "tiled"
 STATE = 16  # bytes a parameter: weights, gradients and AdamW's two moments, float32
+Memory = dict[str, int]  # bytes of each mode
+REPEATS = 3  # of a peak
+MAPPED_APART = 128 << 10  # bytes: where glibc starts too, but then it raises its threshold
+TOO_LITTLE = 3  # the fresh process's exit code where an allocation was refused
+ANSWER = "from fcmae.benchmarks.pretraining import measurement as m; raise SystemExit(m.answer())"
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How every case of a run is measured."""
+    """How every case of a command is measured."""
 
     repeats: int  # rounds, each a step of every mode
     modes: tuple[str, ...] = MODES
     update: bool = True  # whether AdamW's step is timed too
+
+
+class OutOfMemory(Exception):
+    """A case needs more memory than there is."""
 
 
 def measure(case: Case, device: torch.device, settings: Settings) -> dict[str, Any]:
@@ -37,27 +57,21 @@ def measure(case: Case, device: torch.device, settings: Settings) -> dict[str, A
     How far tiled and masked steps are apart stands in `difference`; `agrees` is False where that is
     more than rounding, and what was timed is then not right.
     """
-    refused: dict[str, Any] = {**asdict(case), "error": TOO_LARGE}
+    refused: dict[str, Any] = {**asdict(case), "error": measuring.TOO_LARGE}
     if not _may_fit(case, device):
         return refused
     try:
         memory = measure_memory(case, device, settings.modes, update=settings.update)
-        return _row(case, _Rounds(case, device, settings), memory)
+        return _row(case, device, settings, memory)
     except OutOfMemory:
         return refused
     except (RuntimeError, MemoryError) as error:
-        if not is_lack_of_memory(error):
+        if not measuring.is_lack_of_memory(error):
             raise
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
     return refused
-
-
-def expected_work(case: Case) -> float:
-    """What a case's time is about proportional to: multiply-adds of a dense step."""
-    dense = arithmetic.pretraining(case.model, case.image_size, case.mask_ratio, dense=True)
-    return float(case.batch_size * dense.step)
 
 
 def step_arithmetic(case: Case, mode: str) -> int:
@@ -71,54 +85,32 @@ def step_arithmetic(case: Case, mode: str) -> int:
     return case.batch_size * image.step
 
 
-class _Rounds:
-    """Seconds of each mode's step and of the matrix products, round by round."""
-
-    def __init__(self, case: Case, device: torch.device, settings: Settings) -> None:
-        workload = Workload(case, device)
-        self.agreement = workload.agreement()
-        self.held = workload.held(update=settings.update)
-        self.seconds: dict[str, list[float]] = {mode: [] for mode in settings.modes}
-        products = matrix_products(workload.place)
-        for turn in range(settings.repeats + 1):
-            mask = workload.fresh_mask()  # the same for the modes of a round
-            for mode in settings.modes:
-                step = functools.partial(_step, workload, mask, mode, update=settings.update)
-                seconds = seconds_of(step, workload.place)
-                if turn > 0:  # the first round warms up
-                    self.seconds[mode].append(seconds)
-            if turn > 0:
-                products.take_turn()
-        self.products: Rate = products.fastest()
-
-
-def _step(workload: Workload, mask: Tensor, mode: str, *, update: bool) -> None:
-    workload.step(mask, mode, update=update)
-    workload.forget_gradients()
-
-
-def _row(case: Case, rounds: _Rounds, memory: Memory | None) -> dict[str, Any]:
-    seconds, products = rounds.seconds, rounds.products
-    median = {mode: statistics.median(values) for mode, values in seconds.items()}
-    speedup = {
-        f"{OURS} / {mode}": ratios(values, seconds[OURS])
-        for mode, values in seconds.items()
-        if mode != OURS
+def _row(
+    case: Case, device: torch.device, settings: Settings, memory: Memory | None
+) -> dict[str, Any]:
+    workload = Workload(case, device)
+    agreement = workload.agreement()
+    ways = {
+        mode: functools.partial(workload.whole_step, mode=mode, update=settings.update)
+        for mode in settings.modes
     }
+    probe = measuring.matrix_products(workload.place)
+    repeats, draw = settings.repeats, workload.fresh_mask
+    seconds = measuring.take_turns(ways, workload.place, repeats, draw, rates=[probe])
+    products = probe.fastest()
     return {
         **asdict(case),
-        "images_per_second": {mode: case.batch_size / value for mode, value in median.items()},
-        "speedup": {name: statistics.median(values) for name, values in speedup.items()},
-        "speedup_range": {name: [values[0], values[-1]] for name, values in speedup.items()},
-        **rounds.agreement,
+        "images_per_second": measuring.images_per_second(seconds, case.batch_size),
+        **measuring.speedups(seconds, [(OURS, mode) for mode in settings.modes if mode != OURS]),
+        **agreement,
         "arithmetic_limit": arithmetic.limit(case.model, case.image_size, case.mask_ratio),
         "of_matrix_products": {
-            mode: statistics.median(products.shares(2 * step_arithmetic(case, mode), values))
+            mode: products.share(2 * step_arithmetic(case, mode), values)
             for mode, values in seconds.items()
         },
         "matrix_products": {"operations_per_second": products.per_second, **asdict(products)},
         "seconds": seconds,
-        "held": rounds.held,
+        "held": workload.held(update=settings.update),
         "memory": memory,
         "memory_ratio": memory and memory[OURS] / memory["masked"],
     }
@@ -139,3 +131,74 @@ def _free(device: torch.device) -> float:
         return float("inf")
     free = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
     return 1024.0 * int(free[0]) if free and device.type == "cpu" else float("inf")
+
+
+def measure_memory(
+    case: Case, device: torch.device, modes: Sequence[str], *, update: bool = True
+) -> Memory | None:
+    """Median peak bytes of each mode above what is held; None where there is no way to know.
+
+    Raises:
+        OutOfMemory: if there is not enough for a step.
+    """
+    if device.type == "cuda":
+        return _memory(case, device, modes, update=update)
+    if device.type != "cpu" or not measuring.memory_can_be_counted():
+        return None
+    order = {
+        "threads": torch.get_num_threads(),
+        "case": asdict(case),
+        "modes": list(modes),
+        "update": update,
+    }
+    found = subprocess.run(
+        [sys.executable, "-c", ANSWER],
+        input=json.dumps(order),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if found.returncode in (TOO_LITTLE, -signal.SIGKILL):
+        raise OutOfMemory
+    found.check_returncode()
+    memory: Memory = json.loads(found.stdout)
+    return memory
+
+
+def _memory(case: Case, device: torch.device, modes: Sequence[str], *, update: bool) -> Memory:
+    workload = Workload(case, device)
+    return {mode: peak_of(workload, mode, update=update) for mode in modes}
+
+
+def peak_of(workload: Workload, mode: str, *, update: bool, repeats: int = REPEATS) -> int:
+    """The median peak of a mode's step, in bytes above what is held before it.
+
+    Args:
+        workload: whose step.
+        mode: of the step.
+        update: whether AdamW's step is part of it.
+        repeats: steps, after a first one that also makes the optimiser's state, and compiles.
+    """
+    peaks = []
+    for _ in range(repeats + 1):
+        step = functools.partial(workload.step, workload.fresh_mask(), mode, update=update)
+        peaks.append(measuring.peak_memory(step, workload.place.device))
+        workload.forget_gradients()
+    return int(statistics.median(peaks[1:]))
+
+
+def answer() -> int:
+    """The fresh process: a case from standard input, its memory to standard output."""
+    ctypes.CDLL("libc.so.6").mallopt(M_MMAP_THRESHOLD, MAPPED_APART)
+    Path("/proc/self/oom_score_adj").write_text("1000")  # this one, and no other, is to be ended
+    order = json.loads(sys.stdin.read())
+    torch.set_num_threads(order["threads"])
+    case = Case(**order["case"])
+    try:
+        memory = _memory(case, torch.device("cpu"), order["modes"], update=order["update"])
+    except (RuntimeError, MemoryError) as error:
+        if measuring.is_lack_of_memory(error):
+            return TOO_LITTLE
+        raise
+    sys.stdout.write(json.dumps(memory))
+    return 0

@@ -11,7 +11,6 @@
 
 import contextlib
 import functools
-import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, cast
@@ -19,21 +18,21 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from fcmae import ops
-from fcmae.benchmarks.memory import peak_memory
-from fcmae.benchmarks.pretraining.agreement import difference, verdict
-from fcmae.benchmarks.pretraining.competitor import Competitor
+from fcmae.benchmarks import measuring
 from fcmae.benchmarks.pretraining.spark import visible_by_multiplying
 from fcmae.benchmarks.pretraining.workload import (
     Case,
+    Competitor,
     Step,
     Workload,
+    difference,
     gradient_of,
-    take_turns,
+    time_steps,
+    verdict,
 )
-from fcmae.benchmarks.timing import ratios, seconds_of
 from fcmae.errors import unknown
 from fcmae.models.layers import compile_blocks
+from fcmae.ops import kernels
 
 OURS, THEIRS = "tiled", "opponent"
 
@@ -77,40 +76,28 @@ def time_opponent(
     if opponent not in _BUILDERS:
         raise unknown("opponent", opponent, OPPONENTS)
     case = Case(model, image_size, batch_size, mask_ratio, precision)
-    return _rows(opponent, case, device, repeats, calls)
-
-
-def _rows(
-    name: str, case: Case, device: torch.device, repeats: int, calls: int
-) -> Iterator[dict[str, Any]]:
     workload = Workload(case, device)
     torch.compiler.reset()  # what others compiled: each has its first step
     try:
-        opponent = _BUILDERS[name](workload)
-        first, agreement = _compared(opponent, workload)
-        ways: dict[str, Step] = {
-            OURS: functools.partial(_ours, workload),
-            THEIRS: opponent.step,
-        }
-        seconds = take_turns(ways, workload, repeats, calls)
+        other = _BUILDERS[opponent](workload)
+        first, agreement = _compared(other, workload)
+        ours = functools.partial(workload.whole_step, mode=OURS)
+        ways: dict[str, Step] = {OURS: ours, THEIRS: other.step}
+        seconds = time_steps(ways, workload, repeats, calls)
         memory = None
         if device.type == "cuda":  # elsewhere pages are counted, in a process of their own
             mask = workload.fresh_mask()
             memory = {
-                way: peak_memory(functools.partial(step, mask), device)
+                way: measuring.peak_memory(functools.partial(step, mask), device)
                 for way, step in ways.items()
             }
     finally:
         torch.compiler.reset()
-    speedup = ratios(seconds[THEIRS], seconds[OURS])
     yield {
         **asdict(case),
-        "opponent": name,
-        "images_per_second": {
-            way: case.batch_size / statistics.median(values) for way, values in seconds.items()
-        },
-        "speedup": {f"{OURS} / {THEIRS}": statistics.median(speedup)},
-        "speedup_range": {f"{OURS} / {THEIRS}": [speedup[0], speedup[-1]]},
+        "opponent": opponent,
+        "images_per_second": measuring.images_per_second(seconds, case.batch_size),
+        **measuring.speedups(seconds, [(OURS, THEIRS)]),
         **agreement,
         "first_step": first,
         "memory": memory,
@@ -131,18 +118,13 @@ class _Opponent:
         self.optimizer.zero_grad(set_to_none=True)
 
 
-def _ours(workload: Workload, mask: Tensor) -> None:
-    workload.step(mask, OURS)
-    workload.forget_gradients()
-
-
 def _compared(opponent: _Opponent, workload: Workload) -> tuple[float, dict[str, Any]]:
     """Seconds of an opponent's first passes, and the fields of its row about its agreement."""
     mask = workload.fresh_mask()
     masked = workload.gradient(mask, "masked")  # first: what libraries set up is not the opponent's
     workload.gradient(mask, OURS)
     found = []
-    seconds = seconds_of(
+    seconds = measuring.seconds_of(
         lambda: found.append(gradient_of(opponent.loss(mask), opponent.optimizer)), workload.place
     )
     if not opponent.same:
@@ -199,9 +181,9 @@ def plain_operators(device: torch.device) -> Iterator[None]:
     Backward passes follow what was chosen. Only a benchmark wants this, so that there is no switch
     for it: the table of what kernels suit is without the device for the time.
     """
-    suited = ops.SUITED.pop(device.type, None)
+    suited = kernels.SUITED.pop(device.type, None)
     try:
         yield
     finally:
         if suited is not None:
-            ops.SUITED[device.type] = suited
+            kernels.SUITED[device.type] = suited

@@ -1,7 +1,8 @@
-"""One optimisation step of masked pre-training, run in several modes to be compared."""
+"""One optimisation step of masked pre-training, in several modes: to be compared, and timed."""
 
 import copy
 import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,9 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fcmae.benchmarks.pretraining.agreement import Gradient, difference, verdict
-from fcmae.benchmarks.pretraining.competitor import Competitor
-from fcmae.benchmarks.timing import seconds_of
+from fcmae.benchmarks.arithmetic import CLASSES
+from fcmae.benchmarks.measuring import take_turns
 from fcmae.models.autoencoder import create_autoencoder
 from fcmae.models.layers import GRN
 from fcmae.models.loss import reconstruction_loss
@@ -19,7 +19,10 @@ from fcmae.models.masks import random_mask
 from fcmae.training.devices import Place
 
 MODES = ("dense", "masked", "tiled", "timm")
+# Relative difference of loss and gradient between modes: rounding, with a margin of ten.
+TOLERANCES = {"fp32": 1e-4, "bf16": 5e-2}
 
+Gradient = tuple[Tensor, Tensor]  # the loss, and the gradient of all parameters as one vector
 Step = Callable[[Tensor], None]  # of a mask: bool [B, h, w], True where masked
 Encode = Callable[[Tensor, Tensor], Tensor]  # images and cells to features of visible cells [M, C]
 
@@ -33,6 +36,12 @@ class Case:
     batch_size: int
     mask_ratio: float
     precision: str  # "fp32" or "bf16"
+
+    def __str__(self) -> str:
+        return (
+            f"{self.model}, {self.image_size} px, batch {self.batch_size}, "
+            f"mask {self.mask_ratio:g}, {self.precision}"
+        )
 
 
 CASE = tuple(Case.__dataclass_fields__)
@@ -83,6 +92,11 @@ class Workload:
         self.loss(mask, mode).backward()  # type: ignore[no-untyped-call]
         if update:
             self.optimizer.step()
+
+    def whole_step(self, mask: Tensor, mode: str, *, update: bool = True) -> None:
+        """A step of which nothing is left: gradients' memory is given back."""
+        self.step(mask, mode, update=update)
+        self.forget_gradients()
 
     def forget_gradients(self) -> None:
         """Give gradients' memory back."""
@@ -149,21 +163,88 @@ def _optimizer(model: torch.nn.Module) -> torch.optim.Optimizer:
     return torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
 
 
-def take_turns(
+def time_steps(
     ways: Mapping[str, Step], workload: Workload, repeats: int, calls: int
 ) -> dict[str, list[float]]:
     """Seconds of a step of each way, round by round; a turn is `calls` steps with fresh masks."""
-    seconds: dict[str, list[float]] = {way: [] for way in ways}
-    for turn in range(repeats + 1):
-        masks = [workload.fresh_mask() for _ in range(calls)]
-        for way, step in ways.items():
-            taken = seconds_of(functools.partial(all_of, step, masks), workload.place)
-            if turn > 0:  # the first round warms up
-                seconds[way].append(taken / calls)
-    return seconds
+    turns = take_turns(
+        {way: functools.partial(all_of, step) for way, step in ways.items()},
+        workload.place,
+        repeats,
+        lambda: [workload.fresh_mask() for _ in range(calls)],
+    )
+    return {way: [value / calls for value in seconds] for way, seconds in turns.items()}
 
 
 def all_of(step: Step, masks: Sequence[Tensor]) -> None:
     """A step with each mask, one after another."""
     for mask in masks:
         step(mask)
+
+
+class Competitor:
+    """Supervised training of timm's model as it comes: cross entropy, AdamW, eager.
+
+    It is what a dense step costs in the library that most use.
+
+    Args:
+        model: a name of `fcmae.list_models()`; timm has the same ones.
+        images: [B, 3, H, W].
+        place: where to compute; the model is put there.
+    """
+
+    def __init__(self, model: str, images: Tensor, place: Place) -> None:
+        import timm
+
+        self.images, self.place = images, place
+        self.model = timm.create_model(model, num_classes=CLASSES).to(place.device).train()
+        self.labels = torch.arange(len(images), device=place.device) % CLASSES
+        self.optimizer = _optimizer(self.model)
+
+    def step(self, *, update: bool) -> None:
+        """Forward, backward and, where wanted, the update; gradients must be None before."""
+        self.loss().backward()  # type: ignore[no-untyped-call]
+        if update:
+            self.optimizer.step()
+
+    def loss(self) -> Tensor:
+        """The forward pass."""
+        with self.place.autocast():
+            return torch.nn.functional.cross_entropy(self.model(self.images), self.labels)
+
+
+# How far two ways to run the same step are apart
+
+
+def difference(ours: Gradient, theirs: Gradient) -> dict[str, float]:
+    """Relative differences, by norms, of `loss` and `gradient`; infinite if one is not a number."""
+    found = {}
+    for name, one, other in zip(("loss", "gradient"), ours, theirs, strict=True):
+        relative = ((one - other).norm() / other.norm()).item()
+        found[name] = math.inf if math.isnan(relative) else relative
+    return found
+
+
+def verdict(found: Mapping[str, float], precision: str) -> dict[str, Any]:
+    """The fields of a row about it: `difference`, and whether that is rounding in `agrees`."""
+    return {"difference": dict(found), "agrees": max(found.values()) <= TOLERANCES[precision]}
+
+
+def objection(row: Mapping[str, Any]) -> str | None:
+    """What must be said of a row whose steps do not agree; None of one where nobody looked."""
+    if row.get("agrees") is not False:
+        return None
+    worst, tolerance = max(row["difference"].values()), TOLERANCES[row["precision"]]
+    return f"tiled and masked differ by {worst:.2g}, more than {tolerance:g}: not right"
+
+
+def require_agreement(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse to end well where rows, which were shown and written, are not right.
+
+    Raises:
+        RuntimeError: if tiled and masked steps of a row differ by more than rounding.
+    """
+    wrong = {row["model"]: said for row in rows if (said := objection(row))}
+    if wrong:
+        words = "; ".join(f"{model}: {said}" for model, said in wrong.items())
+        raise RuntimeError(f"{words}: `fcmae doctor` says more")

@@ -4,33 +4,21 @@ The README has the maths. Of the wide activations only what enters GELU is kept:
 cheap to compute again, in the passes over memory that are needed anyway.
 """
 
-from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from fcmae.ops.feed_forward.images import Images
+from fcmae.ops.feed_forward.reference import Weights
+from fcmae.ops.kernels import FeedForwardKernels
 from fcmae.ops.matrix import inner_product, linear
 from fcmae.ops.response_norm.reference import divide
 
 
-class Weights(NamedTuple):
-    """The parameters, C channels widened to D."""
-
-    norm_weight: Tensor  # [C]
-    norm_bias: Tensor  # [C]
-    widen_weight: Tensor  # [D, C]
-    widen_bias: Tensor  # [D]
-    narrow_weight: Tensor  # [C, D]
-    narrow_bias: Tensor  # [C]
-    gamma: Tensor | None  # [D], GRN's; None: there is no GRN
-    beta: Tensor | None  # [D]
-
-
 def feed_forward(
-    x: Tensor, weights: Weights, images: Images, epsilon: float, kernels: ModuleType
+    x: Tensor, weights: Weights, images: Images, epsilon: float, kernels: FeedForwardKernels
 ) -> Tensor:
     """x [.., C], sites of `images` in order -> the same shape.
 
@@ -45,7 +33,12 @@ def feed_forward(
 class _FeedForward(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, images: Images, epsilon: float, kernels: Any, *given: Tensor | None
+        ctx: Any,
+        x: Tensor,
+        images: Images,
+        epsilon: float,
+        kernels: FeedForwardKernels,
+        *given: Tensor | None,
     ) -> Tensor:
         weights = Weights(*given)  # type: ignore[arg-type]
         normalised, reciprocal = kernels.normalise(x.contiguous(), epsilon)  # [R, C], [R]
@@ -64,7 +57,8 @@ class _FeedForward(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, outer: Tensor) -> tuple[Tensor | None, ...]:
         normalised, reciprocal, h, energy, *given = ctx.saved_tensors
-        weights, kernels = Weights(*given), ctx.kernels
+        weights = Weights(*given)
+        kernels: FeedForwardKernels = ctx.kernels
         outer = outer.contiguous()  # [R, C]
         dtype = weights.widen_weight.dtype
 
@@ -80,6 +74,7 @@ class _FeedForward(torch.autograd.Function):
         del active
         grad_gamma = None
         if weights.gamma is not None:
+            assert products is not None
             grad_gamma = (products * norm.detach()).sum(0)
             # Of a sum: to check a gradient that it is given, torch imports sympy for half a second.
             outer_norm = products * weights.gamma

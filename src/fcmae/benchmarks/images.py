@@ -1,9 +1,12 @@
-"""The same crops of the same photographs, by three pipelines."""
+"""How many photographs a core reads: Pillow's usual pipeline, and ours, exact and fast."""
 
 import functools
+import itertools
 import statistics
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -12,6 +15,11 @@ from torch import Tensor
 from torchvision import transforms
 from torchvision.transforms.v2 import functional as F
 
+from fcmae.benchmarks import command
+from fcmae.benchmarks.measuring import images_per_second, speedups, take_turns
+from fcmae.benchmarks.photographs import make_photographs
+from fcmae.commands.benchmark import BenchmarkImages, Rows
+from fcmae.findings.machine import describe_run
 from fcmae.images import (
     EncodedSet,
     FileSource,
@@ -19,15 +27,49 @@ from fcmae.images import (
     Unlabelled,
     Unreadable,
     decode,
+    list_images,
     sample_seed,
 )
+from fcmae.images.jpeg import import_simplejpeg
 from fcmae.images.loader import Batch, BatchReader, MicroBatch
 from fcmae.images.transforms import random_window
 from fcmae.images.views import DECODINGS
+from fcmae.training.devices import Place
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
+SUFFIXES = (".jpg", ".jpeg")
 TOLERANCE = 1.0  # of the mean error, in levels of 255
 CHECKED = 2  # rounds
 CROP_SCALE, FLIP = (0.2, 1.0), 0.5  # of pre-training
+
+
+def run(options: BenchmarkImages) -> Rows:
+    """Measure every size, or the photographs of `data`; show and write the rows."""
+    command.check(options)
+    if options.image_size < 1:
+        raise ValueError(f"image_size: {options.image_size} is less than 1")
+    for size in options.megapixels:
+        if not 0.01 <= size <= 80:
+            raise ValueError(f"megapixels: {size:g} is not from 0.01 to 80")
+    place = Place(torch.device("cpu"), "fp32")
+    rows = []
+    with command.use_threads(1), command.progress() as status:
+        described = describe_run(place.device)
+        if options.data is not None:
+            status.update(str(options.data))
+            readers = Readers(_choose(Path(options.data), options.images), options.image_size)
+            rows.append(_measure(str(options.data), readers, place, options.repeats))
+        for size in options.megapixels if options.data is None else ():
+            status.update(f"photographs of {size:g} megapixels")
+            with tempfile.TemporaryDirectory() as folder:
+                paths = make_photographs(Path(folder), options.images, size)
+                readers = Readers(paths, options.image_size)
+                rows.append(_measure("made", readers, place, options.repeats))
+    heading = f"{described['machine']}; torch {torch.__version__}"
+    command.show_and_write(heading, _table(rows), described, rows, options.json)
+    return rows
 
 
 class Readers:
@@ -132,3 +174,61 @@ class Readers:
             flipped = torch.rand(1, generator=generator).item() < FLIP
             crops.append(F.to_dtype(crop.flip(-1) if flipped else crop, torch.float32, scale=True))
         return torch.stack(crops)
+
+
+def _choose(data: Path, number: int) -> list[Path]:
+    """JPEGs at even distances in the order of their names."""
+    paths = [path for path in list_images(data) if path.suffix.lower() in SUFFIXES]
+    if not paths:
+        raise ValueError(
+            f"data {str(data)!r} holds no JPEG: give a folder with {' or '.join(SUFFIXES)} files"
+        )
+    number = min(number, len(paths))
+    return [paths[index * len(paths) // number] for index in range(number)]
+
+
+def _measure(source: str, readers: Readers, place: Place, repeats: int) -> dict[str, Any]:
+    errors = readers.require_agreement()
+    turns = itertools.count()
+    seconds = take_turns(readers.pipelines, place, repeats, turns.__next__, warm_up=0)
+    number = len(readers.paths)
+    pairs = [(name, "pillow") for name in seconds if name != "pillow"]
+    return {
+        "photographs": source,
+        "images": number,
+        **readers.describe(),
+        "image_size": readers.size[0],
+        "decoder": "simplejpeg" if import_simplejpeg() else "Pillow",  # of exact and fast
+        "images_per_second": images_per_second(seconds, number),
+        **speedups(seconds, pairs),
+        "pixel_error": errors,
+        "seconds": seconds,
+    }
+
+
+def _table(rows: Rows) -> "Table":
+    table = command.table_of(
+        "Speed: of one core; ratio of images/s, the median over rounds and their range. "
+        "Error: distance to a full decoding that is resized by antialiased bicubic interpolation, "
+        "in levels of 255.",
+        ("photographs", "pipeline"),
+        ("images/s", "faster than\nPillow by", "error:\nmean", "\nmax"),
+    )
+    for row in rows:
+        names = list(row["images_per_second"])
+        table.add_row(
+            f"{row['photographs']}\n{row['megapixels']:.2g} megapixels",
+            "\n".join(names),
+            "\n".join(f"{row['images_per_second'][name]:.1f}" for name in names),
+            "\n".join(_times(row, f"{name} / pillow") for name in names),
+            "\n".join(f"{row['pixel_error'][name]['mean']:.2f}" for name in names),
+            "\n".join(f"{row['pixel_error'][name]['max']:.0f}" for name in names),
+        )
+        table.add_section()
+    return table
+
+
+def _times(row: dict[str, Any], pair: str) -> str:
+    if pair not in row["speedup"]:
+        return ""
+    return command.ratio_cell(row["speedup"][pair], row["speedup_range"][pair])

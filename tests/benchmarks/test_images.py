@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fcmae.benchmarks.images import benchmark_images
-from fcmae.benchmarks.images.photographs import make_photographs
-from fcmae.benchmarks.images.reading import Readers
+from fcmae.benchmarks.images import Readers
+from fcmae.benchmarks.photographs import make_photographs
+from fcmae.commands.benchmark import images as benchmark_images
 from fcmae.images import transforms
 from fcmae.images.jpeg import import_simplejpeg
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fcmae.benchmarks.images.photographs import make_photographs
+from fcmae.benchmarks.photographs import make_photographs
 
 
 def test_photographs_are_of_the_size_and_differ(tmp_path: Path) -> None:

@@ -3,12 +3,17 @@ import statistics
 from pathlib import Path
 
 import pytest
+import torch
 from interrupted import calls_of, cut_off
 from torch import Tensor
 
-from fcmae.benchmarks.pretraining import benchmark_pretraining, measurement, sweeps
+from fcmae.benchmarks.pretraining import cases, measurement
+from fcmae.benchmarks.pretraining.cases import choose_cases
+from fcmae.benchmarks.pretraining.pages import FIELDS
 from fcmae.benchmarks.pretraining.workload import Workload
 from fcmae.cli import main
+from fcmae.commands.benchmark import BenchmarkPretraining, Sweep
+from fcmae.commands.benchmark import pretraining as benchmark_pretraining
 
 
 def test_rows_are_shown_returned_and_written(
@@ -140,7 +145,7 @@ def test_a_sweep_is_drawn_and_goes_on(
     }  # fmt: skip
     assert "64 px, batch 1, mask 0.75, fp32 (2 of 2, about" in capsys.readouterr().err
 
-    measured = calls_of(monkeypatch, sweeps, "measure")
+    measured = calls_of(monkeypatch, cases, "measure")
     more = SMALL | {"mask_ratios": (0.75, 0.25, 0.5)}
     again = benchmark_pretraining(sweep="mask-ratio", out=out, **more)  # type: ignore[arg-type]
     assert [case.mask_ratio for case, *_ in measured] == [0.25]
@@ -159,8 +164,40 @@ def test_a_sweep_is_drawn_and_goes_on(
 def test_a_sweep_that_is_cut_off_keeps_what_it_has(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cut_off(monkeypatch, sweeps, "measure", lambda case, *_: case.mask_ratio == 0.75)
+    cut_off(monkeypatch, cases, "measure", lambda case, *_: case.mask_ratio == 0.75)
     with pytest.raises(KeyboardInterrupt):
         benchmark_pretraining(sweep="mask-ratio", out=tmp_path, **SMALL)  # type: ignore[arg-type]
     (row,) = json.loads((tmp_path / "results.json").read_text())["rows"]
     assert row["mask_ratio"] == 0.5
+
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+FP32 = ("fp32",)
+
+
+@pytest.mark.parametrize("sweep", list(FIELDS))
+@pytest.mark.parametrize("device", [CPU, CUDA])
+def test_by_itself_a_sweep_varies_one_field(sweep: Sweep, device: torch.device) -> None:
+    found = choose_cases(BenchmarkPretraining(precisions=FP32, sweep=sweep), device)
+    assert len(found) > 4
+    for name in ("model", "image_size", "batch_size", "mask_ratio", "precision"):
+        values = {getattr(case, name) for case in found}
+        assert len(values) == (len(found) if name == FIELDS[sweep][0] else 1), name
+
+
+def test_what_was_asked_for_is_what_is_swept() -> None:
+    wanted = BenchmarkPretraining(
+        models=("convnext_tiny",), batch_sizes=(2, 3), image_sizes=(64,), mask_ratios=(0.25, 0.5),
+        precisions=FP32, sweep="mask-ratio",
+    )  # fmt: skip
+    found = choose_cases(wanted, CPU)
+    assert [(case.mask_ratio, case.batch_size) for case in found] == [
+        (0.25, 2), (0.25, 3), (0.5, 2), (0.5, 3)
+    ]  # fmt: skip
+
+
+def test_without_a_sweep_there_are_the_usual_two() -> None:
+    found = choose_cases(BenchmarkPretraining(precisions=FP32), CPU)
+    assert [(case.model, case.batch_size) for case in found] == [
+        ("convnextv2_atto", 16), ("convnextv2_tiny", 8)
+    ]  # fmt: skip

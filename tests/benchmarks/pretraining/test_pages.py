@@ -1,7 +1,7 @@
 from pathlib import Path
 from typing import Any
 
-from fcmae.benchmarks.pretraining.sweep_page import grouped, panels, says, write_sweep
+from fcmae.benchmarks.pretraining.pages import grouped, panels_of, sentences, write_sweep
 
 RUN = {
     "machine": "A <fast> one", "versions": {"torch": "2"}, "settings": {"repeats": 7},
@@ -40,7 +40,7 @@ def test_sizes_keep_their_order() -> None:
 
 
 def test_the_limit_is_drawn_over_dense() -> None:
-    speed, memory = panels([TOO_LARGE, *ROWS[1:]], "mask-ratio")
+    speed, memory = panels_of([TOO_LARGE, *ROWS[1:]], "mask-ratio")
     assert speed.places == (0.1, 0.6, 0.3)
     lines = {series.label: series.values for series in speed.series}
     assert lines["tiled"] == (None, 20.0, 15.0)
@@ -49,7 +49,7 @@ def test_the_limit_is_drawn_over_dense() -> None:
 
 
 def test_it_says_what_the_rows_show() -> None:
-    said = says("atto", [TOO_LARGE, ROWS[2], ROWS[1]], "mask-ratio")
+    said = sentences("atto", [TOO_LARGE, ROWS[2], ROWS[1]], "mask-ratio")
     assert said == [
         "atto, from mask ratio 0.3 to mask ratio 0.6: tiled is 1.50 to 2.00 times as fast as "
         "dense, where arithmetic allows 2.50 times; 1.88 to 2.50 times as fast as masked, at 0.25 "
@@ -71,7 +71,7 @@ def test_the_page_is_one_file_with_figure_and_table(tmp_path: Path) -> None:
 def test_a_row_that_is_not_right_is_said_to_be(tmp_path: Path) -> None:
     wrong = ROWS[1] | {"agrees": False, "difference": {"loss": 1e-4, "gradient": 0.0123}}
     words = "tiled and masked differ by 0.012, more than 0.0001: not right"
-    said = says("atto", [wrong, ROWS[2] | {"agrees": True}], "mask-ratio")
+    said = sentences("atto", [wrong, ROWS[2] | {"agrees": True}], "mask-ratio")
     assert said[1:] == [f"atto, mask ratio 0.6: {words}."]
     page = write_sweep(tmp_path, "mask-ratio", [wrong, ROWS[2]], RUN).read_text()
     assert page.count(words) == 2  # in the text and in the table

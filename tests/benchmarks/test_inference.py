@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from fcmae.benchmarks.inference import benchmark_inference, classifiers
-from fcmae.benchmarks.inference.classifiers import pair, require_agreement
+from fcmae.benchmarks import inference
+from fcmae.benchmarks.inference import pair, require_agreement
+from fcmae.commands.benchmark import inference as benchmark_inference
 from fcmae.training.devices import Place
 
 SMALL = {
@@ -42,7 +43,7 @@ def test_forward_and_step_are_timed_against_timm(
 
 def test_compiled_models_are_timed_too(monkeypatch: pytest.MonkeyPatch) -> None:
     compiled: list[torch.nn.Module] = []
-    monkeypatch.setattr(classifiers, "_compiled", lambda model: compiled.append(model) or model)
+    monkeypatch.setattr(inference, "_compiled", lambda model: compiled.append(model) or model)
     small = SMALL | {"batch_sizes": (1,), "repeats": 1}
     rows = benchmark_inference(**small, compile=True)  # type: ignore[arg-type]
     assert [(row["work"], row["kind"]) for row in rows] == [
@@ -67,7 +68,7 @@ def test_what_does_not_fit_is_a_row(
     def refuse(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(classifiers, "pair", refuse)
+    monkeypatch.setattr(inference, "pair", refuse)
     rows = benchmark_inference(**SMALL)  # type: ignore[arg-type]
     assert [row["error"] for row in rows] == ["does not fit in memory"] * 2
     assert "does not fit" in capsys.readouterr().out

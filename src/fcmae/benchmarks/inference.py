@@ -1,26 +1,32 @@
-"""Our classifier and timm's of the same weights, timed in turns."""
+"""The classifier against timm's of the same weights: classifying images, and a fine-tuning step."""
 
 import functools
-import statistics
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from fcmae.benchmarks import command, measuring
 from fcmae.benchmarks.arithmetic import CLASSES
-from fcmae.benchmarks.timing import ratios, seconds_of
+from fcmae.commands.benchmark import BenchmarkInference, Rows
+from fcmae.findings.machine import describe_run
 from fcmae.models.classifier import create_model
 from fcmae.models.layers import GRN
-from fcmae.training.devices import Place
+from fcmae.training.devices import Place, choose_device, choose_precision, settle
 from fcmae.weights.dialects import from_ours
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
+SMALLEST = 32  # pixels a side that give a site at the last stage
 # Relative difference of logits between the two libraries: rounding, with a margin of ten.
 TOLERANCES = {"fp32": 1e-4, "bf16": 5e-2}
 WARM_UP = 2  # rounds; compilers are busy in the first
 
-Call = Callable[[str, nn.Module], None]  # of a library's name and its model
+Call = Callable[[str, nn.Module, Tensor], None]  # of a library's name, its model and images
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +39,44 @@ class InferenceCase:
     precision: str  # "fp32" or "bf16"
 
 
-def measure_inference(
-    case: InferenceCase, place: Place, repeats: int, *, compiled: bool
-) -> list[dict[str, Any]]:
+def run(options: BenchmarkInference) -> Rows:
+    """Measure every combination; show and write the rows."""
+    command.check(options)
+    for value in options.image_sizes:
+        if value < SMALLEST:
+            raise ValueError(f"image_sizes: {value} is less than {SMALLEST} pixels, the smallest")
+    device = choose_device(options.device)
+    settle(device)
+    precisions = options.precisions or (choose_precision("auto", device),)
+    rows: Rows = []
+    with command.use_threads(options.threads), command.progress() as status:
+        described = describe_run(device)
+        for combination in itertools.product(
+            options.models, options.image_sizes, options.batch_sizes, precisions
+        ):
+            case = InferenceCase(*combination)
+            status.update(f"{case.model}, {case.image_size} px, batch {case.batch_size}")
+            try:
+                rows += measure(case, device, options.repeats, compiled=options.compile)
+            except (RuntimeError, MemoryError) as error:
+                if not measuring.is_lack_of_memory(error):
+                    raise
+                rows.append({**asdict(case), "error": measuring.TOO_LARGE})
+    command.show_and_write(str(described["machine"]), _table(rows), described, rows, options.json)
+    return rows
+
+
+def measure(case: InferenceCase, device: torch.device, repeats: int, *, compiled: bool) -> Rows:
     """Rows of forward passes and of fine-tuning steps, eager and, if wanted, compiled.
 
     Raises:
         RuntimeError: if the two libraries do not give the same logits.
     """
-    ours, theirs = (model.to(place.device).eval() for model in pair(case.model))
+    place = Place(device, case.precision)
+    ours, theirs = (model.to(device).eval() for model in pair(case.model))
     generator = torch.Generator().manual_seed(0)
     side = case.image_size
-    images = torch.randn(case.batch_size, 3, side, side, generator=generator).to(place.device)
+    images = torch.randn(case.batch_size, 3, side, side, generator=generator).to(device)
     eager = {"ours": ours, "timm": theirs}
     kinds: dict[str, dict[str, nn.Module]] = {"eager": eager}
     if compiled:
@@ -54,13 +86,24 @@ def measure_inference(
     rows = []
     # Forward passes first: steps change the weights, in each library a little differently.
     for work, call in (
-        ("forward", _forward(images, place)),
-        ("step", _step(eager, images, place)),
+        ("forward", _forward(place)),
+        ("step", _step(eager, place, case.batch_size)),
     ):
         for model in eager.values():
             model.train(work == "step")
         for kind, models in kinds.items():
-            rows.append(_row(case, work, kind, _turns(models, call, place, repeats)))
+            ways = {name: functools.partial(call, name, model) for name, model in models.items()}
+            seconds = measuring.take_turns(ways, place, repeats, lambda: images, warm_up=WARM_UP)
+            rows.append(
+                {
+                    **asdict(case),
+                    "work": work,
+                    "kind": kind,
+                    "images_per_second": measuring.images_per_second(seconds, case.batch_size),
+                    **measuring.speedup(seconds["timm"], seconds["ours"]),
+                    "seconds": seconds,
+                }
+            )
     return rows
 
 
@@ -73,18 +116,9 @@ def time_inference(
     precision: str = "bf16",
     repeats: int = 15,
 ) -> Iterator[dict[str, Any]]:
-    """Rows of `measure_inference` for eager models.
-
-    Args:
-        device: where.
-        model: a name of `fcmae.list_models()`.
-        batch_size: images at a time.
-        image_size: pixels a side.
-        precision: fp32 or bf16.
-        repeats: rounds; medians are taken over them.
-    """
+    """Rows of `measure` for eager models: the median over `repeats` rounds."""
     case = InferenceCase(model, image_size, batch_size, precision)
-    yield from measure_inference(case, Place(device, precision), repeats, compiled=False)
+    yield from measure(case, device, repeats, compiled=False)
 
 
 def pair(model: str) -> tuple[nn.Module, nn.Module]:
@@ -129,23 +163,23 @@ def _compiled(model: nn.Module) -> nn.Module:
     return cast(nn.Module, torch.compile(model))
 
 
-def _forward(images: Tensor, place: Place) -> Call:
-    def forward(_: str, model: nn.Module) -> None:
+def _forward(place: Place) -> Call:
+    def forward(_: str, model: nn.Module, images: Tensor) -> None:
         with torch.no_grad(), place.autocast():
             model(images)
 
     return forward
 
 
-def _step(models: dict[str, nn.Module], images: Tensor, place: Place) -> Call:
+def _step(models: dict[str, nn.Module], place: Place, batch_size: int) -> Call:
     """A fine-tuning step, with an optimiser for each of `models`."""
-    labels = torch.arange(len(images), device=images.device) % CLASSES
+    labels = torch.arange(batch_size, device=place.device) % CLASSES
     optimizers = {
         name: torch.optim.AdamW(model.parameters(), lr=1e-6, fused=True)
         for name, model in models.items()
     }
 
-    def step(name: str, model: nn.Module) -> None:
+    def step(name: str, model: nn.Module, images: Tensor) -> None:
         with place.autocast():
             loss = nn.functional.cross_entropy(model(images), labels)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -155,31 +189,18 @@ def _step(models: dict[str, nn.Module], images: Tensor, place: Place) -> Call:
     return step
 
 
-def _turns(
-    models: dict[str, nn.Module], call: Call, place: Place, repeats: int
-) -> dict[str, list[float]]:
-    """Seconds of each library's call, round by round."""
-    seconds: dict[str, list[float]] = {name: [] for name in models}
-    for turn in range(-WARM_UP, repeats):
-        for name, model in models.items():
-            value = seconds_of(functools.partial(call, name, model), place)
-            if turn >= 0:
-                seconds[name].append(value)
-    return seconds
-
-
-def _row(
-    case: InferenceCase, work: str, kind: str, seconds: dict[str, list[float]]
-) -> dict[str, Any]:
-    faster = ratios(seconds["timm"], seconds["ours"])
-    return {
-        **asdict(case),
-        "work": work,
-        "kind": kind,
-        "images_per_second": {
-            name: case.batch_size / statistics.median(times) for name, times in seconds.items()
-        },
-        "speedup": statistics.median(faster),
-        "speedup_range": [faster[0], faster[-1]],
-        "seconds": seconds,
-    }
+def _table(rows: Rows) -> "Table":
+    table = command.table_of(
+        "Ratio of images/s, the median over rounds, with the lowest and the highest.",
+        ("model", "what"),
+        ("ours\nimages/s", "timm\nimages/s", "ours is faster by"),
+    )
+    for row in rows:
+        case = f"{row['model']}\n{row['image_size']} px, batch {row['batch_size']}"
+        if "error" in row:
+            table.add_row(case, row["error"])
+            continue
+        speeds = (f"{row['images_per_second'][name]:.1f}" for name in ("ours", "timm"))
+        ratio = command.ratio_cell(row["speedup"], row["speedup_range"])
+        table.add_row(case, f"{row['work']}, {row['kind']}", *speeds, ratio)
+    return table
