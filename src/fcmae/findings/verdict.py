@@ -1,5 +1,5 @@
-"""What a statement of the paper comes to here: one of three, in studies and analyses alike."""
+"""What statements come to: in `fcmae.report.findings`."""
 
-REPRODUCED = "reproduced"
-NOT_REPRODUCED = "not reproduced"
-UNDECIDED = "not decidable at this scale"
+from fcmae.report.findings import NOT_REPRODUCED, REPRODUCED, UNDECIDED
+
+__all__ = ["NOT_REPRODUCED", "REPRODUCED", "UNDECIDED"]

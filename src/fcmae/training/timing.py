@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 from fcmae.images.views import EXACT
-from fcmae.report.explanations import SLOW
+from fcmae.report.run import SLOW
 from fcmae.training.devices import Place
 from fcmae.training.engine import Step
 

@@ -1,0 +1,129 @@
+"""What became of the classes: their accuracies, their sizes, and what they were taken for."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from fcmae.console import units
+from fcmae.finetuning.results import Results
+
+MOST_CELLS = 30  # classes of a matrix that can be read
+MOST_CONFUSIONS = 20
+IMBALANCED = 3  # times as many images in the largest class as in the smallest
+
+
+class ClassRow(NamedTuple):
+    """How the images of one class fared."""
+
+    name: str
+    share: float  # right of them, 0 to 1
+    right: str  # "42 of 50"
+    mistaken_for: str  # the class most often said instead, empty where there is none
+
+
+class SizeRow(NamedTuple):
+    """How many training images a class has."""
+
+    name: str
+    share: float  # of the largest class
+    images: float
+
+
+class Cell(NamedTuple):
+    """One class taken for another, in the matrix."""
+
+    text: str
+    depth: float = 0.0  # of its colour, 0 to 1
+    style: str = ""  # its class on the page
+    tip: str = ""
+
+
+class Confusion(NamedTuple):
+    """A class taken for another."""
+
+    label: str
+    predicted: str
+    images: float
+    share: float  # of the images of its class
+
+
+def class_rows(results: Results) -> list[ClassRow]:
+    """The accuracy of every class that has validation images, worst first."""
+    right, images, rows = results.confusion.diagonal(), results.images, []
+    wrong = results.confusion - np.diag(right)
+    for label in np.flatnonzero(images):
+        most = int(wrong[label].argmax())
+        times = units.count(wrong[label, most])
+        rows.append(
+            ClassRow(
+                results.classes[label],
+                float(right[label] / images[label]),
+                f"{units.count(right[label])} of {units.count(images[label])}",
+                f"{results.classes[most]} ({times})" if wrong[label, most] else "",
+            )
+        )
+    return sorted(rows, key=lambda row: row.share)
+
+
+def size_rows(results: Results) -> list[SizeRow]:
+    """The training images of every class, most first, where their numbers are far apart."""
+    counts = results.train_images
+    if len(counts) == 0 or counts.max() <= IMBALANCED * counts.min():
+        return []
+    order = np.argsort(-counts, kind="stable")
+    return [
+        SizeRow(results.classes[label], float(counts[label] / counts.max()), counts[label])
+        for label in order
+    ]
+
+
+def has_small_counts(results: Results) -> bool:
+    """Whether three digits, which fit into a cell of the matrix, are enough for its numbers."""
+    return bool(results.confusion.max(initial=0) < 1000)
+
+
+def matrix(results: Results) -> list[list[Cell]]:
+    """The confusion matrix, a row for each true class; empty of more classes than can be read."""
+    number = len(results.confusion)
+    if number > MOST_CELLS:
+        return []
+    small = has_small_counts(results)
+    return [
+        [_cell(results, label, predicted, small) for predicted in range(number)]
+        for label in range(number)
+    ]
+
+
+def confusions(results: Results) -> list[Confusion]:
+    """The most frequent confusions of one class with another."""
+    counts, classes = results.confusion, results.classes
+    wrong = counts - np.diag(counts.diagonal())
+    order = np.argsort(-wrong, axis=None, kind="stable")[:MOST_CONFUSIONS]
+    pairs = [divmod(int(index), len(counts)) for index in order]
+    return [
+        Confusion(
+            classes[label],
+            classes[predicted],
+            wrong[label, predicted],
+            float(wrong[label, predicted] / counts[label].sum()),
+        )
+        for label, predicted in pairs
+        if wrong[label, predicted]
+    ]
+
+
+def _cell(results: Results, label: int, predicted: int, small: bool) -> Cell:
+    count, total = results.confusion[label, predicted], results.confusion[label].sum()
+    if count == 0:
+        return Cell("")
+    share = float(count / total)
+    # An error of 4 % must not fade into the paper: its colour grows with the root.
+    depth = share if label == predicted else math.sqrt(share)
+    style = ("right" if label == predicted else "wrong") + (" deep" if depth > 0.8 else "")
+    tip = (
+        f"{results.classes[label]}, classified as {results.classes[predicted]}: "
+        f"{units.count(count)} of {units.count(total)}"
+    )
+    per_cent = "<1" if share < 0.005 else f"{100 * share:.0f}"
+    return Cell(units.count(count) if small else per_cent, depth, style, tip)
