@@ -2,7 +2,6 @@ import json
 from pathlib import Path
 
 import pytest
-
 from fcmae.report.finetuning import explanations
 from fcmae.report.read import Run, read_run
 

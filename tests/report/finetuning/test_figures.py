@@ -2,11 +2,11 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-
-from fcmae.report.charts import LEFT, RIGHT
 from fcmae.report.figures import WIDE
 from fcmae.report.finetuning.figures import learning_chart
 from fcmae.report.read import read_run
+
+from fcmae.report.charts import LEFT, RIGHT
 
 
 def looks(svg: str) -> list[str | None]:

@@ -3,7 +3,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-
 from fcmae.report.finetuning import fit
 from fcmae.report.read import Run, read_run
 

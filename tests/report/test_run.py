@@ -3,18 +3,17 @@ from pathlib import Path
 
 import pytest
 
-from fcmae.report.read import read_run
+from fcmae.report.run import read_run
 
 
 def test_a_whole_run_is_read(full_run: Path) -> None:
     run = read_run(full_run)
     assert run.steps.loss.tolist() == [1.02, 0.9, 0.8, 0.71]
     assert run.epochs.loss.tolist() == [0.96, 0.755]
-    assert [look.epoch for look in run.looks] == [0, 1, 2]
-    assert run.looks[-1].distances["stages.3.0"] == 0.38
-    assert run.timing.seconds == pytest.approx(4.8)
+    assert [line["epoch"] for line in run.others["look"]] == [0, 1, 2]
+    assert run.timing.seconds[-1] == pytest.approx(4.8)
     assert run.unreadable == (("a/broken.jpg", "image file is truncated"),)
-    assert (run.pictures.height, run.pictures.width) == (64, 96)
+    assert run.image_size == (64, 96)
     assert run.finished
 
 
@@ -26,7 +25,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
 def test_a_run_that_has_only_begun_is_empty_not_an_error(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     run = read_run(tmp_path)
-    assert len(run.steps.step) == len(run.timing.step) == len(run.looks) == 0
+    assert len(run.steps.step) == len(run.timing.step) == len(run.others["look"]) == 0
     assert not run.finished
     assert run.last_step == 0
     assert math.isnan(run.number("model", "parameters"))
@@ -44,16 +43,14 @@ def test_values_that_are_missing_or_null_are_not_numbers(make_run) -> None:
     assert [math.isnan(loss) for loss in read_run(folder).steps.loss] == [True, True]
 
 
-def test_the_time_is_that_of_the_last_line(make_run) -> None:
-    timing = [{"step": s, "seconds": t} for s, t in ((1, 10.0), (2, 30.0), (3, 42.0))]
-    assert read_run(make_run(timing=timing)).timing.seconds == 42.0
-
-
 def test_steps_come_in_order_whatever_the_file_says(make_run) -> None:
     metrics = [{"kind": "step", "step": s, "loss": float(s)} for s in (3, 1, 2)]
     assert read_run(make_run(metrics)).steps.loss.tolist() == [1, 2, 3]
 
 
-def test_memory_is_the_highest_of_all_processes(make_run) -> None:
-    timing = [{"step": 1, "peak_memory": 2e9}, {"step": 2, "peak_memory": None}]
-    assert read_run(make_run(timing=timing)).timing.peak_memory == 2e9
+def test_a_stop_is_read(make_run) -> None:
+    stop = {"kind": "stop", "step": 2, "epoch": 1, "because": "no better"}
+    run = read_run(make_run([stop], config={"steps": 90}))
+    assert run.stop is not None
+    assert (run.stop.epoch, run.stop.because) == (1, "no better")
+    assert run.finished

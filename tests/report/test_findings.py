@@ -3,10 +3,12 @@ import re
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 from report.page import Page as Shown
 
-from fcmae.findings.figures import Panel, Series, draw
-from fcmae.findings.page import Finding, Page, Section, Table, write_finding, write_page
+from fcmae.report.charts import Chart, Panel, Series
+from fcmae.report.files import draw
+from fcmae.report.findings import Finding, Page, Section, Table, write_finding, write_page
 
 EVIL = '"><script>alert(1)</script>'
 RUN = {
@@ -62,21 +64,39 @@ def test_the_head_forbids_scripts_and_the_network(shown: Shown) -> None:
     assert str(policy).startswith("default-src 'none'")
 
 
-def test_a_finding_is_a_figure_and_its_page(tmp_path: Path) -> None:
-    series = Series("tiled", "tiled", (1.0, 2.0))
-    finding = Finding(
+def finding(figure: Chart | Figure) -> Finding:
+    return Finding(
         kind="Cost",
         title="Speed",
         shows=["It is fast."],
-        figure=draw([[Panel("images/s", "size", ("atto", "base"), (series,))]]),
+        figure=figure,
         alternative="images a second",
         reading=["More is better."],
         table=Table(("size", "images/s"), [["atto", "1"], ["base", "2"]]),
     )
-    path = write_finding(tmp_path, finding, RUN)
+
+
+ROWS = [[Panel("images/s", "size", ("atto", "base"), (Series("tiled", "ours", (1.0, 2.0)),))]]
+WRITTEN = {"page.html", "figure.png", "figure.svg"}
+
+
+def test_a_figure_that_is_no_chart_is_embedded(tmp_path: Path) -> None:
+    path = write_finding(tmp_path, finding(draw(ROWS)), RUN)
     assert path == tmp_path / "page.html"
-    assert {file.name for file in tmp_path.iterdir()} == {"page.html", "figure.png", "figure.svg"}
+    assert {file.name for file in tmp_path.iterdir()} == WRITTEN
     page = Shown(path)
     assert page.text.index("It is fast.") < page.text.index("More is better.")
     (figure,) = re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', path.read_text())
     assert base64.b64decode(figure) == (tmp_path / "figure.svg").read_bytes()
+
+
+def test_a_chart_is_drawn_into_the_page(tmp_path: Path) -> None:
+    more = (Section("How it was done", ("With care.",)),)
+    page = Shown(write_finding(tmp_path, finding(Chart(ROWS, bars=True)), RUN, more))
+    assert {file.name for file in tmp_path.iterdir()} == WRITTEN
+    tags = [tag for tag, _ in page.tags]
+    assert "img" not in tags
+    assert tags.count("svg") == 2
+    assert [a["aria-label"] for tag, a in page.tags if tag == "svg"] == ["images a second"] * 2
+    places = [page.text.index(word) for word in ("More is", "ours", "Table", "With care.")]
+    assert places == sorted(places)

@@ -6,21 +6,27 @@ from xml.etree import ElementTree
 import pytest
 from report.page import Page
 
-from fcmae.report import write_report
-from fcmae.report.charts import LEFT, RIGHT
-from fcmae.report.figures import WIDE
-from fcmae.report.neighbours import (
+from fcmae.pretraining.neighbours import (
+    comparison,
     difference_interval,
-    explanation,
     neighbours_chart,
-    verdict,
+    read_probes,
 )
-from fcmae.report.read import read_run
+from fcmae.pretraining.page import page
+from fcmae.report import write_report
+from fcmae.report.inline import LEFT, RIGHT, WIDE, Drawing, draw_inline
+from fcmae.report.run import Run, read_run
 
 
 def probe(epoch: float, accuracy: object, images: object = (1024, 256)) -> dict[str, object]:
     line = {"kind": "probe", "step": 2 * epoch, "epoch": epoch, "k": 20, "top_1": accuracy}
     return {**line, "top_5": None, "images": images}
+
+
+def drawn(run: Run) -> Drawing:
+    chart = neighbours_chart(run)
+    assert chart is not None
+    return draw_inline(chart)
 
 
 def circles(svg: str, look: str) -> list[ElementTree.Element]:
@@ -39,8 +45,7 @@ def test_the_section_is_there_only_when_something_is_measured(make_run) -> None:
 
 def test_accuracies_are_drawn_over_epochs_and_the_start_is_marked(make_run) -> None:
     run = read_run(make_run([probe(0, 0.3), probe(1, 0.4), probe(4, 0.5)]))
-    chart = neighbours_chart(run)
-    assert chart is not None
+    chart = drawn(run)
     for svg in (chart.wide, chart.narrow):
         texts = [text.text for text in ElementTree.fromstring(svg).iter("text")]
         assert {"kNN accuracy (%)", "epoch", "untrained", "50.0\u00a0%"} <= set(texts)
@@ -51,14 +56,13 @@ def test_accuracies_are_drawn_over_epochs_and_the_start_is_marked(make_run) -> N
     (start,) = circles(chart.wide, "first")
     assert start[0].text == "untrained: 30.0\u00a0%"
     assert start.get("cy") == dots[0].get("cy")
-    assert [meaning for _, meaning in chart.legend][-1] == "untrained"
+    assert [meaning for *_, meaning in chart.legend][-2] == "untrained"
 
 
 @pytest.mark.parametrize("accuracies", [(0.0, 0.0), (1.0, 1.0), (0.25, 0.25), (0.5,)])
 def test_any_accuracies_lie_within_the_axes(make_run, accuracies: tuple[float, ...]) -> None:
     run = read_run(make_run([probe(n, a, (30, 1)) for n, a in enumerate(accuracies)]))
-    chart = neighbours_chart(run)
-    assert chart is not None
+    chart = drawn(run)
     assert "nan" not in chart.wide
     ticks = [t.text for t in ElementTree.fromstring(chart.narrow).iter("text")]
     assert "101" not in ticks
@@ -67,14 +71,13 @@ def test_any_accuracies_lie_within_the_axes(make_run, accuracies: tuple[float, .
 
 def test_a_long_curve_has_no_marks_but_the_start(make_run) -> None:
     run = read_run(make_run([probe(n, 0.3) for n in range(100)]))
-    chart = neighbours_chart(run)
-    assert chart is not None
+    chart = drawn(run)
     assert circles(chart.wide, "strong") == []
     assert len(circles(chart.wide, "first")) == 1
 
 
 @pytest.mark.parametrize(
-    ("first", "last", "images", "says"),
+    ("first", "last", "images", "words"),
     [
         (0.3, 0.5, 256, "Better than the untrained network: 50.0 % after epoch 3 against 30.0 %"),
         (0.5, 0.3, 256, "Worse than the untrained network: 30.0 % after epoch 3 against 50.0 %"),
@@ -84,28 +87,26 @@ def test_a_long_curve_has_no_marks_but_the_start(make_run) -> None:
         (0.0, 1.0, 1, "which chance may explain with 1 image."),
     ],
 )
-def test_better_is_more_than_chance(make_run, first, last, images, says) -> None:
+def test_better_is_more_than_chance(make_run, first, last, images, words) -> None:
     run = read_run(make_run([probe(0, first, (99, images)), probe(3, last, (99, images))]))
-    assert says in verdict(run).replace("\u00a0", " ")
+    assert words in comparison(run).replace("\u00a0", " ")
 
 
 def test_what_it_is_compared_with_is_called_what_it_is(make_run) -> None:
     metrics = [probe(0, 0.3), probe(3, 0.5)]
     run = read_run(make_run(metrics, config={"init": "runs/first/weights.safetensors"}))
-    assert verdict(run).startswith("Better than the network at the start")
-    chart = neighbours_chart(run)
-    assert chart is not None
+    assert comparison(run).startswith("Better than the network at the start")
+    chart = drawn(run)
     assert "untrained" not in chart.wide + str(chart.legend)
-    assert "untrained" in verdict(read_run(make_run(metrics, config={"init": "scratch"})))
+    assert "untrained" in comparison(read_run(make_run(metrics, config={"init": "scratch"})))
 
 
 def test_nothing_is_compared_before_there_is_something(make_run) -> None:
     run = read_run(make_run([probe(0, 0.3)]))
-    assert verdict(run) == "So far only the untrained network is measured: 30.0\u00a0%."
+    assert comparison(run) == "So far only the untrained network is measured: 30.0\u00a0%."
     run = read_run(make_run([probe(2, 0.3), probe(3, 0.5)]))  # as when asked for on a resume
-    assert "no accuracy before the first epoch" in verdict(run)
-    chart = neighbours_chart(run)
-    assert chart is not None
+    assert "no accuracy before the first epoch" in comparison(run)
+    chart = drawn(run)
     assert circles(chart.wide, "first") == []
 
 
@@ -123,8 +124,8 @@ def test_nothing_is_compared_before_there_is_something(make_run) -> None:
 )
 def test_a_line_that_is_not_whole_is_left_out(make_run, line: dict[str, object]) -> None:
     run = read_run(make_run([probe(0, 0.25), probe(2, 0.5), line]))
-    assert run.probes.accuracy.tolist() == [0.25, 0.5]
-    assert "256" in explanation(run)
+    assert read_probes(run).accuracy.tolist() == [0.25, 0.5]
+    assert "256" in page(run)
 
 
 def test_the_interval_is_newcombes() -> None:

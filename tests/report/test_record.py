@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fcmae.findings.record import Record, as_csv, write_rows
+from fcmae.report.record import Record, as_csv, write_rows
 
 RUN: dict[str, Any] = {
     "machine": "A", "versions": {"torch": "2"}, "settings": {"modes": ("tiled",)}, "command": "x"
