@@ -143,3 +143,10 @@ def test_small_pictures_are_enlarged_without_blur(full_run: Path) -> None:
     config = json.loads((full_run / "config.json").read_text())
     (full_run / "config.json").write_text(json.dumps({**config, "image_size": [224, 160]}))
     assert "pixelated" not in classes()
+
+
+def test_distances_that_are_all_unknown_are_no_error(make_run) -> None:
+    blocks = [{"block": f"stages.{i}.0", "distance": None} for i in range(4)]
+    run = read_run(make_run([{"kind": "look", "epoch": 1, "step": 2, "diversity": blocks}]))
+    assert "nan" not in diversity(run).wide
+    assert "diversity is" not in page(run)

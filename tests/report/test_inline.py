@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 
 from fcmae.report.axes import Axis, linear_axis
-from fcmae.report.charts import COLOURS, INK, LOOKS, Chart, Panel, Series
+from fcmae.report.charts import COLOURS, INK, LOOKS, Chart, Panel, Series, Style
 from fcmae.report.inline import EDGE, LEFT, NARROW, RIGHT, WIDE, draw_inline
 
 STEPS = Axis(0, 10, ((0, "0"), (10, "10")), rules=(5.0,))
 
 
 def line(*values: float | None, places: Sequence[float] = (0.0, 10.0), end: str = "") -> Series:
-    return Series("strong", "loss", values, places=places[: len(values)], end=end)
+    return Series(Style.STRONG, "loss", values, places=places[: len(values)], end=end)
 
 
 def parsed(chart: Chart, *, narrow: bool = True) -> ElementTree.Element:
@@ -52,7 +52,7 @@ def test_panels_stand_one_above_the_other_over_one_axis() -> None:
 
 
 def test_a_single_point_is_a_mark_and_no_point_is_nothing() -> None:
-    svg = draw(line(0.5, end="0.5"), Series("faint", "", (), places=(), end="none"))
+    svg = draw(line(0.5, end="0.5"), Series(Style.FAINT, "", (), places=(), end="none"))
     assert len(svg.findall(".//circle")) == 2  # one a panel
     assert svg.findall("polyline") == []
     assert "none" not in texts(svg)
@@ -60,7 +60,7 @@ def test_a_single_point_is_a_mark_and_no_point_is_nothing() -> None:
 
 def test_a_line_that_has_tips_has_marks_too() -> None:
     tips = ["first", "", "third"]
-    svg = draw(Series("strong", "", (0.1, None, 0.3), places=(0, 5, 10), tips=tips))
+    svg = draw(Series(Style.STRONG, "", (0.1, None, 0.3), places=(0, 5, 10), tips=tips))
     assert [title.text for title in svg.iter("title")] == ["first", "third"] * 2
     assert svg.findall("polyline") == []  # the gap leaves single points
 
@@ -72,7 +72,7 @@ def test_labels_do_not_touch() -> None:
 
 
 def test_words_are_escaped() -> None:
-    mark = Series("strong", "", (0.5,), places=(1.0,), end="<b>", marks=True, tips=("a & <b>",))
+    mark = Series(Style.STRONG, "", (0.5,), places=(1.0,), end="<b>", marks=True, tips=("a & <b>",))
     svg = draw(mark, title='<script>"', description='"><script>')
     assert svg.get("aria-label") == '"><script>'
     assert svg.find(".//title").text == "a & <b>"
@@ -82,7 +82,7 @@ def test_words_are_escaped() -> None:
 def test_a_long_line_keeps_its_spike_and_is_small() -> None:
     values = np.zeros(50_000)
     values[12_345] = 1.0
-    series = Series("faint", "", values, places=np.linspace(0, 10, len(values)))
+    series = Series(Style.FAINT, "", values, places=np.linspace(0, 10, len(values)))
     found = points(draw(series).findall("polyline")[0])
     assert len(found) <= NARROW
     assert max(y for _, y in found) - min(y for _, y in found) == 100
@@ -114,6 +114,9 @@ def test_each_name_has_its_colour_in_the_drawing_and_the_legend() -> None:
     assert drawing.legend == tuple(("", c, n) for c, n in zip(colours, NAMES, strict=True))
     lines = ElementTree.fromstring(drawing.wide).findall("polyline")
     assert [one.get("style") for one in lines[:4]] == [f"--series: {c}" for c in colours]
+    named = tuple(Series(name, name, (1.0, 2.0)) for name in ("strong", "first"))
+    own = draw_inline(Chart([[Panel("", "", (1, 2), named)]])).legend
+    assert [colour for _, colour, _ in own] == list(COLOURS[:2])  # a name is no style of the page
     many = tuple(Series(f"run {number}", "a", (1.0, 2.0)) for number in range(8))
     lines = parsed(Chart([[Panel("", "", (1, 2), many)]])).findall("polyline")
     assert (COLOURS[6], lines[6].get("style")) == (INK, "--series: var(--ink)")  # light on dark

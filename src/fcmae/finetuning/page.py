@@ -11,7 +11,7 @@ from fcmae.finetuning import classes
 from fcmae.finetuning.results import Best, Results, read_results
 from fcmae.report import summary
 from fcmae.report.axes import linear_axis
-from fcmae.report.charts import Chart, Panel, Series
+from fcmae.report.charts import Chart, Panel, Series, Style
 from fcmae.report.curves import loss_panels, rate_panels, stacked, step_axis
 from fcmae.report.page import run_page
 from fcmae.report.run import Run
@@ -210,7 +210,7 @@ def _accuracy_panels(run: Run, results: Results) -> list[Panel]:
     if not lines:
         return []
     if best and step:
-        style = "third best" if best.averaged else "second best"
+        style = Style.THIRD_BEST if best.averaged else Style.SECOND_BEST
         tip = f"epoch {best.epoch:g}: {units.accuracy(best.accuracy)}"
         mark = Series(style, "", (100 * best.accuracy,), places=step, marks=True, tips=(tip,))
         lines += (mark,)
@@ -225,8 +225,8 @@ def _series(
     """One line for the model [V] and one for its averaged weights [V], those that there are."""
     lines = []
     for values, style, meaning in (
-        (model, "second", "validation"),
-        (average, "third", "validation, averaged weights"),
+        (model, Style.SECOND, "validation"),
+        (average, Style.THIRD, "validation, averaged weights"),
     ):
         places, known = finite(step, values)
         if len(known):

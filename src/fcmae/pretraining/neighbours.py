@@ -8,7 +8,7 @@ import numpy as np
 
 from fcmae.console import units
 from fcmae.report.axes import linear_axis
-from fcmae.report.charts import Chart, Panel, Series
+from fcmae.report.charts import Chart, Panel, Series, Style
 from fcmae.report.curves import MOST_MARKS, whole_numbers
 from fcmae.report.json_files import columns, entries, number, share
 from fcmae.report.run import Run
@@ -63,22 +63,22 @@ def neighbours_chart(run: Run) -> Chart | None:
     )  # [P, 2]
     last = units.accuracy(probes.accuracy[-1])
     lines = [
-        Series("faint", "95 % interval", ends[:, 0], places=epoch),
-        Series("faint", "95 % interval", ends[:, 1], places=epoch),
+        Series(Style.FAINT, "95 % interval", ends[:, 0], places=epoch),
+        Series(Style.FAINT, "95 % interval", ends[:, 1], places=epoch),
     ]
     start = start_of(run)
     if probes.begun and len(epoch) > 1:
         level = np.full(2, accuracy[0])
-        lines.append(Series("first", start, level, places=epoch[[0, -1]], end=start))
+        lines.append(Series(Style.FIRST, start, level, places=epoch[[0, -1]], end=start))
     tips = [
         f"epoch {number:g}: {units.accuracy(one)}"
         for number, one in zip(epoch, probes.accuracy, strict=True)
         if len(epoch) <= MOST_MARKS
     ]
-    lines.append(Series("strong", "kNN accuracy", accuracy, places=epoch, end=last, tips=tips))
+    lines.append(Series(Style.STRONG, "kNN accuracy", accuracy, places=epoch, end=last, tips=tips))
     if probes.begun:
         tips = [f"{start}: {units.accuracy(probes.accuracy[0])}"]
-        lines.append(Series("first", "", accuracy[:1], places=epoch[:1], marks=True, tips=tips))
+        lines.append(Series(Style.FIRST, "", accuracy[:1], places=epoch[:1], marks=True, tips=tips))
     values = np.concatenate([line.values for line in lines])
     panel = Panel(
         "kNN accuracy (%)",

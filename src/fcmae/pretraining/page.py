@@ -10,12 +10,13 @@ from fcmae.console import units
 from fcmae.pretraining.neighbours import comparison, neighbours_chart, read_probes
 from fcmae.report import summary
 from fcmae.report.axes import Axis, linear_axis
-from fcmae.report.charts import Chart, Panel, Series
+from fcmae.report.charts import Chart, Panel, Series, Style
 from fcmae.report.curves import loss_panels, rate_panels, stacked
 from fcmae.report.json_files import entries, number
 from fcmae.report.page import run_page
 from fcmae.report.pictures import read_pictures
 from fcmae.report.run import Run
+from fcmae.report.statistics import highest
 from fcmae.report.summary import KeyFigure
 
 # Our own marks: the paper shows that collapsed layers have lower distances and names no threshold.
@@ -72,7 +73,7 @@ def loss_chart(run: Run) -> Chart | None:
     guesses: tuple[Series, ...] = ()
     if math.isfinite(chance):
         level = np.full(2, chance)
-        guesses = (Series("first", "guesses", level, places=(0.0, max(1.0, run.last_step))),)
+        guesses = (Series(Style.FIRST, "guesses", level, places=(0.0, max(1.0, run.last_step))),)
     return stacked(
         [*loss_panels(run, guesses), *rate_panels(run)],
         f"Loss from {units.loss(ends[0])} to {units.loss(ends[1])} over the steps",
@@ -116,32 +117,31 @@ def diversity_chart(measured: Sequence[Diversity]) -> Chart | None:
         return None
     blocks = tuple(measured[-1].distances)
     between = np.linspace(1, len(measured) - 2, min(MOST_CURVES, max(0, len(measured) - 2)))
-    shown = [("faint", "in between", measured[round(one)]) for one in between]
-    shown += [("first", "first look", measured[0])] if len(measured) > 1 else []
-    shown += [("strong", "last look", measured[-1])]
-    lines: list[Series] = []
-    for style, label, one in shown:
-        distances = [one.distances.get(block, math.nan) for block in blocks]
-        lines.append(
-            Series(
-                style,
-                label if len(measured) > 2 else "",
-                distances,
-                places=range(len(blocks)),
-                end="" if style == "faint" else f"epoch {one.epoch:g}",
-                tips=[f"{block}: {one.distances[block]:.2f}" for block in blocks]
-                if style == "strong"
-                else (),
-            )
+    shown = [(Style.FAINT, "in between", measured[round(one)]) for one in between]
+    shown += [(Style.FIRST, "first look", measured[0])] if len(measured) > 1 else []
+    shown += [(Style.STRONG, "last look", measured[-1])]
+    values = np.array([[one.distances.get(block, np.nan) for block in blocks] for *_, one in shown])
+    last_tips = [
+        f"{block}: {distance:.2f}" for block, distance in zip(blocks, values[-1], strict=True)
+    ]
+    lines = [
+        Series(
+            style,
+            label if len(shown) > 2 else "",
+            distances,
+            places=range(len(blocks)),
+            end="" if style is Style.FAINT else f"epoch {one.epoch:g}",
+            tips=last_tips if style is Style.STRONG else (),
         )
-    highest = max(0.55, np.nanmax([line.values for line in lines]))
+        for (style, label, one), distances in zip(shown, values, strict=True)
+    ]
     axis = _block_axis(blocks)
     panel = Panel(
         "Feature diversity",
         f"block, {len(blocks)} in {units.plural(len(axis.ticks), 'stage')}",
         series=tuple(lines),
         x=axis,
-        y=linear_axis(0, highest, 5),
+        y=linear_axis(0, max(0.55, highest(values)), 5),
     )
     description = f"Feature diversity of {len(blocks)} blocks after epoch {measured[-1].epoch:g}"
     return Chart([[panel]], description=description)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,19 @@ CLOSEST = 0.08  # of an axis, from one tick to the next
 WIDE_RANGE = 20  # beyond this ratio of the largest to the smallest value, an axis is logarithmic
 
 Values = Sequence[float | None] | Array
+
+
+class Style(StrEnum):
+    """How a page's style sheet draws a series: light on dark paper, and dark on light."""
+
+    STRONG = "strong"
+    CALM = "calm"
+    FAINT = "faint"
+    FIRST = "first"  # what the others are compared with
+    SECOND = "second"
+    SECOND_BEST = "second best"
+    THIRD = "third"
+    THIRD_BEST = "third best"
 
 
 class Look(NamedTuple):
@@ -39,7 +53,6 @@ PAPER, INK, RULE = "#fbfbf9", "#1a1c1f", "#e4e4df"
 # For all other names, one after the other; the colours differ to the colour-blind too.
 COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", INK)
 MARKERS = "os^DvPX"
-STYLED = ("strong", "faint", "calm", "first", "second", "third")  # by a page's style sheet
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +60,7 @@ class Series:
     """A curve, marks alone, or bars of one colour: a value at each place, None where there is none.
 
     Args:
-        style: of `STYLED` or `LOOKS`, or any name, which has a look of its own in the chart.
+        style: a page's, of `LOOKS`, or any name, which has a look of its own in the chart.
         label: what the legend calls it; without one it is not in the legend.
         values: [N].
         spread: [N], half the height of the band around a curve or of the whisker on a bar.
@@ -57,7 +70,7 @@ class Series:
         tips: [N], what a pointer over a mark shows; a line that has them has marks too.
     """
 
-    style: str
+    style: Style | str
     label: str
     values: Values
     spread: Values | None = None

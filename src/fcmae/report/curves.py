@@ -4,7 +4,7 @@ import numpy as np
 
 from fcmae.console import units
 from fcmae.report.axes import Axis, linear_axis, log_axis
-from fcmae.report.charts import Chart, Panel, Series
+from fcmae.report.charts import Chart, Panel, Series, Style
 from fcmae.report.json_files import number
 from fcmae.report.run import Run
 from fcmae.report.statistics import finite, highest, smooth
@@ -28,8 +28,8 @@ def loss_panels(
     if len(loss):
         mean = smooth(loss)
         last = units.loss(mean[-1])
-        strong = Series("strong", running_mean, mean, places=step, end=last)
-        series = (Series("faint", "as logged", loss, places=step), *series, strong)
+        strong = Series(Style.STRONG, running_mean, mean, places=step, end=last)
+        series = (Series(Style.FAINT, "as logged", loss, places=step), *series, strong)
     values = np.concatenate([[], *(one.values for one in series)])
     if len(values) == 0:
         return []
@@ -46,7 +46,7 @@ def rate_panels(run: Run) -> list[Panel]:
     if len(rate) == 0:
         return []
     axis = linear_axis(0, rate.max(), 2, units.scientific)
-    line = Series("calm", "", rate, places=step, end=units.scientific(rate[-1]))
+    line = Series(Style.CALM, "", rate, places=step, end=units.scientific(rate[-1]))
     return [Panel("Learning rate", "step", series=(line,), x=step_axis(run), y=axis, height=LOW)]
 
 
@@ -58,15 +58,15 @@ def throughput_chart(run: Run) -> Chart | None:
     axis, mean = step_axis(run), smooth(rate)
     last = units.rate(mean[-1])
     lines = (
-        Series("faint", "single measurements", rate, places=step),
-        Series("strong", "running mean", mean, places=step, end=last),
+        Series(Style.FAINT, "single measurements", rate, places=step),
+        Series(Style.STRONG, "running mean", mean, places=step, end=last),
     )
     speed = linear_axis(0, rate.max(), 4)
     panels = [Panel("Images a second", "step", series=lines, x=axis, y=speed, height=173)]
     step, waiting = finite(run.timing.step, run.timing.waiting)
     if len(waiting):
         share = smooth(waiting)
-        line = Series("calm", "", share, places=step, end=units.percent(share[-1]))
+        line = Series(Style.CALM, "", share, places=step, end=units.percent(share[-1]))
         shares = linear_axis(0, max(0.1, waiting.max()), 2, units.percent)
         title = "Time spent waiting for images"
         panels.append(Panel(title, "step", series=(line,), x=axis, y=shares, height=LOW))
@@ -102,4 +102,6 @@ def _epoch_means(run: Run) -> tuple[Series, ...]:
         for epoch, loss in zip(epochs.epoch[good], epochs.loss[good], strict=True)
     )
     label = "mean of an epoch, at its middle"
-    return (Series("strong", label, epochs.loss[good], places=middle[good], marks=True, tips=tips),)
+    return (
+        Series(Style.STRONG, label, epochs.loss[good], places=middle[good], marks=True, tips=tips),
+    )

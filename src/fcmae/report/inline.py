@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fcmae.report import charts
 from fcmae.report.axes import Axis
-from fcmae.report.charts import Chart, Look, Panel, Series
+from fcmae.report.charts import Chart, Look, Panel, Series, Style
 from fcmae.report.statistics import Array, thin
 
 WIDE, NARROW = 860, 360  # CSS pixels
@@ -40,10 +40,10 @@ def draw_inline(chart: Chart, description: str = "") -> Drawing:
         chart: with at least one panel.
         description: what a screen reader says in place of the drawing; by default the chart's own.
     """
-    looks = charts.looks(s.style for s in chart.series if not _styled(s))
+    looks = charts.looks(s.style for s in chart.series if not isinstance(s.style, Style))
     legend = (
         ("dot" if s.marks else s.style, "", s.label)
-        if _styled(s)
+        if isinstance(s.style, Style)
         else ("", _colour(looks[s.style]), s.label)
         for s in chart.series
         if s.label
@@ -56,8 +56,8 @@ def draw_inline(chart: Chart, description: str = "") -> Drawing:
 
 def _svg(chart: Chart, looks: Mapping[str, Look], width: int, description: str) -> str:
     rows = chart.rows if width == WIDE else [[panel] for row in chart.rows for panel in row]
-    axes = [[charts.axes_of(panel, bars=chart.bars) for panel in row] for row in rows]
-    across = [[x for x, _ in row] for row in axes]
+    both = [[charts.axes_of(panel, bars=chart.bars) for panel in row] for row in rows]
+    across = [[x for x, _ in row] for row in both]
     right = RIGHT if any(series.end for series in chart.series) else EDGE
     step = (width + EDGE) / len(rows[0])  # from one panel to the next beside it
     scale = chart.height / charts.HEIGHT * (1 if width == WIDE else 10 / 13)
@@ -66,13 +66,11 @@ def _svg(chart: Chart, looks: Mapping[str, Look], width: int, description: str) 
     for number, row in enumerate(rows):
         bottom = top + max(LOWEST, *(int(panel.height * scale) for panel in row))
         plots = [
-            _Plot(
-                panel, x, y, column * step + LEFT, (column + 1) * step - EDGE - right, top, bottom
-            )
-            for column, (panel, (x, y)) in enumerate(zip(row, axes[number], strict=True))
+            _Plot(panel, looks, *axes, left + LEFT, left + step - EDGE - right, top, bottom)
+            for panel, axes, left in zip(row, both[number], np.arange(len(row)) * step, strict=True)
         ]
         for plot in plots:
-            parts += [*plot.frame(), *(plot.bars(looks) if chart.bars else plot.lines(looks))]
+            parts += [*plot.frame(), *(plot.bars() if chart.bars else plot.lines())]
         if across[number] in across[number + 1 : number + 2]:  # the row below has the same axes
             top = bottom + BETWEEN
             continue
@@ -81,7 +79,7 @@ def _svg(chart: Chart, looks: Mapping[str, Look], width: int, description: str) 
         bottom += BELOW + LINE_HEIGHT * (lines - 1)
         for plot, texts in zip(plots, labels, strict=True):
             parts += plot.axis(texts, bottom)
-        top = bottom + ABOVE
+        top = bottom + ABOVE + LINE_HEIGHT
     return (
         f'<svg viewBox="0 0 {width} {bottom}" '
         f'role="img" aria-label="{escape(description)}">{"".join(parts)}</svg>'
@@ -93,6 +91,7 @@ class _Plot:
     """A panel and where its axes stand in the drawing, in pixels."""
 
     panel: Panel
+    looks: Mapping[str, Look]
     x: Axis
     y: Axis
     left: float
@@ -135,7 +134,7 @@ class _Plot:
         middle = (self.left + self.right) / 2
         return [*parts, _text(middle, below - 3, "tick middle", self.panel.across)]
 
-    def lines(self, looks: Mapping[str, Look]) -> list[str]:
+    def lines(self) -> list[str]:
         """Curves with their bands, marks, and labels at their right ends."""
         parts: list[str] = []
         ends: list[tuple[float, Series]] = []
@@ -147,22 +146,34 @@ class _Plot:
                     spread = charts.numbers(series.spread)[run]
                     edges = [*self.up(values[run] + spread), *self.up(values[run] - spread)[::-1]]
                     points = _points([*x[run], *x[run][::-1]], edges)
-                    parts.append(f"<polygon {_class('band', series, looks)} points={points}/>")
+                    parts.append(f"<polygon {self.style('band', series)} points={points}/>")
                 if not series.marks and len(run) > 1:
                     buckets = int(self.right - self.left) // 2
                     points = _points(*thin(x[run], y[run], buckets))
-                    parts.append(f"<polyline {_class('line', series, looks)} points={points}/>")
+                    parts.append(f"<polyline {self.style('line', series)} points={points}/>")
             shown = np.flatnonzero(np.isfinite(y))
-            few = 0 < len(self.panel.places) <= charts.FEW or len(shown) == 1
-            if len(shown) and (series.marks or series.tips or few):
+            if len(shown) == 1 or (len(shown) and self.is_marked(series)):
                 tips = series.tips or [""] * len(x)
-                marks = (_mark(x[point], y[point], tips[point]) for point in shown)
-                parts.append(f"<g {_class('dots', series, looks)}>{''.join(marks)}</g>")
+                marks = (_mark(x[i], y[i], tips[i]) for i in shown.tolist())
+                parts.append(f"<g {self.style('dots', series)}>{''.join(marks)}</g>")
             if series.end and len(shown):
                 ends.append((float(y[shown[-1]]), series))
         return parts + _end_labels(ends, self.right)
 
-    def bars(self, looks: Mapping[str, Look]) -> list[str]:
+    def is_marked(self, series: Series) -> bool:
+        """Whether the points of a curve have marks."""
+        few = 0 < len(self.panel.places) <= charts.FEW
+        return series.marks or bool(series.tips) or (few and self.looks[series.style].marker != "")
+
+    def style(self, kind: str, series: Series) -> str:
+        """The attributes of what is drawn of a series."""
+        if isinstance(series.style, Style):
+            return f'class="{kind} {series.style}"'
+        look = self.looks[series.style]
+        dashed = "" if look.line == "-" else " dashed"
+        return f'class="{kind}{dashed}" style="--series: {_colour(look)}"'
+
+    def bars(self) -> list[str]:
         """Groups of bars side by side, with their values above them and whiskers."""
         parts: list[str] = []
         width = 0.8 / max(len(self.panel.series), 1)
@@ -176,7 +187,7 @@ class _Plot:
                 zero, end, high, low = self.up([0, *(values[group] + [0, by, -by])])
                 text = charts.figures(values[group])
                 parts.append(
-                    f'<rect {_class("bar", series, looks)} x="{left:.1f}" '
+                    f'<rect {self.style("bar", series)} x="{left:.1f}" '
                     f'y="{min(zero, end):.1f}" width="{right - left:.1f}" '
                     f'height="{abs(end - zero):.1f}"><title>{text}</title></rect>'
                 )
@@ -208,19 +219,6 @@ def _without_gaps(values: Array) -> list[NDArray[np.intp]]:
     found = np.flatnonzero(np.isfinite(values))
     pieces = np.split(found, np.flatnonzero(np.diff(found) > 1) + 1)
     return [piece for piece in pieces if len(piece)]
-
-
-def _styled(series: Series) -> bool:
-    """Whether the style sheet knows it."""
-    return series.style.split()[0] in charts.STYLED
-
-
-def _class(kind: str, series: Series, looks: Mapping[str, Look]) -> str:
-    if _styled(series):
-        return f'class="{kind} {series.style}"'
-    look = looks[series.style]
-    dashed = "" if look.line == "-" else " dashed"
-    return f'class="{kind}{dashed}" style="--series: {_colour(look)}"'
 
 
 def _colour(look: Look) -> str:
