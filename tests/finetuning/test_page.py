@@ -7,13 +7,13 @@ from xml.etree import ElementTree
 import pytest
 from report.page import Page
 
-from fcmae.finetuning.classes import MOST_CELLS
 from fcmae.finetuning.page import fit, key_figures, learning_chart, page, verdict
 from fcmae.finetuning.results import Results, read_results
 from fcmae.report import write_report
 from fcmae.report.inline import LEFT, RIGHT, WIDE, Drawing, draw_inline
 from fcmae.report.run import Run, read_run
 
+MOST_CELLS = 30
 EVIL = '"><script>alert(1)</script><img src=x onerror=alert(1)>&amp;'
 PARTS = {"learning", "confusion", "classes", "imbalance", "mistakes", "calibration"}
 
@@ -26,6 +26,10 @@ def change(run: Path, **parts: object) -> None:
 def with_results(folder: Path) -> tuple[Run, Results]:
     run = read_run(folder)
     return run, read_results(run)
+
+
+def text_of(folder: Path) -> str:
+    return re.sub(r"\s*\n\s*", " ", page(read_run(folder)))
 
 
 def said(folder: Path) -> str:
@@ -258,7 +262,7 @@ def test_key_figures(finetuned_run: Path) -> None:
 
 def changed(run: Path, **parts: object) -> str:
     change(run, **parts)
-    return page(read_run(run))
+    return text_of(run)
 
 
 def test_guessing_has_its_loss(finetuned_run: Path) -> None:
@@ -453,3 +457,27 @@ def test_a_mark_needs_an_epoch_that_is_in_the_curves(finetuned_run: Path) -> Non
     chart = drawn(finetuned_run)
     assert "best" not in " ".join(str(line) for line in lines_of(chart.wide))
     assert 'best"' not in chart.wide
+
+
+def cells(folder: Path) -> list[tuple[str, str, str]]:
+    pattern = r'<td class="([^"]*)" title="([^"]*)" style="--depth: ([0-9.]+)">'
+    return re.findall(pattern, page(read_run(folder)))
+
+
+def test_rows_of_the_matrix_are_the_true_classes(finetuned_run: Path) -> None:
+    assert cells(finetuned_run) == [
+        ("right deep", "daisy, classified as daisy: 10 of 10", "1.00"),
+        ("wrong", "rose, classified as daisy: 1 of 8", "0.35"),
+        ("right deep", "rose, classified as rose: 7 of 8", "0.88"),
+        ("wrong deep", "tulip, classified as daisy: 2 of 2", "1.00"),
+    ]
+    rows = Page(write_report(finetuned_run)).text.split("said →")[1].split()
+    assert rows[:4] == ["daisyrosetulip", "daisy10", "rose17", "tulip2"]
+    assert "The numbers are images." in text_of(finetuned_run)
+
+
+def test_numbers_too_long_for_a_cell_are_shares(finetuned_run: Path) -> None:
+    change(finetuned_run, classes=["cat", "dog"], confusion=[[1998, 2], [500, 1500]])
+    text = text_of(finetuned_run)
+    assert "The numbers are per cent of the row." in text
+    assert re.findall(r'">([<&lt;0-9]+)</td>', text)[:4] == ["100", "&lt;1", "25", "75"]

@@ -149,4 +149,4 @@ def test_distances_that_are_all_unknown_are_no_error(make_run) -> None:
     blocks = [{"block": f"stages.{i}.0", "distance": None} for i in range(4)]
     run = read_run(make_run([{"kind": "look", "epoch": 1, "step": 2, "diversity": blocks}]))
     assert "nan" not in diversity(run).wide
-    assert "diversity is" not in page(run)
+    assert "block’s diversity" not in page(run)

@@ -1,6 +1,5 @@
 """What became of the classes: their accuracies, their sizes, and what they were taken for."""
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -8,7 +7,6 @@ import numpy as np
 from fcmae.console import units
 from fcmae.finetuning.results import Results
 
-MOST_CELLS = 30  # classes of a matrix that can be read
 MOST_CONFUSIONS = 20
 IMBALANCED = 3  # times as many images in the largest class as in the smallest
 
@@ -28,15 +26,6 @@ class SizeRow(NamedTuple):
     name: str
     share: float  # of the largest class
     images: float
-
-
-class Cell(NamedTuple):
-    """One class taken for another, in the matrix."""
-
-    text: str
-    depth: float = 0.0  # of its colour, 0 to 1
-    style: str = ""  # its class on the page
-    tip: str = ""
 
 
 class Confusion(NamedTuple):
@@ -78,23 +67,6 @@ def size_rows(results: Results) -> list[SizeRow]:
     ]
 
 
-def has_small_counts(results: Results) -> bool:
-    """Whether three digits, which fit into a cell of the matrix, are enough for its numbers."""
-    return bool(results.confusion.max(initial=0) < 1000)
-
-
-def matrix(results: Results) -> list[list[Cell]]:
-    """The confusion matrix, a row for each true class; empty of more classes than can be read."""
-    number = len(results.confusion)
-    if number > MOST_CELLS:
-        return []
-    small = has_small_counts(results)
-    return [
-        [_cell(results, label, predicted, small) for predicted in range(number)]
-        for label in range(number)
-    ]
-
-
 def confusions(results: Results) -> list[Confusion]:
     """The most frequent confusions of one class with another."""
     counts, classes = results.confusion, results.classes
@@ -111,19 +83,3 @@ def confusions(results: Results) -> list[Confusion]:
         for label, predicted in pairs
         if wrong[label, predicted]
     ]
-
-
-def _cell(results: Results, label: int, predicted: int, small: bool) -> Cell:
-    count, total = results.confusion[label, predicted], results.confusion[label].sum()
-    if count == 0:
-        return Cell("")
-    share = float(count / total)
-    # An error of 4 % must not fade into the paper: its colour grows with the root.
-    depth = share if label == predicted else math.sqrt(share)
-    style = ("right" if label == predicted else "wrong") + (" deep" if depth > 0.8 else "")
-    tip = (
-        f"{results.classes[label]}, classified as {results.classes[predicted]}: "
-        f"{units.count(count)} of {units.count(total)}"
-    )
-    per_cent = "<1" if share < 0.005 else f"{100 * share:.0f}"
-    return Cell(units.count(count) if small else per_cent, depth, style, tip)

@@ -21,8 +21,6 @@ from fcmae.report.summary import KeyFigure
 RISEN = 1.1  # times its lowest value: no longer the noise of a validation loss
 AFTER = 2  # validations after the lowest loss, so that one outlier decides nothing
 ENOUGH = 5  # validations, before the end of a curve can be told from its beginning
-CALIBRATED, ROUGH = 0.05, 0.15  # our own marks
-FEW = 1000  # images: with fewer, chance alone makes the calibration error some points large
 
 
 def page(run: Run) -> str:
@@ -31,20 +29,16 @@ def page(run: Run) -> str:
     # A file may be in both lists.
     unreadable = tuple(dict.fromkeys(run.unreadable + results.unreadable))
     run = dataclasses.replace(run, unreadable=unreadable)
-    number, size_rows = num_classes(run, results), classes.size_rows(results)
+    number = num_classes(run, results)
     own = {
         "results": results,
         "learning": learning_chart(run, results),
         "num_classes": number,
         "guessing": math.log(max(number, 1)),
-        "matrix": classes.matrix(results),
-        "small_counts": classes.has_small_counts(results),
         "confusions": classes.confusions(results),
         "class_rows": classes.class_rows(results),
         "absent": int(np.count_nonzero(results.images == 0)),
-        "size_rows": size_rows,
-        "imbalance": imbalance(results) if size_rows else "",
-        "calibration": calibration(results),
+        "size_rows": classes.size_rows(results),
     }
     return run_page(
         "finetuning/page.html", run, verdict(run, results), key_figures(run, results), own
@@ -239,33 +233,3 @@ def _best_step(results: Results) -> tuple[float, ...]:
     best, validations = results.best, results.validations
     steps = validations.step[validations.epoch == best.epoch] if best else ()
     return tuple(float(step) for step in steps[:1])
-
-
-def imbalance(results: Results) -> str:
-    """By how much the largest class is larger than the smallest."""
-    counts, names = results.train_images, results.classes
-    low, high = int(counts.argmin()), int(counts.argmax())
-    if counts[low] == 0:
-        return f"Some classes have no training image, “{names[low]}” among them"
-    ratio = float(counts[high] / counts[low])
-    times = f"{ratio:.1f}" if ratio < 10 else units.count(ratio)
-    return f"“{names[high]}” has {times} times as many training images as “{names[low]}”"
-
-
-def calibration(results: Results) -> str:
-    """Whether the model's confidence can be taken at its word; empty where that is unknown."""
-    error = results.calibration_error
-    if math.isnan(error):
-        return ""
-    if error < CALIBRATED:
-        judged = "Its confidence can be read as a probability."
-    elif error < ROUGH:
-        judged = "Its confidence is a rough guide, not a probability."
-    else:
-        judged = "Its confidence is no probability: do not decide by a threshold on it."
-    if results.images.sum() < FEW:
-        judged += " With so few images, chance has a part in this."
-    return (
-        f"On average the model’s confidence is {100 * error:.1f} percentage points away from how "
-        f"often it is right (expected calibration error). {judged}"
-    )

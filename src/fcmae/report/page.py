@@ -13,7 +13,8 @@ from fcmae.console import units
 from fcmae.report import summary
 from fcmae.report.curves import throughput_chart
 from fcmae.report.inline import draw_inline
-from fcmae.report.run import Run
+from fcmae.report.run import SLOW, Run
+from fcmae.report.statistics import highest, mean
 from fcmae.report.summary import KeyFigure
 
 
@@ -31,6 +32,8 @@ def render(template: str, values: Mapping[str, object]) -> str:
         "plural": units.plural,
         "percent": units.percent,
         "accuracy": units.accuracy,
+        "memory": units.memory,
+        "cell": units.cell,
         "loss": units.loss,
         "embedded": _embedded,
         "drawn": draw_inline,
@@ -60,6 +63,9 @@ def run_page(
         "verdict": " ".join(sentence for sentence in verdict if sentence),
         "figures": figures,
         "throughput": throughput_chart(run),
+        "waiting": mean(run.timing.waiting),
+        "slow": SLOW,
+        "peak_memory": highest(run.timing.peak_memory),
     }
     return render(template, {**own, **shared})
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fcmae.console import units
-from fcmae.report.run import SLOW, Run
+from fcmae.report.run import Run
 from fcmae.report.statistics import finite, highest, mean, median, smooth
 
 GENERIC = ("train", "val", "test", "images", "data")  # folder names that say nothing alone
@@ -155,50 +155,6 @@ def seconds_left(run: Run) -> float:
     rate = median(run.timing.images_per_second)
     left = (steps - run.last_step) * batch / rate if rate > 0 else math.nan
     return left if left > 0 and not run.finished else 0.0
-
-
-def waiting(run: Run) -> str:
-    """Whether reading images holds the run up, and how much memory it took."""
-    parts: list[str] = []
-    share, peak = mean(run.timing.waiting), highest(run.timing.peak_memory)
-    if share >= SLOW:
-        fast = ", --decoding fast" if run.fact("decoding") == "exact" else ""
-        parts.append(
-            f"Here {units.percent(share)} of the time goes into waiting for images: more loading "
-            f"processes (--workers){fast} or smaller image files would make the run faster."
-        )
-    elif not math.isnan(share):
-        parts.append(
-            f"Waiting for images takes {units.percent(share)} of the time: it is not what limits "
-            "the speed."
-        )
-    parts += [f"Memory at its peak: {units.memory(peak)}."] if peak else []
-    return " ".join(parts)
-
-
-def unreadable(run: Run) -> str:
-    """How much of the data could not be used."""
-    number = len(run.unreadable)
-    validation = run.number("data", "val_images")
-    images = run.number("data", "images") + (0.0 if math.isnan(validation) else validation)
-    share = f" of {units.count(images)} ({units.percent(number / images)})" if images > 0 else ""
-    rest = "the run went on without it" if number == 1 else "the run went on without them"
-    return f"{units.plural(number, 'file')}{share} could not be read; {rest}."
-
-
-def departures(run: Run) -> list[tuple[str, str, str, str]]:
-    """The fields of its table that the run changes: name, the table's, the run's, and why."""
-    rows = run.fact("departures")
-    return [
-        (
-            str(row.get("field", "")),
-            units.cell(row.get("table")),
-            units.cell(row.get("run")),
-            str(row.get("because") or ""),
-        )
-        for row in (rows if isinstance(rows, list) else [])
-        if isinstance(row, Mapping)
-    ]
 
 
 def configuration(run: Run) -> list[tuple[str, list[tuple[str, str]]]]:
