@@ -133,3 +133,23 @@ def test_a_long_run_stays_small_and_quick(make_run) -> None:
 def test_no_departures_and_unknown_ones_are_not_the_same(make_run, departures, says: str) -> None:
     page = Page(write_report(make_run(config={"departures": departures})))
     assert says in page.text
+
+
+@pytest.mark.parametrize(
+    ("config", "kind"),
+    [
+        ({}, "Masked pre-training"),
+        ({"task": None}, "Masked pre-training"),  # as the first runs have it
+        ({"task": "pretrain", "method": "moco-v3"}, "Contrastive pre-training"),
+        ({"task": "finetune"}, "Fine-tuning"),
+    ],
+)
+def test_each_task_has_its_page(make_run, config: dict[str, object], kind: str) -> None:
+    assert kind in Page(write_report(make_run(config=config))).text
+
+
+def test_a_task_that_is_not_known_is_refused(make_run) -> None:
+    run = make_run(config={"task": "finetuna"})
+    with pytest.raises(ValueError, match=r"unknown task.*config\.json.*'finetuna'.*'finetune'"):
+        write_report(run)
+    assert not (run / "report.html").exists()

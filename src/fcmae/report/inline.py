@@ -141,15 +141,18 @@ class _Plot:
         for series in self.panel.series:
             values = charts.numbers(series.values)
             x, y = self.across(charts.places_of(self.panel, series)), self.up(values)
-            for run in _without_gaps(values):
+            for piece in _without_gaps(values):
                 if series.spread is not None:
-                    spread = charts.numbers(series.spread)[run]
-                    edges = [*self.up(values[run] + spread), *self.up(values[run] - spread)[::-1]]
-                    points = _points([*x[run], *x[run][::-1]], edges)
+                    spread = charts.numbers(series.spread)[piece]
+                    edges = [
+                        *self.up(values[piece] + spread),
+                        *self.up(values[piece] - spread)[::-1],
+                    ]
+                    points = _points([*x[piece], *x[piece][::-1]], edges)
                     parts.append(f"<polygon {self.style('band', series)} points={points}/>")
-                if not series.marks and len(run) > 1:
+                if not series.marks and len(piece) > 1:
                     buckets = int(self.right - self.left) // 2
-                    points = _points(*thin(x[run], y[run], buckets))
+                    points = _points(*thin(x[piece], y[piece], buckets))
                     parts.append(f"<polyline {self.style('line', series)} points={points}/>")
             shown = np.flatnonzero(np.isfinite(y))
             if len(shown) == 1 or (len(shown) and self.is_marked(series)):
@@ -237,5 +240,5 @@ def _rule(x1: float, y1: float, x2: float, y2: float) -> str:
     return f'<path class="rule" d="M{x1:.1f} {y1:.1f}L{x2:.1f} {y2:.1f}"/>'
 
 
-def _text(x: float, y: float, style: str, words: str) -> str:
-    return f'<text class="{style}" x="{x:.1f}" y="{y:.1f}">{escape(words)}</text>'
+def _text(x: float, y: float, style: str, text: str) -> str:
+    return f'<text class="{style}" x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'
