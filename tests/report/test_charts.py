@@ -48,6 +48,7 @@ def test_of_many_places_a_few_have_a_tick() -> None:
         ((1, 100), False, False, 0, False),
         ((1, 100), True, True, 0, False),
         ((80, 82), False, True, 0, False),
+        ((-3, -1), True, True, -3, False),
         ((None, None), True, False, 0, False),
     ],
 )

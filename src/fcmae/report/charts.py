@@ -190,7 +190,7 @@ def _fitted_upright(panel: Panel, bars: bool) -> Axis:
     around = np.concatenate([[least, greatest], *map(_band, panel.series)])
     low, high = float(np.nanmin(around)), float(np.nanmax(around))
     if bars or (panel.from_zero and least >= 0):
-        return linear_axis(min(0.0, least), high, TICKS)
+        return linear_axis(min(0.0, low) if least < 0 else 0.0, max(0.0, high), TICKS)
     return linear_axis(low, high, TICKS)
 
 
