@@ -24,9 +24,13 @@ def probe(epoch: float, accuracy: object, images: object = (1024, 256)) -> dict[
 
 
 def drawn(run: Run) -> Drawing:
-    chart = neighbours_chart(run)
+    chart = neighbours_chart(run, read_probes(run))
     assert chart is not None
     return draw_inline(chart)
+
+
+def compared(run: Run) -> str:
+    return comparison(run, read_probes(run))
 
 
 def circles(svg: str, look: str) -> list[ElementTree.Element]:
@@ -89,23 +93,23 @@ def test_a_long_curve_has_no_marks_but_the_start(make_run) -> None:
 )
 def test_better_is_more_than_chance(make_run, first, last, images, words) -> None:
     run = read_run(make_run([probe(0, first, (99, images)), probe(3, last, (99, images))]))
-    assert words in comparison(run).replace("\u00a0", " ")
+    assert words in compared(run).replace("\u00a0", " ")
 
 
 def test_what_it_is_compared_with_is_called_what_it_is(make_run) -> None:
     metrics = [probe(0, 0.3), probe(3, 0.5)]
     run = read_run(make_run(metrics, config={"init": "runs/first/weights.safetensors"}))
-    assert comparison(run).startswith("Better than the network at the start")
+    assert compared(run).startswith("Better than the network at the start")
     chart = drawn(run)
     assert "untrained" not in chart.wide + str(chart.legend)
-    assert "untrained" in comparison(read_run(make_run(metrics, config={"init": "scratch"})))
+    assert "untrained" in compared(read_run(make_run(metrics, config={"init": "scratch"})))
 
 
 def test_nothing_is_compared_before_there_is_something(make_run) -> None:
     run = read_run(make_run([probe(0, 0.3)]))
-    assert comparison(run) == "So far only the untrained network is measured: 30.0\u00a0%."
+    assert compared(run) == "So far only the untrained network is measured: 30.0\u00a0%."
     run = read_run(make_run([probe(2, 0.3), probe(3, 0.5)]))  # as when asked for on a resume
-    assert "no accuracy before the first epoch" in comparison(run)
+    assert "no accuracy before the first epoch" in compared(run)
     chart = drawn(run)
     assert circles(chart.wide, "first") == []
 

@@ -49,9 +49,8 @@ def read_probes(run: Run) -> Probes:
     return columns(Probes, measured())
 
 
-def neighbours_chart(run: Run) -> Chart | None:
+def neighbours_chart(run: Run, probes: Probes) -> Chart | None:
     """The accuracy over the epochs, over that before the first; None where none is measured."""
-    probes = read_probes(run)
     if len(probes.epoch) == 0:
         return None
     epoch, accuracy = probes.epoch, 100 * probes.accuracy
@@ -90,9 +89,8 @@ def neighbours_chart(run: Run) -> Chart | None:
     return Chart([[panel]], description=f"kNN accuracy over the epochs, {last} at the end")
 
 
-def comparison(run: Run) -> str:
+def comparison(run: Run, probes: Probes) -> str:
     """One sentence: whether the last accuracy is better than that before the first epoch."""
-    probes = read_probes(run)
     start = "the untrained network" if start_of(run) == UNTRAINED else "the network at the start"
     last = units.accuracy(probes.accuracy[-1])
     if not probes.begun:

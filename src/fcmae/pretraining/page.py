@@ -35,13 +35,13 @@ class Diversity:
 def page(run: Run) -> str:
     """The page, as HTML."""
     measured = read_diversity(run)
-    probes, neighbours = read_probes(run), neighbours_chart(run)
+    probes = read_probes(run)
     own = {
         "loss": loss_chart(run),
         "diversity": diversity_chart(measured),
         "probes": probes,
-        "neighbours": neighbours,
-        "comparison": comparison(run) if neighbours else "",
+        "neighbours": neighbours_chart(run, probes),
+        "comparison": comparison(run, probes) if len(probes.epoch) else "",
         "pictures": read_pictures(run.folder / "reconstructions"),
     }
     method = "contrastive" if run.fact("method") == "moco-v3" else "masked"
