@@ -19,7 +19,7 @@ def test_an_end_on_a_tick_adds_none() -> None:
 def test_a_single_value_has_an_axis(value: float) -> None:
     axis = linear_axis(value, value, 4)
     assert axis.low < axis.high
-    assert 0 <= axis.place(np.array([value]))[0] <= 1
+    assert 0 <= axis.position(np.array([value]))[0] <= 1
 
 
 def test_an_exact_axis_ends_where_it_is_told() -> None:
@@ -32,6 +32,6 @@ def test_an_exact_axis_ends_where_it_is_told() -> None:
 def test_a_log_axis_holds_its_data_with_few_ticks(low: float, high: float) -> None:
     axis = log_axis(low, high, 6)
     assert 2 <= len(axis.ticks) <= 8
-    places = axis.place(np.array([low, (low * high) ** 0.5, high]))
+    places = axis.position(np.array([low, (low * high) ** 0.5, high]))
     assert ((places > -1e-9) & (places < 1 + 1e-9)).all()
     assert (np.diff(places) > 0).all()

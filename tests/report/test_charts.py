@@ -1,50 +1,77 @@
-from xml.etree import ElementTree
-
 import numpy as np
+import pytest
 
-from fcmae.report.axes import linear_axis
-from fcmae.report.charts import LEFT, RIGHT, Horizontal, Line, Panel, chart
-
-STEPS = Horizontal(linear_axis(0, 10, 5, exact=True), "step", dividers=(5.0,))
-
-
-def draw(*lines: Line, title: str = "Loss", describe: str = "a curve") -> ElementTree.Element:
-    panel = Panel(title, linear_axis(0, 1, 2), 100, lines)
-    return ElementTree.fromstring(chart((panel, panel), STEPS, 360, describe))
+from fcmae.report.axes import Axis
+from fcmae.report.charts import Panel, Series, axes_of, figures
 
 
-def test_a_line_spans_the_plot_and_higher_is_higher() -> None:
-    line = Line(np.array([0.0, 10.0]), np.array([0.0, 1.0]), "strong")
-    polyline = draw(line).findall("polyline")[0]
-    (x1, y1), (x2, y2) = (map(float, point.split(",")) for point in polyline.get("points").split())
-    assert (x1, x2) == (LEFT, 360 - RIGHT)
-    assert y1 - y2 == 100
+def series(*values: float | None, places: tuple[float, ...] | None = None) -> tuple[Series, ...]:
+    return (Series("tiled", "tiled", values, places=places),)
 
 
-def test_panels_stand_one_above_the_other() -> None:
-    line = Line(np.array([0.0, 10.0]), np.array([0.5, 0.5]), "strong")
-    first, second = (p.get("points").split()[0].split(",") for p in draw(line).findall("polyline"))
-    assert first[0] == second[0]
-    assert float(second[1]) - float(first[1]) > 100
+def labels(axis: Axis) -> list[str]:
+    return [label for _, label in axis.ticks]
 
 
-def test_a_single_point_is_a_mark_and_no_point_is_nothing() -> None:
-    point = Line(np.array([3.0]), np.array([0.5]), "strong", "0.5")
-    svg = draw(point, Line(np.array([]), np.array([]), "faint", "none"))
-    assert len(svg.findall(".//circle")) == 2  # one a panel
-    assert "none" not in [text.text for text in svg.findall("text")]
+def test_names_stand_side_by_side() -> None:
+    x, _ = axes_of(Panel("", "", ("atto", "base"), series(1, 2)), bars=False)
+    assert (x.low, x.high, labels(x)) == (-0.5, 1.5, ["atto", "base"])
 
 
-def test_labels_do_not_touch() -> None:
-    x = np.array([0.0, 10.0])
-    svg = draw(*(Line(x, np.array([0.0, 0.5 + i / 100]), "strong", f"epoch {i}") for i in range(3)))
-    levels = sorted(float(t.get("y")) for t in svg.findall("text") if "label" in t.get("class"))
-    assert min(np.diff(levels)) >= 12
+def test_numbers_are_to_scale_and_ticks_do_not_touch() -> None:
+    panel = Panel("", "", (1.0, 2.0, 100.0), series(1, 2, 3))
+    x, _ = axes_of(panel, bars=False)
+    assert (x.low, x.high, labels(x)) == (1, 100, ["1", "100"])
+    x, _ = axes_of(panel, bars=True)
+    assert labels(x) == ["1", "2", "100"]  # bars stand side by side
 
 
-def test_words_are_escaped() -> None:
-    line = Line(np.array([1.0]), np.array([0.5]), "strong", "<b>", dots=True, tips=("a & <b>",))
-    svg = draw(line, title='<script>"', describe='"><script>')
-    assert svg.get("aria-label") == '"><script>'
-    assert svg.find(".//title").text == "a & <b>"
-    assert svg.find("script") is None
+def test_the_axis_reaches_places_that_only_a_curve_has() -> None:
+    panel = Panel("", "", (0.0, 1.0), series(1, 2, places=(0.0, 2.0)))
+    assert axes_of(panel, bars=False)[0].high == 2
+
+
+def test_of_many_places_a_few_have_a_tick() -> None:
+    for places in (tuple(i / 50 for i in range(100)), tuple(map(str, range(100)))):
+        x, y = axes_of(Panel("", "", places, series(*range(1, 101))), bars=False)
+        assert 4 <= len(x.ticks) <= 8
+        assert not y.log
+
+
+@pytest.mark.parametrize(
+    ("values", "from_zero", "bars", "low", "log"),
+    [
+        ((80, 82), True, False, 0, False),
+        ((80, 82), False, False, 80, False),
+        ((-1, 2), True, False, -1, False),
+        ((1, 100), True, False, 1, True),
+        ((1, 100), False, False, 0, False),
+        ((1, 100), True, True, 0, False),
+        ((80, 82), False, True, 0, False),
+        ((-3, -1), True, True, -3, False),
+        ((None, None), True, False, 0, False),
+    ],
+)
+def test_an_axis_starts_at_zero_unless_it_is_free_or_its_range_is_wide(
+    values, from_zero: bool, bars: bool, low: float, log: bool
+) -> None:
+    panel = Panel("", "", (1.0, 2.0), series(*values), from_zero)
+    _, y = axes_of(panel, bars=bars)
+    assert (y.low, y.log) == (low, log)
+    known = [value for value in values if value is not None]
+    position = y.position(np.array(known, dtype=float))
+    assert ((position >= 0) & (position <= 1)).all()
+
+
+def test_what_is_around_a_value_is_within_the_axis() -> None:
+    spread = Series("tiled", "", (80.0, 82.0, None), (3.0, 4.0, 9.0))
+    _, y = axes_of(Panel("", "", (1.0, 2.0, 3.0), (spread,), from_zero=False), bars=False)
+    assert y.low <= 77
+    assert 86 <= y.high < 91
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.4521, "0.452"), (12.345, "12.3"), (1914.2, "1,914")]
+)
+def test_figures_are_read_at_a_glance(value: float, text: str) -> None:
+    assert figures(value) == text

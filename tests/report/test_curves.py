@@ -1,54 +1,67 @@
-import numpy as np
+import math
+from pathlib import Path
+from xml.etree import ElementTree
+
 import pytest
 
-from fcmae.report.curves import finite, running_mean, smooth, thin
+from fcmae.report.curves import loss_panels, rate_panels, stacked, throughput_chart
+from fcmae.report.inline import draw_inline
+from fcmae.report.run import read_run
 
 
-@pytest.mark.parametrize("spike", [0, 7, 123_456, 499_998, 499_999])
-def test_thinning_keeps_a_spike_of_one_step(spike: int) -> None:
-    x = np.arange(500_000, dtype=np.float64)
-    y = np.sin(x / 5e4)
-    y[spike] = 40.0
-    thin_x, thin_y = thin(x, y, 300)
-    assert len(thin_x) <= 600
-    assert thin_y.max() == 40.0
-    assert thin_x[thin_y.argmax()] == spike
+def texts(svg: str) -> list[str | None]:
+    return [text.text for text in ElementTree.fromstring(svg).iter("text")]
 
 
-def test_thinning_keeps_the_lowest_value_both_ends_and_the_order() -> None:
-    generator = np.random.default_rng(0)
-    x, y = np.arange(10_001.0), generator.standard_normal(10_001)
-    thin_x, thin_y = thin(x, y, 50)
-    assert thin_y.min() == y.min()
-    assert (thin_x[0], thin_x[-1]) == (0, 10_000)
-    assert (np.diff(thin_x) > 0).all()
+def loss(run: Path) -> str:
+    return draw_inline(stacked(loss_panels(read_run(run)), "")).wide
 
 
-@pytest.mark.parametrize("length", [0, 1, 2, 20])
-def test_a_short_curve_is_left_alone(length: int) -> None:
-    x = np.arange(length, dtype=np.float64)
-    thin_x, thin_y = thin(x, -x, 10)
-    assert (thin_x == x).all()
-    assert (thin_y == -x).all()
+def losses(*values: float) -> list[dict[str, object]]:
+    return [{"kind": "step", "step": i + 1, "loss": value} for i, value in enumerate(values)]
 
 
-@pytest.mark.parametrize(("length", "window"), [(1, 5), (7, 3), (13, 4), (5, 50)])
-def test_running_mean_is_the_mean_of_the_neighbours(length: int, window: int) -> None:
-    values = np.random.default_rng(1).standard_normal(length)
-    expected = [
-        values[max(0, i - (window - 1) // 2) : i + window // 2 + 1].mean() for i in range(length)
+def test_nothing_logged_is_nothing_drawn(make_run) -> None:
+    run = read_run(make_run())
+    assert loss_panels(run) == rate_panels(run) == []
+    assert throughput_chart(run) is None
+
+
+def test_one_step_is_a_point(make_run) -> None:
+    svg = ElementTree.fromstring(loss(make_run(losses(0.98))))
+    assert svg.findall(".//circle")
+    assert svg.findall("polyline") == []
+
+
+@pytest.mark.parametrize(
+    ("values", "title"),
+    [([1.0, 0.7, 0.6], "Loss"), ([40.0, 2.0, 0.7], "Loss, logarithmic"), ([9.0, 1.0, 0.0], "Loss")],
+)
+def test_a_wide_range_is_logarithmic(make_run, values: list[float], title: str) -> None:
+    assert title in texts(loss(make_run(losses(*values))))
+
+
+def test_losses_that_are_not_numbers_leave_the_rest(make_run) -> None:
+    assert "nan" not in loss(make_run(losses(1.0, math.nan, math.inf, 0.9)))
+    assert loss_panels(read_run(make_run(losses(math.nan)))) == []
+
+
+def test_an_epochs_mean_stands_over_its_middle(full_run: Path) -> None:
+    svg = ElementTree.fromstring(loss(full_run))
+    tips = [title.text for title in svg.iter("title")]
+    assert tips == ["epoch 1: 0.960", "epoch 2: 0.755"]
+    first, second = (float(circle.get("cx")) for circle in svg.iter("circle"))
+    left, right = (first - (second - first) / 2, second + (second - first) / 2)
+    points = svg.findall("polyline")[0].get("points").split()
+    assert right == pytest.approx(float(points[-1].split(",")[0]), abs=0.2)
+    assert left < float(points[0].split(",")[0])  # step 0 lies before step 1
+
+
+def test_what_is_waited_stands_under_the_throughput(full_run: Path) -> None:
+    chart = throughput_chart(read_run(full_run))
+    assert chart is not None
+    assert [panel.title for (panel,) in chart.rows] == [
+        "Images a second",
+        "Time spent waiting for images",
     ]
-    np.testing.assert_allclose(running_mean(values, window), expected)
-
-
-def test_smoothing_calms_noise_and_keeps_the_level() -> None:
-    values = 3 + np.random.default_rng(2).standard_normal(4000)
-    mean = smooth(values)
-    assert mean.std() < 0.2
-    assert abs(mean.mean() - 3) < 0.1
-
-
-def test_what_is_not_a_number_is_not_drawn() -> None:
-    x, y = finite(np.arange(4.0), np.array([1.0, np.nan, np.inf, 2.0]))
-    assert x.tolist() == [0, 3]
-    assert y.tolist() == [1, 2]
+    assert chart.description.endswith("53 at the end")

@@ -4,16 +4,15 @@ from pathlib import Path
 import pytest
 
 from fcmae.report import json_files
+from fcmae.report.run import Losses
 
 
 def test_columns_ascend_in_step_and_lack_what_the_lines_lack() -> None:
-    columns = json_files.Columns("step", "loss")
-    for line in ({"step": 2, "loss": 0.5}, {"step": 1}, {"loss": 9.0}):
-        columns.add(line)
-    arrays = columns.arrays()
-    assert arrays["step"].tolist() == [1, 2]
-    assert math.isnan(arrays["loss"][0])
-    assert arrays["loss"][1] == 0.5
+    lines = ({"step": 2, "loss": 0.5}, {"step": 1}, {"loss": 9.0})
+    losses = json_files.columns(Losses, lines)
+    assert losses.step.tolist() == [1, 2]
+    assert math.isnan(losses.loss[0])
+    assert losses.loss[1] == 0.5
 
 
 def test_lines_that_are_no_objects_are_passed_over(tmp_path: Path) -> None:

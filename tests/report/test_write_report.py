@@ -89,33 +89,6 @@ def test_a_run_that_has_only_begun_says_what_will_appear(tmp_path: Path) -> None
     assert "unreadable" not in page.ids()
 
 
-def test_a_contrastive_run_has_no_pictures_and_shows_what_guesses_score(full_run: Path) -> None:
-    config = json.loads((full_run / "config.json").read_text())
-    of_moco = {"method": "moco-v3", "table": "MoCo v3's recipe", "chance": 1.3}
-    (full_run / "config.json").write_text(json.dumps(config | of_moco))
-    path = write_report(full_run)
-    page = Page(path)
-    assert {"loss", "diversity", "throughput", "departures"} <= page.ids()
-    assert "reconstructions" not in page.ids()
-    assert not any(tag == "img" for tag, _ in page.tags)
-    assert "Contrastive pre-training, MoCo v3" in page.text
-    assert "guesses" in page.text
-    assert "differs from MoCo v3's recipe. Few" in page.text
-
-
-def test_small_pictures_are_enlarged_without_blur(full_run: Path) -> None:
-    def classes() -> str:
-        found = (
-            attributes.get("class") or "" for _, attributes in Page(write_report(full_run)).tags
-        )
-        return next(name for name in found if name.startswith("strips"))
-
-    assert "pixelated" in classes()
-    config = json.loads((full_run / "config.json").read_text())
-    (full_run / "config.json").write_text(json.dumps({**config, "image_size": [224, 160]}))
-    assert "pixelated" not in classes()
-
-
 def test_a_long_list_of_unreadable_files_is_folded(full_run: Path) -> None:
     def folded() -> bool:
         tags = Page(write_report(full_run)).tags
@@ -160,3 +133,23 @@ def test_a_long_run_stays_small_and_quick(make_run) -> None:
 def test_no_departures_and_unknown_ones_are_not_the_same(make_run, departures, says: str) -> None:
     page = Page(write_report(make_run(config={"departures": departures})))
     assert says in page.text
+
+
+@pytest.mark.parametrize(
+    ("config", "kind"),
+    [
+        ({}, "Masked pre-training"),
+        ({"task": None}, "Masked pre-training"),  # as the first runs have it
+        ({"task": "pretrain", "method": "moco-v3"}, "Contrastive pre-training"),
+        ({"task": "finetune"}, "Fine-tuning"),
+    ],
+)
+def test_each_task_has_its_page(make_run, config: dict[str, object], kind: str) -> None:
+    assert kind in Page(write_report(make_run(config=config))).text
+
+
+def test_a_task_that_is_not_known_is_refused(make_run) -> None:
+    run = make_run(config={"task": "finetuna"})
+    with pytest.raises(ValueError, match=r"unknown task.*config\.json.*'finetuna'.*'finetune'"):
+        write_report(run)
+    assert not (run / "report.html").exists()

@@ -1,88 +1,38 @@
-"""`report.html`: one file per training run that opens anywhere, without a network.
+"""Pages that open anywhere: `report.html` of a run, and what studies and analyses found."""
 
-The page has no script and refers to nothing outside itself; its content security policy makes the
-browser hold it to that, whatever a file name or a reason in the run folder contains.
-"""
-
-import os
+import importlib
+from collections.abc import Callable
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from fcmae.console import units
-from fcmae.report import (
-    explanations,
-    figures,
-    finetuning,
-    key_figures,
-    neighbours,
-    tables,
-    words,
-)
-from fcmae.report.read import Run, read_run
+from fcmae.errors import unknown
+from fcmae.report.run import Run, read_run
+from fcmae.storage.atomic import write_text
 
 __all__ = ["write_report"]
 
+# Which function writes the page, as "module:function", by the task in a run's config.json.
+PAGES = {"pretrain": "fcmae.pretraining.page:page", "finetune": "fcmae.finetuning.page:page"}
 
-def write_report(run: Path) -> Path:
-    """Write `run/report.html` from what the run folder holds so far.
+
+def write_report(folder: Path) -> Path:
+    """Write `report.html` into a run folder, from what it holds so far.
 
     Args:
-        run: a run folder, of a finished run or of one that still goes on.
+        folder: of a finished run or of one that still goes on.
 
     Returns:
         the path of the report; an earlier one is replaced in one step, so that a browser never
         sees half a page.
 
     Raises:
-        ValueError: if `run` holds no config.json.
+        ValueError: if `folder` holds no config.json, or one of a task that is not known.
     """
-    page = _render(read_run(Path(run)))
-    path = Path(run) / "report.html"
-    temporary = path.with_name(f".report-{os.getpid()}.html")
-    try:
-        temporary.write_text(page, encoding="utf-8", errors="backslashreplace")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    run = read_run(Path(folder))
+    task = str(run.fact("task") or "pretrain")  # the first runs did not say
+    if task not in PAGES:
+        raise unknown(f"task in {run.folder / 'config.json'}", task, PAGES)
+    module, _, name = PAGES[task].partition(":")
+    page: Callable[[Run], str] = getattr(importlib.import_module(module), name)
+    path = run.folder / "report.html"
+    write_text(path, page(run))
     return path
-
-
-def _render(run: Run) -> str:
-    environment = Environment(
-        loader=PackageLoader("fcmae.report", package_path=""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["count"] = units.count
-    page, own = _finetuning(run) if run.fact("task") == "finetune" else _pretraining(run)
-    return environment.get_template(page).render(
-        own,
-        run=run,
-        words=words,
-        explain=explanations,
-        tables=tables,
-        throughput=figures.throughput_chart(run),
-    )
-
-
-def _pretraining(run: Run) -> tuple[str, dict[str, object]]:
-    return "contrastive.html" if words.contrastive(run) else "pretraining.html", {
-        "verdict": words.verdict(run),
-        "figures": key_figures.key_figures(run),
-        "loss": figures.loss_chart(run),
-        "diversity": figures.diversity_chart(run),
-        "curve": neighbours.neighbours_chart(run),
-        "neighbours": neighbours,
-    }
-
-
-def _finetuning(run: Run) -> tuple[str, dict[str, object]]:
-    return "finetuning.html", {
-        "verdict": finetuning.words.verdict(run),
-        "figures": finetuning.words.figures(run),
-        "learning": finetuning.figures.learning_chart(run),
-        "finetuning": finetuning,
-    }

@@ -7,21 +7,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from fcmae.console import units
-from fcmae.report.curves import Array
+from fcmae.report.statistics import Array
 
 Label = Callable[[float], str]
 
 
 @dataclass(frozen=True)
 class Axis:
-    """A range of values, linear or logarithmic, and its ticks."""
+    """A range of values, linear or logarithmic, its ticks, and rules across the panel."""
 
     low: float
     high: float
     ticks: tuple[tuple[float, str], ...]
     log: bool = False
+    rules: tuple[float, ...] = ()
 
-    def place(self, values: Array) -> Array:
+    def position(self, values: Array) -> Array:
         """Where values lie: 0 at `low`, 1 at `high`: [N] -> [N]."""
         if self.log:
             low, high = math.log(self.low), math.log(self.high)
@@ -48,24 +49,24 @@ def linear_axis(
     first, last = math.floor(low / step + 1e-6), math.ceil(high / step - 1e-6)
     if exact:
         first, last = math.ceil(low / step - 1e-6), math.floor(high / step + 1e-6)
-    places = [index * step for index in range(first, last + 1)]
+    values = [index * step for index in range(first, last + 1)]
     write = label or _decimals(step)
     if not exact:
-        low, high = places[0], places[-1]
-    return Axis(low, high, tuple((place, write(place)) for place in places))
+        low, high = values[0], values[-1]
+    return Axis(low, high, tuple((value, write(value)) for value in values))
 
 
 def log_axis(low: float, high: float, ticks: int) -> Axis:
     """Ticks at 1, 2 and 5 times powers of ten, or at powers alone where those would be many."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     fine = [digit * 10.0**power for power in range(first, last + 1) for digit in (1, 2, 5)]
-    start = max(index for index, place in enumerate(fine) if place <= low * (1 + 1e-9))
-    stop = min(index for index, place in enumerate(fine) if place >= high * (1 - 1e-9))
-    places: Sequence[float] = fine[start : stop + 1]
-    if len(places) > ticks + 2:
+    start = max(index for index, value in enumerate(fine) if value <= low * (1 + 1e-9))
+    stop = min(index for index, value in enumerate(fine) if value >= high * (1 - 1e-9))
+    values: Sequence[float] = fine[start : stop + 1]
+    if len(values) > ticks + 2:
         stride = math.ceil((last - first) / ticks)
-        places = [10.0**power for power in range(first, last + stride, stride)]
-    return Axis(places[0], places[-1], tuple((p, f"{p:g}") for p in places), log=True)
+        values = [10.0**power for power in range(first, last + stride, stride)]
+    return Axis(values[0], values[-1], tuple((v, f"{v:g}") for v in values), log=True)
 
 
 def _round_step(wanted: float) -> float:

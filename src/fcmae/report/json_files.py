@@ -1,36 +1,38 @@
 """What a run writes as JSON, read as far as it is there and whole."""
 
+import dataclasses
 import json
 import math
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
-from fcmae.report.curves import Array
+Line = Mapping[str, object]
+Columns = TypeVar("Columns")
 
 
-class Columns:
-    """Columns of numbers that grow by a line; half a million lines stay a few megabytes."""
+def columns(kind: type[Columns], found: Iterable[Line]) -> Columns:
+    """The numbers of lines in ascending order of step; NaN where a line lacks one.
 
-    def __init__(self, *names: str) -> None:
-        self._columns = {name: array("d") for name in names}
-
-    def add(self, line: Mapping[str, object]) -> None:
-        """Append the numbers of a line, NaN where it lacks one."""
-        for name, column in self._columns.items():
+    Args:
+        kind: a dataclass of arrays [N]; half a million lines stay a few megabytes.
+        found: lines with fields of the same names; without a step a line does not count.
+    """
+    assert dataclasses.is_dataclass(kind)
+    read = {field.name: array("d") for field in dataclasses.fields(kind)}
+    for line in found:
+        for name, column in read.items():
             column.append(number(line.get(name)))
-
-    def arrays(self) -> dict[str, Array]:
-        """The columns [N] by name, in ascending order of step; without a step no line counts."""
-        columns = {name: np.array(column) for name, column in self._columns.items()}
-        order = np.argsort(columns["step"], kind="stable")
-        order = order[np.isfinite(columns["step"][order])]
-        return {name: column[order] for name, column in columns.items()}
+    arrays = {name: np.array(column) for name, column in read.items()}
+    order = np.argsort(arrays["step"], kind="stable")
+    order = order[np.isfinite(arrays["step"][order])]
+    return kind(**{name: column[order] for name, column in arrays.items()})
 
 
-def lines(path: Path) -> Iterator[dict[str, object]]:
+def lines(path: Path) -> Iterator[Line]:
     """The objects of a .jsonl file; a line that a killed process left half written is no line."""
     if not path.is_file():
         return

@@ -1,9 +1,10 @@
 """The pictures of a run, as data URIs that need no other file."""
 
 import base64
-import json
 from dataclasses import dataclass
 from pathlib import Path
+
+from fcmae.report.json_files import entries, fact, value
 
 MOST_EPOCHS = 8  # more columns than that nobody compares
 BUDGET = 2_000_000  # bytes of pictures; base64 adds a third
@@ -20,18 +21,16 @@ class Strip:
 
 
 @dataclass(frozen=True)
-class Pictures:
+class Reconstructions:
     """All the strips shown, and what was left out to keep the report small."""
 
     epochs: tuple[int, ...]
     strips: tuple[Strip, ...]
-    height: int  # pixels; 0 where unknown
-    width: int
     epochs_left_out: int
     images_left_out: int
 
 
-def read_pictures(folder: Path, height: int, width: int) -> Pictures:
+def read_pictures(folder: Path) -> Reconstructions:
     """Read `folder`, RUN/reconstructions; without it there are no strips.
 
     At most `MOST_EPOCHS` epochs are shown, evenly spread from the first to the last, and as many
@@ -39,19 +38,17 @@ def read_pictures(folder: Path, height: int, width: int) -> Pictures:
 
     Args:
         folder: holds images.json, input-I.webp, masked-I.webp and epoch-NNNN-I.webp.
-        height: of an image, in pixels; 0 where unknown.
-        width: likewise.
     """
-    names = _names(folder / "images.json")
+    names = [fact(entry, "name") for entry in entries(value(folder / "images.json"))]
     found = sorted({int(path.stem.split("-")[1]) for path in _numbered(folder, "epoch-*-*.webp")})
     epochs = _spread(found, MOST_EPOCHS)
     images = {int(path.stem.split("-")[1]) for path in _numbered(folder, "input-*.webp")}
     strips: list[Strip] = []
     size = 0
     for image in sorted(images):
-        name = names[image] if image < len(names) else f"image {image}"
+        name = names[image] if image < len(names) else None
         strip = Strip(
-            name,
+            str(name or f"image {image}"),
             picture(folder / f"input-{image}.webp"),
             picture(folder / f"masked-{image}.webp"),
             tuple(picture(folder / f"epoch-{epoch:04d}-{image}.webp") for epoch in epochs),
@@ -60,9 +57,8 @@ def read_pictures(folder: Path, height: int, width: int) -> Pictures:
         if strips and size > BUDGET * 4 / 3:
             break
         strips.append(strip)
-    return Pictures(
-        epochs, tuple(strips), height, width, len(found) - len(epochs), len(images) - len(strips)
-    )
+    left_out = (len(found) - len(epochs), len(images) - len(strips))
+    return Reconstructions(epochs, tuple(strips), *left_out)
 
 
 def picture(path: Path) -> str | None:
@@ -77,14 +73,6 @@ def picture(path: Path) -> str | None:
     return "data:image/webp;base64," + base64.b64encode(content).decode()
 
 
-def _names(path: Path) -> list[str]:
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-        return [str(entry["name"]) for entry in entries]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
-
-
 def _numbered(folder: Path, pattern: str) -> list[Path]:
     return [
         path
@@ -96,4 +84,4 @@ def _numbered(folder: Path, pattern: str) -> list[Path]:
 def _spread(values: list[int], most: int) -> tuple[int, ...]:
     if len(values) <= most:
         return tuple(values)
-    return tuple(values[round(place * (len(values) - 1) / (most - 1))] for place in range(most))
+    return tuple(values[round(one * (len(values) - 1) / (most - 1))] for one in range(most))

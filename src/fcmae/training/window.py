@@ -1,7 +1,7 @@
 """What some steps in a row come to: their loss, and how long they took."""
 
 from fcmae.images.views import EXACT
-from fcmae.report.explanations import SLOW
+from fcmae.report.run import SLOW
 from fcmae.training.engine import Step
 
 

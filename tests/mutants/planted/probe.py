@@ -251,7 +251,7 @@ MISTAKES = (
         (DIFFERENCE,),
     ),
     Mistake(
-        "findings/verdict.py",
+        "report/verdict.py",
         "NORMAL = 2.0 ",
         "NORMAL = 1.0 ",
         "One deviation is called clear.",
