@@ -15,16 +15,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from PIL import Image
-from safetensors.torch import load_file
-from torch import Tensor
-from wiring import plain
-from wiring.small import CLASSES
-
-from fcmae.images import Batch, Labelled
-from fcmae.studies.reconstruction import evaluation, reconstruction, study, training
 from fcmae.studies.reconstruction.data import Data
-from fcmae.studies.reconstruction.model import Toy
 from fcmae.studies.reconstruction.recipe import (
     CONVNEXT,
     ENCODERS,
@@ -35,6 +26,15 @@ from fcmae.studies.reconstruction.recipe import (
     TRANSFORMER,
     Recipe,
 )
+from PIL import Image
+from safetensors.torch import load_file
+from torch import Tensor
+from wiring import plain
+from wiring.small import CLASSES
+
+from fcmae.images import Batch, Labelled
+from fcmae.studies.reconstruction import evaluation, reconstruction, study, training
+from fcmae.studies.reconstruction.model import Toy
 from fcmae.training.engine import Step
 
 SIDE = 24  # of the pictures too: seen whole, they are seen as they are

@@ -10,8 +10,6 @@ setting and each seed has its own level, since two or three seeds of one pair sa
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from fcmae.findings.verdict import NOT_REPRODUCED, REPRODUCED, UNDECIDED
 
 RULE = (
@@ -74,6 +72,8 @@ class Difference:
 
 def difference(values: Values, higher: str, lower: str) -> Difference | None:
     """By a level for each setting and one for each seed; None where nothing links the two."""
+    import numpy as np
+
     names = [name for name in values if values[name]]
     seeds = sorted({seed for found in values.values() for seed in found})
     cells = [(name, seed) for name in names for seed in values[name]]

@@ -226,7 +226,7 @@ MISTAKES = (
     ),
     Mistake(
         "inference/evaluate.py",
-        'load_classifier(weights, options.key)',
+        "load_classifier(weights, options.key)",
         "load_classifier(weights)",
         "Evaluate ignores the key of the weights.",
         (f"{KEY}[evaluate]",),
@@ -240,14 +240,14 @@ MISTAKES = (
     ),
     Mistake(
         "inference/predict.py",
-        'load_classifier(weights, options.key)',
+        "load_classifier(weights, options.key)",
         "load_classifier(weights)",
         "Predict ignores the key of the weights.",
         (f"{KEY}[predict]",),
     ),
     Mistake(
         "inference/embed.py",
-        'load_backbone(weights, options.key)',
+        "load_backbone(weights, options.key)",
         "load_backbone(weights)",
         "Embed ignores the key of the weights.",
         (f"{KEY}[embed]",),

@@ -257,7 +257,7 @@ MISTAKES = (
     ),
     Mistake(
         "probes/probe.py",
-        'load_backbone(weights, options.key)',
+        "load_backbone(weights, options.key)",
         "load_backbone(weights)",
         "The probe ignores which state of a file it is asked for.",
         (STATES,),

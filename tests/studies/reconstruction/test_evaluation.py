@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from fcmae.studies.reconstruction.data import Data, open_data
+from fcmae.studies.reconstruction.recipe import ENCODERS, SCALES, Recipe
 from torch.nn import functional as F
 
 from fcmae.images import CentreView
 from fcmae.studies.reconstruction import evaluation
-from fcmae.studies.reconstruction.data import Data, open_data
 from fcmae.studies.reconstruction.evaluation import measure, reconstruct
 from fcmae.studies.reconstruction.model import Toy, pixels
-from fcmae.studies.reconstruction.recipe import ENCODERS, SCALES, Recipe
 from fcmae.training.devices import Place
 
 CPU = Place(torch.device("cpu"), "fp32")

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fcmae.studies.reconstruction.recipe import ENCODERS, PAPER, SCALES, SMALL
 
 from fcmae.studies.reconstruction import reconstruction
-from fcmae.studies.reconstruction.recipe import ENCODERS, PAPER, SCALES, SMALL
 
 
 def test_the_papers_set_up_is_the_appendixs() -> None:

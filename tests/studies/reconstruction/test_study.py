@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 import torch
+from fcmae.studies.reconstruction.recipe import ENCODERS
 from PIL import Image
 from safetensors.torch import load_file
 
 from fcmae.studies.reconstruction import reconstruction, study
 from fcmae.studies.reconstruction.model import Toy
-from fcmae.studies.reconstruction.recipe import ENCODERS
 from fcmae.training.engine import NonFiniteError
 from fcmae.training.signals import Interrupted
 

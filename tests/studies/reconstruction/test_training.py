@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from fcmae.studies.reconstruction.data import Data, open_data
+from fcmae.studies.reconstruction.recipe import ENCODERS, SCALES, Recipe
 
 from fcmae.studies.reconstruction import training
-from fcmae.studies.reconstruction.data import Data, open_data
 from fcmae.studies.reconstruction.model import Toy
-from fcmae.studies.reconstruction.recipe import ENCODERS, SCALES, Recipe
 from fcmae.studies.reconstruction.training import Setting, num_steps, train
 from fcmae.training.devices import Place
 from fcmae.training.engine import NonFiniteError

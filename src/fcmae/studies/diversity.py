@@ -1,4 +1,4 @@
-"""The diversity of what a run has learned, for a study's rows."""
+"""The diversity of what a run has learned, for the rows of figure 6."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,12 +6,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fcmae.findings.record import Row
 from fcmae.images import Labelled, epoch_order, open_splits
 from fcmae.inference.outputs import make_reading, outputs
 from fcmae.inference.trained import load_backbone
 from fcmae.probes.blocks import each_block
 from fcmae.probes.diversity import cosine_distances
+from fcmae.studies.results import Row
 from fcmae.training.devices import Place, choose_device, choose_precision
 
 IMAGES, AT_A_TIME = 1000, 50
