@@ -52,6 +52,10 @@ def test_the_page_has_ratios_in_order_with_what_is_really_masked() -> None:
     assert findings(STUDY, found)[-1] == "Highest mean here: at 0.6."
 
 
+def test_the_command_has_the_name_that_it_is_imported_by() -> None:
+    assert mask_ratio.__name__ == "mask_ratio"
+
+
 @pytest.mark.parametrize(
     ("ratios", "words"),
     [

@@ -21,9 +21,6 @@ CLAIMS = (("FCMAE", "MoCo v3"), ("FCMAE", "from scratch"))
 class Contrastive(ComparisonOptions):
     """Train ConvNeXt V2 from scratch, after MoCo v3 and after FCMAE, and compare accuracies.
 
-    Every setting is one or two ordinary runs, of `fcmae pretrain` and `fcmae finetune`, in
-    OUT/runs. After an interruption the same command goes on, and methods and seeds may be added.
-
     Args:
         scale: small (two cores, half an hour) or paper (Base at 224 pixels, 1600 epochs of FCMAE,
             300 of MoCo v3, 300 of supervised training).

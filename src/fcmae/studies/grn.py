@@ -28,10 +28,6 @@ PAPERS = 800  # epochs
 class Grn(ComparisonOptions):
     """Pre-train and fine-tune with GRN's parts alone, as the paper's Table 9.
 
-    Every setting is two ordinary runs, of `fcmae pretrain` and `fcmae finetune`, in OUT/runs. After
-    an interruption the same command goes on, and cases and seeds may be added. A run whose loss
-    stops being a number is a row that says so.
-
     Args:
         scale: small (two cores, half an hour) or paper (Base at 224 pixels, 800 epochs).
         cases: some of base (V1), scale, aggregate, normalise, grn. Default: all.

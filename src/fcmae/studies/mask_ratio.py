@@ -20,10 +20,6 @@ CLAIMS = (("0.6", "0.1"), ("0.6", "0.9"), ("0.1", "0.9"))
 class MaskRatio(ComparisonOptions):
     """Pre-train with several mask ratios, fine-tune alike, and draw the paper's figure 3.
 
-    Every setting is two ordinary runs, of `fcmae pretrain` and `fcmae finetune`, in OUT/runs. After
-    an interruption the same command goes on, and ratios and seeds may be added. A run whose loss
-    stops being a number is a row that says so.
-
     Args:
         scale: small (two cores, an hour) or paper (Base at 224 pixels, 800 epochs).
         ratios: shares of patches to mask. Default: 0.1, 0.2 ... 0.9.

@@ -21,10 +21,6 @@ TENSORS = {"block": "what leaves a block", "widened": "what enters its last line
 class Normalization(ComparisonOptions):
     """Pre-train with other layers in GRN's place, and draw the paper's figure 6.
 
-    Every setting is an ordinary run of `fcmae pretrain` in OUT/runs. After an interruption the
-    same command goes on, and settings and seeds may be added. A run whose loss stops being a
-    number is a row that says so.
-
     Args:
         scale: small (two cores, half an hour) or paper (Base at 224 pixels, 800 epochs).
         responses: some of none, layer, batch, local, grn. Default: all.

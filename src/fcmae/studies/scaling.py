@@ -32,9 +32,6 @@ PAPERS = {
 class Scaling(ComparisonOptions):
     """Train V1 and V2, from scratch and after FCMAE, at chosen sizes, as the paper's Table 7.
 
-    Every setting is one or two ordinary runs, of `fcmae pretrain` and `fcmae finetune`, in
-    OUT/runs. After an interruption the same command goes on, and sizes and seeds may be added.
-
     Args:
         scale: small (two cores, half an hour) or paper (224 pixels, 1600 epochs of pre-training).
         sizes: some of atto, femto, pico, nano, tiny, base, large. Default: the scale's.

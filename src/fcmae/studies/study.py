@@ -24,7 +24,6 @@ class StudyOptions(Options):
     """Of every study.
 
     Args:
-        seeds: each is trained with. Default: the scale's.
         device: auto, cpu, cuda, cuda:N or mps.
         workers: processes that read images. Default: 1 on the CPU; else the cores, at most 8.
     """
@@ -43,7 +42,11 @@ class ComparisonOptions(StudyOptions):
 
     Args:
         data: folder with train/CLASS and val/CLASS.
-        out: folder of results.json, results.csv, figure.png, figure.svg, page.html and runs.
+        out: folder of results.json, results.csv, figure.png, figure.svg, page.html and runs, the
+            ordinary runs of `fcmae pretrain` and `fcmae finetune` that every setting is. After an
+            interruption the same command goes on, and settings and seeds may be added. A run whose
+            loss stops being a number is a row that says so.
+        seeds: each is trained with. Default: the scale's, two for small and one for paper.
         set: values of the scale, as field=value, such as num_images=2000 pretraining_epochs=5.
     """
 

@@ -22,7 +22,7 @@ from fcmae.models.contrastive import MomentumContrast
 from fcmae.models.layers import DropPath
 from fcmae.pretraining import contrastive_plan
 from fcmae.sizes import SIZES
-from fcmae.studies import runner
+from fcmae.studies import page, setting
 from fcmae.studies.contrastive import contrastive
 from fcmae.studies.grn import grn
 from fcmae.studies.mask_ratio import mask_ratio
@@ -207,14 +207,11 @@ def build(
 
         return begin
 
-    def without_pages(run: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
-        return run(*arguments, **more | {"show": lambda _: None})
-
     narrow = dataclasses.replace(contrastive_plan.MOCO_V3, hidden_width=16)  # 4096 take a second
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner, "pretrain", beginning(fcmae.pretrain))
-        patch.setattr(runner, "finetune", beginning(fcmae.finetune))
-        patch.setattr(runner, "run", functools.partial(without_pages, runner.run))
+        patch.setattr(setting, "pretrain", beginning(fcmae.pretrain))
+        patch.setattr(setting, "finetune", beginning(fcmae.finetune))
+        patch.setattr(page, "write", lambda *_: None)
         patch.setattr(contrastive_plan, "MOCO_V3", narrow)
         rows = study(data=data, out=out, device="cpu", workers=0, **options)
     return Study(built, rows)

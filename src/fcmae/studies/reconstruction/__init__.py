@@ -22,7 +22,6 @@ class Reconstruction(StudyOptions):
     Trains each encoder, at each mask size, with each seed as a masked autoencoder, and measures its
     error and how well nearest neighbours tell classes by its features. Every setting is kept when
     it is finished, and the same command goes on from there; one that was interrupted begins anew.
-    A seed decides the weights' start, the order of images and the masks.
 
     Args:
         data: folder of images with classes, DIR/train/CLASS/... and DIR/val/CLASS/...; six classes
@@ -33,6 +32,8 @@ class Reconstruction(StudyOptions):
             of all training images, which were CIFAR-100's.
         encoders: some of convnext, convnext-grn and transformer. None given: all.
         mask_sizes: pixels a side of what is masked together. None given: 1 2 4 8 16.
+        seeds: each decides the weights' start, the order of images and the masks. Default: the
+            scale's, 0 1 for small and 0 1 2 for paper.
         epochs: of each training. Default: the scale's.
         num_images: training images to use, the same share of each class; they are the neighbours
             too. Default: the scale's.
