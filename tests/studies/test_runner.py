@@ -257,6 +257,8 @@ def test_rows_of_other_images_are_not_gone_on_with(classes: Path, tmp_path: Path
         ({"scale": "papr"}, "did you mean 'paper'"),
         ({"set": ("epochs=3",)}, "unknown field 'epochs'"),
         ({"set": ("label_share=-1",)}, "label_share -1.0 is not usable"),
+        ({"set": ("num_images=-3",)}, "num_images -3 is not usable"),
+        ({"set": ("num_val_images=-3",)}, "num_val_images -3 is not usable"),
         ({"set": ("pretraining_epochs=0",)}, "pretraining_epochs 0 is not usable"),
         ({"set": ("label_share=2",)}, "label share 2.0: more than 0 and at most 1"),
         ({"set": ("image_size=30",)}, "image_size 30 is not usable: a multiple of 8"),

@@ -3,8 +3,10 @@
 A claim is that one thing has a higher value than another. It holds where zero is outside the 95 %
 interval of the difference, by Student's t, and fails where it is so the other way round. A seed
 draws the same images and labels in every setting, and moves all of them: so settings are compared
-within seeds (a randomised block design), and the standard error comes from what is left when each
-setting and each seed has its own level, since two or three seeds of one pair say little of it.
+within seeds, as in a randomised block design (Montgomery, Design and Analysis of Experiments,
+chapter 4), and the standard error comes from what is left when each setting and each seed has its
+own level, since two or three seeds of one pair say little of it. Of two settings alone it is
+Student's paired test.
 """
 
 from collections.abc import Mapping, Sequence

@@ -56,12 +56,9 @@ def run(options: Grn) -> list[Row]:
 
 def setting(scale: Scale, case: str) -> Setting:
     """V1, or V2 with a part of GRN in its place."""
-    if case == "base":
-        model, pretraining = f"convnext_{scale.size}", scale.pretraining(f"convnext_{scale.size}")
-    else:
-        model = f"convnextv2_{scale.size}"
-        pretraining = scale.pretraining(model, response=case)
-    return Setting(model, pretraining, scale.finetuning())
+    family, response = ("convnext", "grn") if case == "base" else ("convnextv2", case)
+    model = f"{family}_{scale.size}"
+    return Setting(model, scale.pretraining(model, response=response), scale.finetuning())
 
 
 def claims(results: Results) -> list[Claim]:

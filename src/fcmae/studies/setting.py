@@ -74,7 +74,7 @@ def carry_out(command: Callable[..., Path], folder: Path, options: Keywords) -> 
         refuse_others(folder, options)
     if not (begun and is_finished(folder)):
         command(out=str(folder), resume=begun, **options)
-    return outcome(folder)
+    return result_of(folder)
 
 
 def refuse_others(folder: Path, options: Keywords) -> None:
@@ -93,7 +93,7 @@ def refuse_others(folder: Path, options: Keywords) -> None:
         )
 
 
-def outcome(folder: Path) -> Row:
+def result_of(folder: Path) -> Row:
     """What a finished run says of itself: a loss, or an accuracy and its epoch."""
     validation = folder / "validation.json"
     if validation.exists():

@@ -208,15 +208,15 @@ MISTAKES = (
     ),
     Mistake(
         "studies/grn.py",
-        "scale.pretraining(model, response=case)",
+        "scale.pretraining(model, response=response)",
         "scale.pretraining(model)",
         "Table 9's cases all have GRN.",
         (GRN,),
     ),
     Mistake(
         "studies/grn.py",
-        'scale.pretraining(f"convnext_{scale.size}")',
-        'scale.pretraining(f"convnextv2_{scale.size}")',
+        '("convnext", "grn") if case == "base"',
+        '("convnextv2", "none") if case == "base"',
         "Table 9's base is V2.",
         (GRN,),
     ),

@@ -76,13 +76,13 @@ def recipe_of(options: Reconstruction) -> tuple[Recipe, tuple[str, ...]]:
     for name in LISTS:
         each_once(name, getattr(options, name))
     encoders = some_of("encoder", options.encoders, ENCODERS)
-    given = {name: getattr(options, name) for name in (*LISTS, *NUMBERS)}
+    chosen = {name: getattr(options, name) for name in (*LISTS, *NUMBERS)}
     for name in NUMBERS:
-        if given[name] is not None and given[name] < 1:
-            raise ValueError(f"{name} {given[name]}: at least 1 is needed")
+        if chosen[name] is not None and chosen[name] < 1:
+            raise ValueError(f"{name} {chosen[name]}: at least 1 is needed")
     if options.workers is not None and options.workers < 0:
         raise ValueError(f"workers {options.workers} is negative: 0 reads in the same process")
-    recipe = replace(SCALES[options.scale], **{n: value for n, value in given.items() if value})
+    recipe = replace(SCALES[options.scale], **{n: value for n, value in chosen.items() if value})
     check_sizes(recipe)
     return recipe, encoders
 
