@@ -41,7 +41,7 @@ def test_a_page_has_verdict_figure_table_and_how_it_was_done(
         study.title,
         "25.0 ± 0.0 (2)",
         "Scale “small”: convnextv2_atto at 32 x 32 pixels, stem stride 1; 10 epochs",
-        "50,000 images, then 20 epochs of fine-tuning on 20\u00a0% of their labels, 100 classes",
+        "50,000 images, then 20 epochs of fine-tuning on 20 % of their labels, 100 classes",
         "Settings are compared within seeds",
     ):
         assert words in written
