@@ -38,7 +38,7 @@ def code_of(words: str) -> int:
      "benchmark pretraining --help", "recipe --help", "recipe show --help", "finetune --help",
      "evaluate --help", "predict --help", "embed --help", "probe --help", "convert --help",
      "benchmark inference --help", "benchmark operators --help", "study --help",
-     "study sparse-efficiency --help"],
+     "study sparse-efficiency --help", "study mask-ratio --help", "study reconstruction --help"],
 )  # fmt: skip
 def test_help_is_on_the_output_and_no_error(words: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert code_of(words) == 0
@@ -119,6 +119,12 @@ def modules_after(words: str) -> set[str]:
         "benchmark inference --help",
         "benchmark operators --help",
         "study sparse-efficiency --help",
+        "study mask-ratio --help",
+        "study normalization --help",
+        "study grn --help",
+        "study scaling --help",
+        "study contrastive --help",
+        "study reconstruction --help",
     ],
 )
 def test_words_alone_import_no_torch(words: str) -> None:

@@ -15,7 +15,9 @@ import pytest
 from PIL import Image
 
 from fcmae import cli
-from fcmae.studies.reconstruction.claims import claims
+from fcmae.studies import page as study_page
+from fcmae.studies.reconstruction import page as toy_page
+from fcmae.studies.reconstruction.claims import comparisons
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -191,14 +193,17 @@ def in_markdown(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def study(name: str, measured: dict[str, Any]) -> tuple[str, list[str]]:
     """A study's table in Markdown, and what it says of the paper's claims."""
-    page = f"{name.replace('-', '_')}_page" if name != "reconstruction" else f"{name}.page"
-    module = importlib.import_module(f"fcmae.studies.{page}")
     rows = measured["rows"]
     if name == "reconstruction":
-        found, said = module.table(rows), [f"{one.paper}: {one.verdict}." for one in claims(rows)]
+        found = toy_page.table(rows)
+        said = [f"{one.paper}: {one.verdict}." for one in comparisons(rows)]
     else:
-        finding = module.finding(rows, measured)
-        found, said = finding.table, finding.shows[:1]
+        compared = importlib.import_module(f"fcmae.studies.{name.replace('-', '_')}").STUDY
+        results = study_page.results_of(compared, rows, measured["settings"])
+        found, said = (
+            study_page.table(compared, results),
+            study_page.findings(compared, results)[:1],
+        )
     return in_markdown(found.heading, found.rows), said
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from fcmae.studies.contrastive import contrastive
-from fcmae.studies.contrastive_page import LABELS, finding
+from fcmae.studies.contrastive import LABELS, STUDY, contrastive
+from fcmae.studies.page import findings, results_of, table
 
 RUN = json.loads((Path(__file__).parent / "run.json").read_text())
 
@@ -34,15 +34,15 @@ def rows(values: dict[str, int], seeds: int = 2) -> list[dict[str, Any]]:
     ],
 )
 def test_fcmae_is_above_both_others(values: dict[str, int], word: str) -> None:
-    found = finding(rows(values), RUN)
-    assert found.shows[0].startswith(f"The comparison of section D {word}")
+    found = findings(STUDY, results_of(STUDY, rows(values), RUN["settings"]))
+    assert found[0].startswith(f"The comparison of section D {word}")
 
 
 def test_the_table_has_the_papers_numbers_beside_ours_and_the_time_of_a_seed() -> None:
-    found = finding(rows({"fcmae": 40, "supervised": 30}), RUN)
-    assert [row[:4] for row in found.table.rows] == [
-        ("from scratch", "31.0 ± 1.4 (2)", "84.3", "1 min 15 s"),
-        ("FCMAE", "41.0 ± 1.4 (2)", "84.9", "1 min 15 s"),
+    found = table(STUDY, results_of(STUDY, rows({"fcmae": 40, "supervised": 30}), RUN["settings"]))
+    assert [row[:4] for row in found.rows] == [
+        ["from scratch", "31.0 ± 1.4 (2)", "84.3", "1 min 15 s"],
+        ["FCMAE", "41.0 ± 1.4 (2)", "84.9", "1 min 15 s"],
     ]
 
 

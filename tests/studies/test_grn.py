@@ -1,17 +1,17 @@
 """Table 9: the page by made-up rows, and what becomes of a run that is unstable."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fcmae.findings.verdict import NOT_REPRODUCED, REPRODUCED, UNDECIDED
-from fcmae.studies.claims import verdict
-from fcmae.studies.grn import grn
-from fcmae.studies.grn_page import CASES, claims, finding, panels
+from fcmae.studies.claims import Claim, verdict
+from fcmae.studies.grn import CASES, STUDY, grn
+from fcmae.studies.page import results_of, table
+from fcmae.studies.results import Results
 
-AT_PAPER, AT_SMALL = ({"settings": {"pretraining_epochs": epochs}} for epochs in (800, 6))
+AT_PAPER, AT_SMALL = ({"pretraining_epochs": epochs} for epochs in (800, 6))
 PERCENT = {"base": 40, "scale": 41, "aggregate": 42, "normalise": None, "grn": 50}
 
 
@@ -29,6 +29,14 @@ def rows(values: dict[str, int | None], seeds: int = 2) -> list[dict[str, Any]]:
         for place, (name, value) in enumerate(values.items())
         for seed in range(seeds)
     ]
+
+
+def results(values: dict[str, int | None]) -> Results:
+    return results_of(STUDY, rows(values), AT_SMALL)
+
+
+def claims(found: list[dict[str, Any]], scale: dict[str, int]) -> list[Claim]:
+    return STUDY.claims(results_of(STUDY, found, scale))
 
 
 def test_the_papers_order_is_reproduced() -> None:
@@ -57,24 +65,24 @@ def test_a_short_run_that_stays_stable_says_nothing_against_the_paper() -> None:
 
 
 def test_unstable_is_shown_as_such_in_figure_and_table() -> None:
-    accuracies, gains = panels(rows(PERCENT))
+    accuracies, gains = STUDY.panels(results(PERCENT))
     assert accuracies.places[3] == "normalise\nunstable"
     assert accuracies.series[0].values == pytest.approx((41, 42, 43, None, 51))
     assert gains.series[0].values == pytest.approx((0, 1, 2, None, 10))
     assert gains.series[1].values == pytest.approx((0, 0.2, 0.2, None, 0.9))
-    run = json.loads((Path(__file__).parent / "run.json").read_text())
-    table = finding(rows(PERCENT), run).table
-    assert [row[0] for row in table.rows] == list(CASES.values())
-    assert table.rows[3][1:4] == ("unstable", "–", "unstable")
-    assert table.rows[3][5].startswith("unstable in pre-training at step 9 (seed 0); ")
-    assert table.rows[4][1:5] == ("51.0 ± 1.4 (2)", "+10.0", "84.6", "+0.9")
+    lines = table(STUDY, results(PERCENT)).rows
+    assert [line[0] for line in lines] == list(CASES.values())
+    assert lines[3][1:4] == ["unstable", "–", "unstable"]
+    assert lines[3][5].startswith("unstable in pre-training at step 9 (seed 0); ")
+    assert lines[4][1:5] == ["51.0 ± 1.4 (2)", "+10.0", "84.6", "+0.9"]
 
 
 def test_a_case_that_is_unknown_or_given_twice_is_refused(classes: Path, tmp_path: Path) -> None:
-    for cases, words in (
+    refused: tuple[tuple[Any, str], ...] = (
         (("agregate",), "did you mean 'aggregate'"),
         (("grn", "grn"), "cases: grn is given twice"),
-    ):
+    )
+    for cases, words in refused:
         with pytest.raises(ValueError, match=words):
             grn(data=classes, out=tmp_path / "out", cases=cases)
     assert not (tmp_path / "out").exists()

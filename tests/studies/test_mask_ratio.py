@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from fcmae.studies.mask_ratio import mask_ratio
-from fcmae.studies.mask_ratio_page import finding
+from fcmae.studies.mask_ratio import STUDY, mask_ratio
+from fcmae.studies.page import findings, results_of, table
 
 RUN = json.loads((Path(__file__).parent / "run.json").read_text())
 
@@ -38,17 +38,22 @@ def rows(values: dict[str, int], seeds: int = 2) -> list[dict[str, Any]]:
 def test_the_middle_is_above_the_ends_and_the_low_end_above_the_high(
     values: dict[str, int], word: str
 ) -> None:
-    assert finding(rows(values), RUN).shows[0].startswith(f"Figure 3 {word}")
+    found = results_of(STUDY, rows(values), RUN["settings"])
+    assert findings(STUDY, found)[0].startswith(f"Figure 3 {word}")
 
 
 def test_the_page_has_ratios_in_order_with_what_is_really_masked() -> None:
-    found = finding(rows({"0.9": 20, "0.1": 30, "0.6": 40}), RUN)
-    assert [row[:3] for row in found.table.rows] == [
-        ("0.1", "12.5\u00a0%", "31.0 ± 1.4 (2)"),
-        ("0.6", "62.5\u00a0%", "41.0 ± 1.4 (2)"),
-        ("0.9", "93.8\u00a0%", "21.0 ± 1.4 (2)"),
+    found = results_of(STUDY, rows({"0.9": 20, "0.1": 30, "0.6": 40}), RUN["settings"])
+    assert [row[:3] for row in table(STUDY, found).rows] == [
+        ["0.1", "12.5\u00a0%", "31.0 ± 1.4 (2)"],
+        ["0.6", "62.5\u00a0%", "41.0 ± 1.4 (2)"],
+        ["0.9", "93.8\u00a0%", "21.0 ± 1.4 (2)"],
     ]
-    assert found.shows[-1] == "Highest mean here: at 0.6."
+    assert findings(STUDY, found)[-1] == "Highest mean here: at 0.6."
+
+
+def test_the_command_has_the_name_that_it_is_imported_by() -> None:
+    assert mask_ratio.__name__ == "mask_ratio"
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ import torch
 from fcmae.images import decode, epoch_order, evaluation_crop
 from fcmae.models.encoder import Encoder
 from fcmae.probes.blocks import diversity
-from fcmae.studies import measured
-from fcmae.studies.normalization import normalization
-from fcmae.studies.normalization_page import deep_half, finding, panels
+from fcmae.studies import diversity as measured
+from fcmae.studies.normalization import STUDY, deep_half, normalization
+from fcmae.studies.page import findings, results_of, table
+from fcmae.studies.results import Results
 from fcmae.weights import save_weights
 
 RUN = json.loads((Path(__file__).parent / "run.json").read_text())
@@ -34,10 +35,15 @@ def rows(values: dict[str, float], seeds: int = 2) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
+def results(found: list[dict[str, Any]]) -> Results:
+    return results_of(STUDY, found, RUN["settings"])
+
+
 def test_the_deeper_half_is_what_is_compared() -> None:
-    found = deep_half(rows({"grn": 0.4, "batch": 0.1}))
-    assert found["grn"] == pytest.approx({0: 0.4, 1: 0.41})
-    assert deep_half([{"name": "batch", "seed": 0, "unstable": {}}]) == {"batch": {}}
+    found = results(rows({"grn": 0.4, "batch": 0.1})).by_seed(deep_half)
+    assert found["GRN"] == pytest.approx({0: 0.4, 1: 0.41})
+    failed = [{"name": "batch", "seed": 0, "unstable": {}}]
+    assert results(failed).by_seed(deep_half) == {"BN": {}}
 
 
 @pytest.mark.parametrize(
@@ -49,12 +55,12 @@ def test_the_deeper_half_is_what_is_compared() -> None:
     ],
 )
 def test_the_papers_order(changed: dict[str, float], word: str) -> None:
-    shown = finding(rows(DISTANCES | changed), RUN).shows[0]
+    shown = findings(STUDY, results(rows(DISTANCES | changed)))[0]
     assert shown.startswith(f"Figure 6 {word}")
 
 
 def test_curves_are_means_over_seeds_with_a_band() -> None:
-    block, widened = panels(rows({"batch": 0.1, "grn": 0.4}))
+    block, widened = STUDY.panels(results(rows({"batch": 0.1, "grn": 0.4})))
     assert block.places == (0, 0.33, 0.67, 1)
     assert [series.label for series in block.series] == ["BN", "GRN"]
     assert block.series[1].values == pytest.approx((0.5, 0.5, 0.405, 0.405))
@@ -64,9 +70,9 @@ def test_curves_are_means_over_seeds_with_a_band() -> None:
 
 def test_a_run_without_a_measure_is_in_the_table_and_in_no_curve() -> None:
     failed = {"name": "batch", "seed": 0, "unstable": {"doing": "pre-training", "step": 3}}
-    found = finding([*rows({"grn": 0.4}), failed], RUN)
-    assert [row[:2] for row in found.table.rows] == [("BN", "–"), ("GRN", "0.405 ± 0.007 (2)")]
-    assert found.table.rows[0][4] == "unstable in pre-training at step 3 (seed 0)"
+    lines = table(STUDY, results([*rows({"grn": 0.4}), failed])).rows
+    assert [line[:2] for line in lines] == [["BN", "–"], ["GRN", "0.405 ± 0.007 (2)"]]
+    assert lines[0][4] == "unstable in pre-training at step 3 (seed 0)"
 
 
 @pytest.mark.parametrize("limit", [1000, 4])
@@ -98,10 +104,11 @@ def test_the_measure_is_that_of_whole_images_drawn_from_val(
 
 
 def test_a_response_of_table_9_is_none_of_figure_6(classes: Path, tmp_path: Path) -> None:
-    for responses, words in (
+    refused: tuple[tuple[Any, str], ...] = (
         (("scale",), "unknown response 'scale'"),
         (("grn", "layer", "grn"), "responses: grn is given twice"),
-    ):
+    )
+    for responses, words in refused:
         with pytest.raises(ValueError, match=words):
             normalization(data=classes, out=tmp_path / "out", responses=responses)
     assert not (tmp_path / "out").exists()

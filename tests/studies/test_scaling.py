@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
+from fcmae.studies import page, runner
 from fcmae.studies.contrastive import contrastive
 from fcmae.studies.grn import grn
 from fcmae.studies.mask_ratio import mask_ratio
 from fcmae.studies.normalization import normalization
-from fcmae.studies.scaling import scaling
-from fcmae.studies.scaling_page import CASES, finding, paper
-from fcmae.studies.work import Work
+from fcmae.studies.page import findings, results_of, table
+from fcmae.studies.results import Results
+from fcmae.studies.scaling import CASES, FAMILIES, PAPERS, STUDY, scaling
+from fcmae.studies.study import Setting
 
 RUN = json.loads((Path(__file__).parent / "run.json").read_text())
 PERCENT = {"atto": (30, 31, 32, 40), "base": (50, 50, 50, 55)}
@@ -23,14 +25,18 @@ def rows(values: dict[str, tuple[int, ...]], seeds: int = 2) -> list[dict[str, A
     """Rows in the order of `CASES`, with two points between seeds, which do not all move alike."""
     return [
         {
-            "name": f"{family}_{size}-{method.lower()}", "seed": seed, "unstable": None,
-            "model": f"{family}_{size}", "method": method,
+            "name": f"{FAMILIES[family]}_{size}-{method.lower()}", "seed": seed, "unstable": None,
+            "model": f"{FAMILIES[family]}_{size}", "method": method,
             "accuracy": (value + 2 * ((seed + place) % 2)) / 100,
         }
         for size, accuracies in values.items()
         for place, ((family, method), value) in enumerate(zip(CASES, accuracies, strict=True))
         for seed in range(seeds)
     ]  # fmt: skip
+
+
+def results(values: dict[str, tuple[int, ...]]) -> Results:
+    return results_of(STUDY, rows(values), RUN["settings"])
 
 
 @pytest.mark.parametrize(
@@ -44,13 +50,12 @@ def rows(values: dict[str, tuple[int, ...]], seeds: int = 2) -> list[dict[str, A
 def test_v2_with_fcmae_is_above_the_others_at_every_size(
     changed: dict[str, tuple[int, ...]], word: str
 ) -> None:
-    shown = finding(rows(PERCENT | changed), RUN).shows[0]
+    shown = findings(STUDY, results(PERCENT | changed))[0]
     assert shown.startswith(f"The co-design of Table 7 {word}")
 
 
 def test_the_table_has_differences_to_supervised_v1_here_and_in_the_paper() -> None:
-    table = finding(rows(PERCENT), RUN).table
-    assert [row[:3] for row in table.rows] == [
+    assert [tuple(line[:3]) for line in table(STUDY, results(PERCENT)).rows] == [
         ("V1 atto, supervised", "31.0 ± 1.4 (2)", "75.7"),
         ("V2 atto, supervised", "32.0 ± 1.4 (2) (+1.0)", "76.2 (+0.5)"),
         ("V1 atto, FCMAE", "33.0 ± 1.4 (2) (+2.0)", "–"),
@@ -63,9 +68,9 @@ def test_the_table_has_differences_to_supervised_v1_here_and_in_the_paper() -> N
 
 
 def test_the_papers_accuracies_are_found_by_size_and_method() -> None:
-    assert paper()["V1 large, FCMAE"] == 84.4
-    assert paper()["V2 tiny, supervised"] == 82.5
-    assert "V1 atto, FCMAE" not in paper()
+    assert PAPERS["V1 large, FCMAE"] == 84.4
+    assert PAPERS["V2 tiny, supervised"] == 82.5
+    assert PAPERS["V1 atto, FCMAE"] is None
 
 
 @pytest.mark.parametrize(
@@ -95,12 +100,16 @@ def test_of_the_papers_scale_this_study_and_section_d_have_the_longer_pretrainin
     study: Callable[..., Any],
     epochs: int,
 ) -> None:
-    monkeypatch.setattr(Work, "run", lambda _, settings, *__: settings)  # and trains none
+    settings: list[Setting] = []
+    monkeypatch.setattr(  # and trains none
+        runner, "train", lambda setting, *_: settings.append(setting) or {"unstable": None}
+    )
+    monkeypatch.setattr(page, "write", lambda *_: None)
     batches = (f"{part}_batch_size=4" for part in ("pretraining", "contrastive", "supervised"))
     options: dict[str, Any] = {"scale": "paper", "set": tuple(batches), "device": "cpu"}
-    settings = study(data=classes, out=tmp_path / "out", **options)
-    masked = [one.pretraining for one in settings if "moco" not in one.name and one.pretraining]
-    assert {pretraining["epochs"] for pretraining in masked} == {epochs}
+    study(data=classes, out=tmp_path / "out", **options)
+    masked = [one.pretraining for one in settings if one.pretraining]
+    assert {one["epochs"] for one in masked if "method" not in one} == {epochs}
 
 
 @pytest.mark.slow
@@ -108,7 +117,7 @@ def test_a_study_from_end_to_end(classes: Path, tmp_path: Path, tiny: tuple[str,
     out = tmp_path / "study"
     found = scaling(data=classes, out=out, seeds=(0,), set=tiny, device="cpu", workers=0)
     assert [(row["model"], row["method"]) for row in found] == [
-        (f"{family}_atto", method) for family, method in CASES
+        (f"{FAMILIES[family]}_atto", method) for family, method in CASES
     ]
     for row in found:
         runs = sorted(path.name for path in (out / "runs" / row["name"] / "seed-0").iterdir())

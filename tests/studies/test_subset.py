@@ -1,8 +1,6 @@
 import shutil
 from pathlib import Path
 
-import pytest
-
 from fcmae.images import EncodedSet, FileSource, Labelled, open_splits
 from fcmae.studies.subset import SALTS, drawn, part_of
 
@@ -61,10 +59,3 @@ def test_links_are_drawn_anew_for_other_images(classes: Path, tmp_path: Path) ->
     part = part_of(moved, tmp_path / "part", train=3, val=3)
     assert len(names(part)) == 6
     assert {path.readlink().is_relative_to(moved) for path in part.rglob("*.png")} == {True}
-
-
-@pytest.mark.parametrize("field", ["num_images", "num_val_images"])
-def test_less_than_none_is_refused(classes: Path, tmp_path: Path, field: str) -> None:
-    numbers = {"train": -3, "val": 1} if field == "num_images" else {"train": 1, "val": -3}
-    with pytest.raises(ValueError, match=f"{field} -3: a number of images"):
-        part_of(classes, tmp_path / "part", **numbers)

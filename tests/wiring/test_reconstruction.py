@@ -22,10 +22,7 @@ from wiring import plain
 from wiring.small import CLASSES
 
 from fcmae.images import Batch, Labelled
-from fcmae.studies.reconstruction import evaluation, reconstruction, study, training
-from fcmae.studies.reconstruction.data import Data
-from fcmae.studies.reconstruction.model import Toy
-from fcmae.studies.reconstruction.recipe import (
+from fcmae.studies.reconstruction import (
     CONVNEXT,
     ENCODERS,
     GRN,
@@ -34,7 +31,13 @@ from fcmae.studies.reconstruction.recipe import (
     SMALL,
     TRANSFORMER,
     Recipe,
+    evaluation,
+    reconstruction,
+    runner,
+    training,
 )
+from fcmae.studies.reconstruction.model import Toy
+from fcmae.studies.reconstruction.training import Data
 from fcmae.training.engine import Step
 
 SIDE = 24  # of the pictures too: seen whole, they are seen as they are
@@ -126,13 +129,11 @@ def watch(images: Path, out: Path, recipe: Recipe, **options: Any) -> dict[Setti
     """Call the study, whose loop takes two batches and makes no step."""
     seen: dict[Setting, Seen] = {}
     begun: list[tuple[Setting, Data]] = []
-    train, neighbours = study.train, evaluation.nearest_neighbours
+    train, neighbours = runner.train, evaluation.nearest_neighbours
 
-    def note_setting(
-        setting: training.Setting, recipe: Recipe, data: Data, *more: Any, **named: Any
-    ) -> Toy | None:
+    def note_setting(setting: training.Setting, data: Data, *more: Any, **named: Any) -> Toy | None:
         begun.append((dataclasses.astuple(setting), data))
-        return train(setting, recipe, data, *more, **named)
+        return train(setting, data, *more, **named)
 
     def optimise(
         module: Toy,
@@ -167,10 +168,10 @@ def watch(images: Path, out: Path, recipe: Recipe, **options: Any) -> dict[Setti
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(SCALES, "small", recipe)
-        patch.setattr(study, "train", note_setting)
+        patch.setattr(runner, "train", note_setting)
         patch.setattr(training, "optimise", optimise)
         patch.setattr(evaluation, "nearest_neighbours", note_neighbours)
-        patch.setattr(study, "write_findings", lambda record: record.path)
+        patch.setattr(runner, "write_page", lambda _: None)
         reconstruction(data=str(images), out=str(out), device="cpu", workers=0, **options)
     return seen
 
@@ -396,7 +397,7 @@ def test_training_is_that_of_plain_torch(
         return optimise(module, *arguments, **options)
 
     monkeypatch.setattr(training, "optimise", note)
-    monkeypatch.setattr(study, "write_findings", lambda record: record.path)
+    monkeypatch.setattr(runner, "write_page", lambda _: None)
     monkeypatch.setitem(SCALES, "small", recipe)
     reconstruction(
         data=str(images), out=str(tmp_path), encoders=(encoder,), mask_sizes=(size,), device="cpu",

@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import importlib
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ParamSpec, Self, TypeVar
@@ -61,7 +62,8 @@ def command(
         return returned
 
     functools.update_wrapper(call, options, updated=())
-    call.__name__ = call.__qualname__ = options.__name__.lower()
+    words = re.sub("(?<=[a-z])(?=[A-Z])", "_", options.__name__)
+    call.__name__ = call.__qualname__ = words.lower()
     call.__doc__ = _documentation(options)
     signature = inspect.signature(options)
     call.__signature__ = signature.replace(return_annotation=result)  # type: ignore[attr-defined]

@@ -6,6 +6,7 @@ import statistics
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -81,7 +82,7 @@ def toy_study(
     *,
     data: str,
     out: str,
-    encoder: str,
+    encoder: Literal["convnext", "convnext-grn", "transformer"],
     mask_size: int,
     num_images: int,
     epochs: int,

@@ -3,14 +3,14 @@
 A claim is that one thing has a higher value than another. It holds where zero is outside the 95 %
 interval of the difference, by Student's t, and fails where it is so the other way round. A seed
 draws the same images and labels in every setting, and moves all of them: so settings are compared
-within seeds (a randomised block design), and the standard error comes from what is left when each
-setting and each seed has its own level, since two or three seeds of one pair say little of it.
+within seeds, as in a randomised block design (Montgomery, Design and Analysis of Experiments,
+chapter 4), and the standard error comes from what is left when each setting and each seed has its
+own level, since two or three seeds of one pair say little of it. Of two settings alone it is
+Student's paired test.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 from fcmae.findings.verdict import NOT_REPRODUCED, REPRODUCED, UNDECIDED
 
@@ -74,6 +74,8 @@ class Difference:
 
 def difference(values: Values, higher: str, lower: str) -> Difference | None:
     """By a level for each setting and one for each seed; None where nothing links the two."""
+    import numpy as np
+
     names = [name for name in values if values[name]]
     seeds = sorted({seed for found in values.values() for seed in found})
     cells = [(name, seed) for name in names for seed in values[name]]

@@ -1,166 +1,175 @@
-"""What every study does: settings one after the other, each a run or two of the ordinary commands.
+"""What every study does: options checked, settings trained one after the other, and shown.
 
-A setting that is done is skipped, one that was begun goes on, one whose loss stopped being a number
-is a row that says so. So the same command goes on after any interruption.
+Each row is kept when it is there, so the same command goes on after any interruption.
 """
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from fcmae.commands.finetune import finetune
-from fcmae.commands.pretrain import pretrain
 from fcmae.console.screen import say
 from fcmae.console.units import duration
-from fcmae.findings.record import Record, Row
-from fcmae.training.engine import NonFiniteError
-from fcmae.training.journal import METRICS, TIMING, last_seconds
-from fcmae.training.run_folder import CONFIG, is_finished, read_config
+from fcmae.findings.machine import describe_run
+from fcmae.findings.record import Record, say_written
+from fcmae.images import Labelled, open_splits, share
+from fcmae.inference.loop import require_one_process
+from fcmae.studies import page, scale
+from fcmae.studies.results import Row
+from fcmae.studies.scale import NO_TABLE, Scale
+from fcmae.studies.setting import PRETRAIN, train
+from fcmae.studies.study import ComparisonOptions, Setting, Settings, Study, each_once
+from fcmae.studies.subset import SALTS, drawn, part_of
+from fcmae.training.devices import choose_device
+from fcmae.training.plan import default_batch_size
+from fcmae.training.recipe import override
 from fcmae.training.signals import Interrupted
 
 S = TypeVar("S")
 KEY = ("name", "seed")
-PRETRAIN, FINETUNE = "pretrain", "finetune"  # a setting's runs
-# Options that may differ when a run goes on: they say where it computes and what lies where.
-WHERE = {"data", "init", "device", "workers"}
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What is trained once: one thing that a study compares, with one seed."""
-
-    name: str
-    seed: int
-    pretraining: Mapping[str, Any] | None  # options of `pretrain`; None: from scratch
-    finetuning: Mapping[str, Any] | None  # options of `finetune`; None: pre-training alone
-    facts: Mapping[str, Any] = field(default_factory=dict)  # what else its row says
-
-    def __str__(self) -> str:
-        return f"{self.name}, seed {self.seed}"
+WHICH = {"seeds"}  # of a scale: which settings there are, not what they are
 
 
 def run(
-    settings: Sequence[Setting],
-    record: Record,
-    *,
-    data: Path,
-    device: str = "auto",
-    workers: int | None = None,
-    measure: Callable[[Path], Row] | None = None,
-    show: Callable[[Sequence[Row]], object],
+    study: Study,
+    options: ComparisonOptions,
+    settings_of: Settings,
+    measure: Callable[[Path, Path], Row] | None = None,
 ) -> list[Row]:
-    """Train every setting that has no row yet.
+    """Train every setting that has no row yet; figure and page are written after each.
 
     Args:
-        settings: in the order in which they are trained.
-        record: where rows are kept, under `KEY`; the runs lie beside it in `runs/NAME/seed-N/`.
-        data: folder with train/CLASS and val/CLASS.
-        device: as of `pretrain`.
-        workers: likewise.
-        measure: what else a row says of a pre-training's run folder.
-        show: is given all rows after each, to draw them.
+        study: what it claims and shows.
+        options: of its command.
+        settings_of: what is trained at a scale.
+        measure: what else a row says of a pre-training's run folder; is given the images too.
 
     Returns:
-        All rows: "name", "seed", the setting's facts, "machine", "loss" of pre-training's last
-        epoch, "accuracy" of fine-tuning's best epoch on val, "seconds" of training, what
-        `measure` says, and "unstable", None or "doing" and "step".
+        All rows: "name", "seed", "model", the setting's facts, what `setting.train` and `measure`
+        say, and "machine". The runs lie in OUT/runs/NAME/seed-N/.
 
     Raises:
-        ValueError: if a run is there that has other options.
+        ValueError: for bad input, naming the field, the value and the remedy.
         Interrupted: after a signal, once the run's state is saved.
     """
-    shared = {"data": str(data), "device": device, "workers": workers}
+    require_one_process(f"study {study.name}")
+    chosen = override(scale.scale_of(options.scale, long=study.long), options.set)
+    scale.check(chosen, study.parts)
+    seeds = each_once("seeds", options.seeds or tuple(range(chosen.seeds)))
+    for seed in seeds:
+        if seed < 0:
+            raise ValueError(f"seeds {seed}: numbers from 0 are needed")
+    data, record = open_images(study, options, chosen)
+    folder = record.path.parent
+    shared = {"data": str(data), "device": options.device, "workers": options.workers}
+    settings = {
+        (name, seed): setting for seed in seeds for name, setting in settings_of(chosen).items()
+    }
 
-    def trained(setting: Setting, title: str, remaining: str) -> Row:
-        folder = record.path.parent / "runs" / setting.name / f"seed-{setting.seed}"
-        row = train(setting, folder, shared, title, remaining)
+    def train_one(key: tuple[str, int], title: str, remaining: str) -> Row:
+        (name, seed), setting = key, settings[key]
+        runs = folder / "runs" / name / f"seed-{seed}"
+        row = {"name": name, "seed": seed, "model": setting.model, **setting.facts}
+        row |= train(
+            setting,
+            runs,
+            shared | {"seed": seed},
+            lambda doing: say(f"{title}, {doing}{remaining}"),
+        )
         if measure is not None and "loss" in row:
-            row |= measure(folder / PRETRAIN)
+            row |= measure(runs / PRETRAIN, data)
         return row
 
-    left = [setting for setting in settings if not is_done(setting, record)]
-    return one_by_one(settings, left, record, trained, show)
+    titles = {key: f"{key[0]}, seed {key[1]}" for key in settings}
+    left = [key for key, setting in settings.items() if not is_done(key, setting, record)]
+    one_by_one(titles, left, record, train_one, lambda: page.write(study, record))
+    return record.rows
+
+
+def open_images(study: Study, options: ComparisonOptions, chosen: Scale) -> tuple[Path, Record]:
+    """The images of a scale, and what there is of its rows.
+
+    Returns:
+        The user's folder, or one of links to a part of it; and the rows.
+    """
+    device = choose_device(options.device)
+    data, out = (Path(path).expanduser().absolute() for path in (options.data, options.out))
+    splits = open_splits(data)
+    if out.resolve().is_relative_to(data.resolve()):
+        raise ValueError(f"out {out} lies inside data {data}: choose a folder outside")
+    numbers = (chosen.num_images, chosen.num_val_images)
+    train, val = (
+        drawn(images, number, salt)
+        for images, number, salt in zip(splits, numbers, SALTS.values(), strict=True)
+    )
+    check_batches(chosen, study.parts, train)
+    values = {name: value for name, value in asdict(chosen).items() if name not in WHICH}
+    settings = {
+        "study": study.name,
+        "scale": options.scale,
+        **values,
+        "data": str(data),
+        "images": [len(train), len(val)],
+        "classes": len(train.classes),
+    }
+    record = Record(out, {**describe_run(device), "settings": settings}, KEY, same=("settings",))
+    return part_of(data, out / "images", train=numbers[0], val=numbers[1]), record
+
+
+def check_batches(chosen: Scale, parts: Sequence[str], train: Labelled) -> None:
+    """Refuse batches that are larger than what there is to train on."""
+    labelled = share(train, chosen.label_share, seed=0)
+    for part in parts:
+        images = train if part in NO_TABLE else labelled
+        batch = getattr(chosen, f"{part}_batch_size")
+        if batch > len(images):
+            raise ValueError(
+                f"{part}_batch_size {batch} is more than the {len(images)} images to train on: "
+                f"--set {part}_batch_size={default_batch_size(len(images), batch)}, or more images "
+                "or labels (num_images, label_share)"
+            )
+
+
+def is_done(key: tuple[str, int], setting: Setting, record: Record) -> bool:
+    """Whether there is a row, with an accuracy where there is to be one."""
+    row = record.row(dict(zip(KEY, key, strict=True)))
+    if row is None:
+        return False
+    return setting.finetuning is None or "accuracy" in row or row["unstable"] is not None
 
 
 def one_by_one(
-    settings: Sequence[S],
+    titles: dict[S, str],
     left: Sequence[S],
     record: Record,
-    train: Callable[[S, str, str], Row],
-    show: Callable[[Sequence[Row]], object],
-) -> list[Row]:
-    """Train what is left, keep a row of each, and show them; of nothing left, what is there.
+    train_one: Callable[[S, str, str], Row],
+    show: Callable[[], object],
+) -> None:
+    """Train what is left, keep a row of each, and show all rows after each.
 
     Args:
-        settings: all of the study.
+        titles: what the settings of the study are called.
         left: those of them that have no row yet.
         record: where rows are kept.
-        train: is given a setting, its number and name, and how long the rest will take.
-        show: is given all rows after each.
+        train_one: is given a setting, its number and title, and how long the rest will take.
+        show: writes the page, which it does if nothing is left too.
     """
-    if len(left) < len(settings):
-        say(f"{len(settings) - len(left)} of {len(settings)} settings are done already")
-    for done, setting in enumerate(left):
+    if len(left) < len(titles):
+        say(f"{len(titles) - len(left)} of {len(titles)} settings are done already")
+    places = {key: place for place, key in enumerate(titles, 1)}
+    for done, key in enumerate(left):
         spent = [row["seconds"] for row in record.rows if "seconds" in row]
-        title = f"{settings.index(setting) + 1} of {len(settings)}: {setting}"
+        title = f"{places[key]} of {len(titles)}: {titles[key]}"
         try:
-            row = train(setting, title, estimate(spent, len(left) - done))
+            row = train_one(key, title, estimate(spent, len(left) - done))
         except Interrupted:
             say("interrupted: the same command goes on from here")
             raise
         record.add(row | {"machine": record.run["machine"]})
-        show(record.rows)
+        show()
     if not left:
-        show(record.rows)
-    return record.rows
-
-
-def train(
-    setting: Setting, folder: Path, shared: Mapping[str, Any], title: str, remaining: str
-) -> Row:
-    """The row of one setting; a loss that stops being a number is a row too.
-
-    Args:
-        setting: what to train.
-        folder: of its runs.
-        shared: options of all settings.
-        title: what it is called when one of its runs begins.
-        remaining: how long the study will take, likewise.
-    """
-    row: Row = {
-        "name": setting.name,
-        "seed": setting.seed,
-        **setting.facts,
-        "unstable": None,
-    }
-    shared, doing = {**shared, "seed": setting.seed}, "training"
-    try:
-        if setting.pretraining is not None:
-            doing = "pre-training"
-            say(f"{title}, {doing}{remaining}")
-            options = {**setting.pretraining, **shared, "data": str(Path(shared["data"]) / "train")}
-            row |= carry_out(pretrain, folder / PRETRAIN, options)
-            shared, doing = {**shared, "init": str(folder / PRETRAIN)}, "fine-tuning"
-        if setting.finetuning is not None:
-            say(f"{title}, {doing}{remaining}")
-            row |= carry_out(finetune, folder / FINETUNE, {**setting.finetuning, **shared})
-    except RuntimeError as error:
-        if not isinstance(error.__cause__, NonFiniteError):
-            raise
-        row["unstable"] = {"doing": doing, "step": error.__cause__.step}
-        say(f"unstable: {error}")
-    row["seconds"] = sum(last_seconds(path) for path in sorted(folder.glob(f"*/{TIMING}")))
-    return row
-
-
-def is_done(setting: Setting, record: Record) -> bool:
-    """Whether there is a row, with an accuracy where there is to be one."""
-    row = record.row({"name": setting.name, "seed": setting.seed})
-    if row is None:
-        return False
-    return setting.finetuning is None or "accuracy" in row or row["unstable"] is not None
+        show()
+    say_written(record.path.parent / "page.html")
 
 
 def estimate(spent: Sequence[float], left: int) -> str:
@@ -168,43 +177,3 @@ def estimate(spent: Sequence[float], left: int) -> str:
     if not spent:
         return ""
     return f", about {duration(left * sum(spent) / len(spent))} left"
-
-
-def carry_out(task: Callable[..., Path], folder: Path, options: Mapping[str, Any]) -> Row:
-    """Run `task` in its folder, from where it was left; nothing where it is finished.
-
-    Raises:
-        ValueError: if there is a run with other options.
-    """
-    begun = (folder / CONFIG).exists()
-    if begun:
-        refuse_others(folder, options)
-    if not (begun and is_finished(folder)):
-        task(out=str(folder), resume=begun, **options)
-    return outcome(folder)
-
-
-def refuse_others(folder: Path, options: Mapping[str, Any]) -> None:
-    """Refuse a run whose options are not these."""
-    stored = read_config(folder).get("options", {})
-    wanted = json.loads(json.dumps({**options}))  # tuples as they are read back
-    lines = [
-        f"  {name}: the run has {stored.get(name)!r}, now {value!r}"
-        for name, value in wanted.items()
-        if name not in WHERE and stored.get(name) != value
-    ]
-    if lines:
-        raise ValueError(
-            "\n".join([f"out: {folder} holds a run with other options:", *lines])
-            + "\nchoose another folder, or remove this run"
-        )
-
-
-def outcome(folder: Path) -> Row:
-    """What a finished run says of itself: a loss, or an accuracy and its epoch."""
-    validation = folder / "validation.json"
-    if validation.exists():
-        found = json.loads(validation.read_text())
-        return {"accuracy": found["accuracy"], "epoch": found["epoch"]}
-    lines = map(json.loads, (folder / METRICS).read_text().splitlines())
-    return {"loss": [line["loss"] for line in lines if line["kind"] == "epoch"][-1]}

@@ -23,11 +23,8 @@ def part_of(data: Path, out: Path, *, train: int, val: int) -> Path:
         `out`, or `data` where all of its images are wanted.
 
     Raises:
-        ValueError: if the data are not such a folder, or a number is less than 0.
+        ValueError: if the data are not such a folder.
     """
-    for name, number in (("num_images", train), ("num_val_images", val)):
-        if number < 0:
-            raise ValueError(f"{name} {number}: a number of images is needed, or 0 for all")
     whole = dict(zip(SALTS, open_splits(data), strict=True))
     numbers = {"train": train, "val": val}
     parts = {split: drawn(whole[split], numbers[split], salt) for split, salt in SALTS.items()}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fcmae.studies.reconstruction.recipe import SCALES
+from fcmae.studies.reconstruction import SCALES
 
 Write = Callable[..., Path]
 

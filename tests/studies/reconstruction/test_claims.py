@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from fcmae.findings.verdict import NOT_REPRODUCED, REPRODUCED, UNDECIDED
-from fcmae.studies.reconstruction.claims import Claim, by_setting, claims
+from fcmae.studies.reconstruction.claims import Comparison, by_setting, comparisons
 
 SIZES = (1, 2, 4, 8, 16)
 Value = Callable[[str, int, int], float]  # of encoder, mask size and seed
@@ -30,8 +30,8 @@ def rows(
     ]  # fmt: skip
 
 
-def claim(found: list[dict[str, Any]], words: str) -> Claim:
-    (one,) = [claim for claim in claims(found) if words in claim.paper]
+def claim(found: list[dict[str, Any]], words: str) -> Comparison:
+    (one,) = [claim for claim in comparisons(found) if words in claim.paper]
     return one
 
 
@@ -82,7 +82,7 @@ def test_a_difference_within_two_standard_errors_is_not_clear() -> None:
 
 
 def test_one_seed_decides_nothing() -> None:
-    found = claims(rows(error=lambda _, size, __: 1 / size, seeds=1))
+    found = comparisons(rows(error=lambda _, size, __: 1 / size, seeds=1))
     assert [claim.verdict for claim in found] == [UNDECIDED] * 4
 
 
@@ -108,16 +108,16 @@ def test_the_correlation_is_spearmans() -> None:
 
 
 def test_claims_wait_for_their_encoders_and_unstable_settings_do_not_count() -> None:
-    assert claims([]) == []
-    assert len(claims(rows(encoders=("convnext-grn",)))) == 0
-    assert claims(rows(encoders=("transformer",), error=lambda _, size, __: size)) == []
+    assert comparisons([]) == []
+    assert len(comparisons(rows(encoders=("convnext-grn",)))) == 0
+    assert comparisons(rows(encoders=("transformer",), error=lambda _, size, __: size)) == []
     pair = rows(encoders=("convnext", "transformer"), error=lambda _, size, __: size)
-    assert [claim.verdict for claim in claims(pair)] == [REPRODUCED, NOT_REPRODUCED]
+    assert [claim.verdict for claim in comparisons(pair)] == [REPRODUCED, NOT_REPRODUCED]
     broken = {
         "encoder": "convnext",
         "mask_size": 1,
         "seed": 9,
         "unstable": {"doing": "training", "step": 3},
     }
-    assert claims([*rows(), broken]) == claims(rows())
-    assert by_setting([*rows(), broken], "mse")["convnext"][1] == [1.0, 1.001, 1.002]
+    assert comparisons([*rows(), broken]) == comparisons(rows())
+    assert by_setting([*rows(), broken], "mse")["convnext"][1] == {0: 1.0, 1: 1.001, 2: 1.002}

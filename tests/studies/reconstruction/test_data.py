@@ -5,8 +5,8 @@ from pathlib import Path
 
 import torch
 
-from fcmae.studies.reconstruction.data import open_data, part
-from fcmae.studies.reconstruction.recipe import SCALES
+from fcmae.studies.reconstruction import SCALES
+from fcmae.studies.reconstruction.training import open_data, part
 
 
 def test_a_part_has_the_same_share_of_each_class(images: Path) -> None:

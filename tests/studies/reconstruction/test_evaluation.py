@@ -8,11 +8,10 @@ import torch
 from torch.nn import functional as F
 
 from fcmae.images import CentreView
-from fcmae.studies.reconstruction import evaluation
-from fcmae.studies.reconstruction.data import Data, open_data
+from fcmae.studies.reconstruction import ENCODERS, SCALES, Recipe, evaluation
 from fcmae.studies.reconstruction.evaluation import measure, reconstruct
 from fcmae.studies.reconstruction.model import Toy, pixels
-from fcmae.studies.reconstruction.recipe import ENCODERS, SCALES, Recipe
+from fcmae.studies.reconstruction.training import Data, open_data
 from fcmae.training.devices import Place
 
 CPU = Place(torch.device("cpu"), "fp32")
@@ -44,11 +43,11 @@ def test_errors_and_diversity_are_those_of_direct_computation(
     model: Toy, recipe: Recipe, data: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(evaluation, "BATCH", 5)  # the last has two
-    found = measure(model, 4, recipe, data, CPU)
+    found = measure(model, 4, data, CPU)
     assert model.training  # as before
     val, bank = seen("val", data), seen("train", data)
     model.double().eval()
-    mean, std = (torch.tensor(row).double().view(3, 1, 1) for row in (data.mean, data.std))
+    mean, std = (row.double() for row in (data.mean, data.std))
     masks = torch.cat(
         [evaluation._mask(n, first, 4, recipe) for first, n in ((0, 5), (5, 5), (10, 2))]
     )
@@ -58,16 +57,16 @@ def test_errors_and_diversity_are_those_of_direct_computation(
         features = [model.norm(one).mean((1, 2)) for one in maps]
     hidden = pixels(masks, val).expand(-1, 3, -1, -1)
     mse = (predicted - val)[hidden].square().mean().item()
-    assert found.mse == pytest.approx(mse, rel=1e-4)
+    assert found["mse"] == pytest.approx(mse, rel=1e-4)
     units = F.normalize(maps[0].flatten(1, 2), dim=1)  # [12, H * W, C]
     cosine = units.transpose(1, 2) @ units
-    assert found.diversity == pytest.approx(((1 - cosine) / 2).mean().item(), rel=1e-4)
+    assert found["diversity"] == pytest.approx(((1 - cosine) / 2).mean().item(), rel=1e-4)
     deviation, centre = torch.std_mean(features[1], 0, correction=0)
     first, second = (F.normalize((one - centre) / deviation) for one in features)
     nearest = torch.tensor(data.train.labels)[(first @ second.T).argmax(1)]
     wrong = (nearest != torch.tensor(data.val.labels)).double().mean().item()
-    assert found.top_1_error == pytest.approx(wrong)
-    assert found.top_5_error == pytest.approx(wrong)  # one neighbour votes for one class
+    assert found["top_1_error"] == pytest.approx(wrong)
+    assert found["top_5_error"] == pytest.approx(wrong)  # one neighbour votes for one class
 
 
 def test_masks_depend_on_nothing_but_the_place_and_the_size(recipe: Recipe) -> None:
@@ -77,10 +76,8 @@ def test_masks_depend_on_nothing_but_the_place_and_the_size(recipe: Recipe) -> N
     assert not torch.equal(first, evaluation._mask(5, 5, 2, recipe))
 
 
-def test_reconstructions_are_the_image_where_it_is_visible(
-    model: Toy, recipe: Recipe, data: Data
-) -> None:
-    pictures = reconstruct(model, 8, recipe, data, CPU)
+def test_reconstructions_are_the_image_where_it_is_visible(model: Toy, data: Data) -> None:
+    pictures = reconstruct(model, 8, data, CPU)
     hidden = pictures["masked"] != pictures["original"]
     assert torch.equal(pictures["original"], data.pictures)
     assert torch.equal(pictures["reconstruction"][~hidden], pictures["original"][~hidden])

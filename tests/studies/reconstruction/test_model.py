@@ -8,13 +8,13 @@ from torch import Tensor
 
 from fcmae.models.layers import GRN
 from fcmae.models.masks import random_mask
+from fcmae.studies.reconstruction import ENCODERS
 from fcmae.studies.reconstruction.model import (
     Toy,
     pixels,
     sine_cosine,
     squared_errors,
 )
-from fcmae.studies.reconstruction.recipe import ENCODERS
 
 EVERY = pytest.mark.parametrize("name", ENCODERS)
 

@@ -22,7 +22,7 @@ from fcmae.models.contrastive import MomentumContrast
 from fcmae.models.layers import DropPath
 from fcmae.pretraining import contrastive as moco_v3
 from fcmae.sizes import SIZES
-from fcmae.studies import runner
+from fcmae.studies import page, setting
 from fcmae.studies.contrastive import contrastive
 from fcmae.studies.grn import grn
 from fcmae.studies.mask_ratio import mask_ratio
@@ -207,15 +207,12 @@ def build(
 
         return begin
 
-    def without_pages(run: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
-        return run(*arguments, **more | {"show": lambda _: None})
-
     recipe = dataclasses.replace(moco_v3.METHOD.recipe, hidden_width=16)  # 4096 take a second
     narrow = dataclasses.replace(moco_v3.METHOD, recipe=recipe)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner, "pretrain", beginning(fcmae.pretrain))
-        patch.setattr(runner, "finetune", beginning(fcmae.finetune))
-        patch.setattr(runner, "run", functools.partial(without_pages, runner.run))
+        patch.setattr(setting, "pretrain", beginning(fcmae.pretrain))
+        patch.setattr(setting, "finetune", beginning(fcmae.finetune))
+        patch.setattr(page, "write", lambda *_: None)
         patch.setattr(moco_v3, "METHOD", narrow)
         rows = study(data=data, out=out, device="cpu", workers=0, **options)
     return Study(built, rows)

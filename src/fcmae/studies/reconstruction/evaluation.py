@@ -1,7 +1,6 @@
 """What is measured of a trained setting: the error under fixed masks, and nearest neighbours."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -19,34 +18,17 @@ from fcmae.inference.loop import evaluating
 from fcmae.models.masks import patch_grid, random_mask
 from fcmae.probes import Features, nearest_neighbours, score, standardise
 from fcmae.probes.blocks import cosine_distances
-from fcmae.studies.reconstruction.data import Data
+from fcmae.studies.reconstruction import Recipe
 from fcmae.studies.reconstruction.model import CHANNELS, Toy, pixels, squared_errors
-from fcmae.studies.reconstruction.recipe import Recipe
+from fcmae.studies.reconstruction.training import Data
 from fcmae.training.devices import Place
 
 BATCH = 250  # images at a time; fixed, since masks are drawn so
 MASKS = 1 << 41  # sets the seeds of these masks apart from those of every setting
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """Of one setting.
-
-    Attributes:
-        mse: mean squared error of the masked values, of pixels in 0..1.
-        top_1_error: share of images whose class is not the first by their neighbours' votes.
-        top_5_error: share of images whose class is not among the first five.
-        diversity: feature cosine distance of the last block's output, of images without a mask.
-    """
-
-    mse: float
-    top_1_error: float
-    top_5_error: float
-    diversity: float
-
-
 @torch.no_grad()
-def measure(model: Toy, mask_size: int, recipe: Recipe, data: Data, place: Place) -> Measured:
+def measure(model: Toy, mask_size: int, data: Data, place: Place) -> dict[str, float]:
     """Measure a model on the images of `val`, seen whole as in training.
 
     Features are the encoder's, of images of which nothing is masked, averaged over all positions
@@ -55,35 +37,44 @@ def measure(model: Toy, mask_size: int, recipe: Recipe, data: Data, place: Place
     Args:
         model: on the device of `place`.
         mask_size: pixels a side of what is masked together; masks do not depend on the model.
-        recipe: image size, mask ratio and number of neighbours count.
-        data: its `train` is the bank of neighbours.
+        data: its `train` is the bank of neighbours; of its recipe, image size, mask ratio and
+            number of neighbours count.
         place: device and precision.
+
+    Returns:
+        "mse": mean squared error of the masked values, of pixels in 0..1.
+        "top_1_error": share of images whose class is not the first by their neighbours' votes.
+        "top_5_error": share of images whose class is not among the first five.
+        "diversity": feature cosine distance of the last block's output, of images without a mask.
 
     Raises:
         TooManyUnreadable: if more than 5 % of the files are.
     """
     with evaluating(model), place.autocast():
-        mse = _mse(model, mask_size, recipe, data, place)
-        bank, _ = _features(model, data.train, recipe, data, place)
-        val, diversity = _features(model, data.val, recipe, data, place)
+        mse = _mse(model, mask_size, data, place)
+        bank, _ = _features(model, data.train, data, place)
+        val, diversity = _features(model, data.val, data, place)
     classes = len(data.train.classes)
-    votes = nearest_neighbours(*standardise(bank, val), classes, (recipe.neighbours,))
+    votes = nearest_neighbours(*standardise(bank, val), classes, (data.recipe.neighbours,))
     found = score(votes, val.labels)
     assert found.top_5 is not None  # `open_data` wants more than five classes
-    return Measured(mse, 1 - found.mean, 1 - found.top_5.double().mean().item(), diversity)
+    return {
+        "mse": mse,
+        "top_1_error": 1 - found.mean,
+        "top_5_error": 1 - found.top_5.double().mean().item(),
+        "diversity": diversity,
+    }
 
 
 @torch.no_grad()
-def reconstruct(
-    model: Toy, mask_size: int, recipe: Recipe, data: Data, place: Place
-) -> dict[str, Tensor]:
+def reconstruct(model: Toy, mask_size: int, data: Data, place: Place) -> dict[str, Tensor]:
     """The pictures of `data` with what the model puts where they are masked.
 
     Returns:
         float32 [N, 3, H, W] in 0..1: "original"; "masked", where that is grey; "reconstruction".
     """
     images = data.pictures
-    mask = _mask(len(images), 0, mask_size, recipe)
+    mask = _mask(len(images), 0, mask_size, data.recipe)
     with evaluating(model), place.autocast():
         predicted = model(data.standardised(images).to(place.device), mask.to(place.device))
     hidden = pixels(mask, images)
@@ -95,22 +86,20 @@ def reconstruct(
     }
 
 
-def _mse(model: Toy, mask_size: int, recipe: Recipe, data: Data, place: Place) -> float:
+def _mse(model: Toy, mask_size: int, data: Data, place: Place) -> float:
     total, count = 0.0, 0
-    for images, batch in _batches(data.val, recipe, data.workers, place):
-        mask = _mask(len(images), batch.first, mask_size, recipe).to(place.device)
+    for images, batch in _batches(data.val, data, place):
+        mask = _mask(len(images), batch.first, mask_size, data.recipe).to(place.device)
         predicted = data.coloured(model(data.standardised(images), mask))
         errors = squared_errors(predicted, images, mask)
         total, count = total + errors.sum().item(), count + len(errors)
     return total / count
 
 
-def _features(
-    model: Toy, part: Labelled, recipe: Recipe, data: Data, place: Place
-) -> tuple[Features, float]:
+def _features(model: Toy, part: Labelled, data: Data, place: Place) -> tuple[Features, float]:
     """The features of images, and the mean of their diversity."""
     values, indices, distances = [], [], []
-    for images, batch in _batches(part, recipe, data.workers, place):
+    for images, batch in _batches(part, data, place):
         maps = model.encode(data.standardised(images))  # [B, h, w, width]
         values.append(model.norm(maps).float().mean((1, 2)).cpu())
         distances.append(cosine_distances(maps).cpu())
@@ -121,13 +110,13 @@ def _features(
 
 
 def _batches(
-    part: Labelled, recipe: Recipe, workers: int, place: Place
+    part: Labelled, data: Data, place: Place
 ) -> Iterator[tuple[Tensor, Batch[Unlabelled | None]]]:
     """Every readable image once, whole: the view of accuracies would cut off their edges."""
     unreadables = Unreadables(len(part))
-    view = CentreView((recipe.image_size, recipe.image_size))
+    view = CentreView((data.recipe.image_size, data.recipe.image_size))
     for batch in load_in_order(
-        part, view=view, channels=CHANNELS, batch_size=BATCH, workers=workers
+        part, view=view, channels=CHANNELS, batch_size=BATCH, workers=data.workers
     ):
         unreadables.add(batch.unreadable)
         if batch.examples is not None:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from fcmae.models.layers import Block, LayerNorm, PatchConv, initialise
 from fcmae.models.loss import unpatchify
 from fcmae.models.masks import enlarge
-from fcmae.studies.reconstruction.recipe import Architecture
+from fcmae.studies.reconstruction import Architecture
 
 CHANNELS = 3
 
@@ -30,7 +30,7 @@ class Toy(nn.Module):
         self.stride = stride
         self.embedding = PatchConv(CHANNELS + 1, width, stride)
         self.encoder = (
-            Transformer(architecture, side) if architecture.heads else ConvNeXt(architecture)
+            Transformer(architecture, side) if architecture.heads else convnext(architecture)
         )
         self.norm = LayerNorm(width)
         self.head = nn.Linear(width, stride**2 * CHANNELS)
@@ -61,12 +61,10 @@ class Toy(nn.Module):
         return maps
 
 
-class ConvNeXt(nn.Sequential):
+def convnext(architecture: Architecture) -> nn.Sequential:
     """Blocks of 7x7 kernels, of V2 even without GRN: LayerScale would be a second difference."""
-
-    def __init__(self, architecture: Architecture) -> None:
-        width, response = architecture.width, architecture.response
-        super().__init__(*(Block(width, response=response) for _ in range(architecture.blocks)))
+    width, response = architecture.width, architecture.response
+    return nn.Sequential(*(Block(width, response=response) for _ in range(architecture.blocks)))
 
 
 class Transformer(nn.Module):

@@ -1,18 +1,24 @@
 """The page of the study: both figures, the numbers, and the paper's claims beside them."""
 
-import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch import Tensor
 
 from fcmae.console.units import accuracy
-from fcmae.findings.figures import save
-from fcmae.findings.page import Page, Section, Table, write_page
-from fcmae.findings.record import Record, Row
+from fcmae.findings import page
+from fcmae.findings.figures import INK, PAPER, WIDTH, Panel, draw, save
+from fcmae.findings.page import Page, Section, Table
+from fcmae.findings.record import Record
 from fcmae.storage.tensor_files import read_tensors
-from fcmae.studies.reconstruction import figures
-from fcmae.studies.reconstruction.claims import RULE, Claim, by_setting, claims
-from fcmae.studies.reconstruction.recipe import ENCODERS
-from fcmae.studies.reconstruction.training import Setting
+from fcmae.studies.reconstruction import ENCODERS, Setting
+from fcmae.studies.reconstruction.claims import RULE, by_setting, comparisons
+from fcmae.studies.results import Row, in_words, series
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SETTINGS, RECONSTRUCTIONS = "settings", "reconstructions.safetensors"
 ERRORS = (
@@ -42,52 +48,55 @@ CHOSEN = (
 )
 
 
-def write_findings(record: Record) -> Path:
-    """Write the figures and the page of all rows so far; return the page's path."""
-    folder, run, rows = record.path.parent, record.run, record.rows
+MEASURES = {  # heading, name, factor, digits
+    "MSE × 1000": ("mse", 1000, 2),
+    "top-5 error, %": ("top_5_error", 100, 2),
+    "top-1 error, %": ("top_1_error", 100, 2),
+    "diversity": ("diversity", 1, 3),
+}
+SHOWN = 2  # pictures side by side
+AROUND = 0.35  # inches for the names of the rows and those of the columns
+
+
+def write_page(record: Record) -> None:
+    """Write the figures and the page of all rows so far."""
+    folder, scale, rows = record.path.parent, record.run["settings"], record.rows
     good = [row for row in rows if not row.get("unstable")]
-    found = claims(rows)
-    sections = [_claims_section(found)]
+    found = comparisons(rows)
+    said = [f"{one.paper}. Here: {one.here}: {one.verdict}." for one in found]
+    nothing = ["The encoders that the paper compares are not both measured yet."]
+    sections = [Section("What the paper claims", [*(said or nothing), RULE])]
     if good:
-        drawn = save(figures.errors(good), folder)
-        classes = run["settings"]["classes"]
-        reading = [
-            text.format(classes=classes, chance=accuracy(1 - 5 / classes)) for text in ERRORS
-        ]
-        alternative = "errors of reconstruction and of neighbours by mask size, as in the table"
+        chance = accuracy(1 - 5 / scale["classes"])
         sections += [
             Section(
-                "Error and representation (figure 5)", reading, drawn, alternative, table(rows)
+                "Error and representation (figure 5)",
+                [text.format(chance=chance, **scale) for text in ERRORS],
+                save(errors(good), folder),
+                "errors of reconstruction and of neighbours by mask size, as in the table",
+                table(rows),
             ),
-            _pictures_section(folder, good),
+            pictures_section(folder, good),
         ]
-    chosen = [text.format(**run["settings"]) for text in CHOSEN]
-    sections.append(Section("What was chosen", chosen))
-    page = Page(
-        kind="The paper’s figures 4 and 5, done again",
-        title="Understanding feature collapse",
-        shows=[f"{claim.paper}: {claim.verdict}." for claim in found],
-        sections=sections,
-    )
-    return write_page(folder / "page.html", page, run)
+    sections.append(Section("What was chosen", [text.format(**scale) for text in CHOSEN]))
+    title, kind = "Understanding feature collapse", "The paper’s figures 4 and 5, done again"
+    shows = [f"{one.paper}: {one.verdict}." for one in found]
+    page.write_page(folder / "page.html", Page(kind, title, shows, sections), record.run)
 
 
 def table(rows: Sequence[Row]) -> Table:
     """Means over the seeds, with one standard deviation where there are several."""
-    measures = {
-        name: by_setting(rows, name) for name in ("mse", "top_5_error", "top_1_error", "diversity")
-    }
+    columns = [
+        (by_setting(rows, name, factor), digits) for name, factor, digits in MEASURES.values()
+    ]
     lines = [
         (
             f"{ENCODERS[name].label}, {size} px",
-            _spread([1000 * value for value in measures["mse"][name][size]]),
-            _spread([100 * value for value in measures["top_5_error"][name][size]]),
-            _spread([100 * value for value in measures["top_1_error"][name][size]]),
-            _spread(measures["diversity"][name][size], digits=3),
-            str(len(measures["mse"][name][size])),
+            *(in_words([*column[name][size].values()], digits) for column, digits in columns),
+            str(len(seeds)),
         )
-        for name, sizes in measures["mse"].items()
-        for size in sizes
+        for name, sizes in columns[0][0].items()
+        for size, seeds in sizes.items()
     ]
     unstable = [
         f"{row['encoder']}, mask size {row['mask_size']}, seed {row['seed']}: the loss or the "
@@ -96,39 +105,93 @@ def table(rows: Sequence[Row]) -> Table:
         if row.get("unstable")
     ]
     return Table(
-        (
-            "encoder, mask size",
-            "MSE × 1000",
-            "top-5 error, %",
-            "top-1 error, %",
-            "diversity",
-            "seeds",
-        ),
+        ("encoder, mask size", *MEASURES, "seeds"),
         lines,
         "Diversity is the feature cosine distance of the last block’s output: 0 if all channels "
         "say the same, 0.5 if they are unrelated. " + " ".join(unstable),
     )
 
 
-def _spread(values: Sequence[float], digits: int = 2) -> str:
-    mean = f"{statistics.mean(values):.{digits}f}"
-    return f"{mean} ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else mean
+def errors(rows: Sequence[Row]) -> "Figure":
+    """Figure 5: both errors over the mask size, and one against the other; means over seeds."""
+    sizes = sorted({row["mask_size"] for row in rows})
+    panels = [
+        Panel(
+            title,
+            "mask size (pixels)",
+            tuple(map(str, sizes)),
+            tuple(
+                series(ENCODERS[name].label, [[*found.get(size, {}).values()] for size in sizes])
+                for name, found in by_setting(rows, measure, factor).items()
+            ),
+            from_zero,
+        )
+        for title, measure, factor, from_zero in (
+            ("mean squared error of masked pixels", "mse", 1, True),
+            ("top-5 error of 20 neighbours (%)", "top_5_error", 100, False),
+        )
+    ]
+    figure = draw([[*panels, Panel("one against the other", "mean squared error", ())]])
+    left, middle, right = figure.axes
+    right.set_xscale("linear")  # with ticks again, which an empty panel has none of
+    right.autoscale()
+    for line, other in zip(left.get_lines(), middle.get_lines(), strict=True):
+        across, up = (np.asarray(one.get_ydata(), float) for one in (line, other))
+        right.scatter(across, up, s=20, color=line.get_color(), marker=str(line.get_marker()))
+        for size, x, y in zip(sizes, across, up, strict=True):
+            if np.isfinite(x):
+                right.annotate(
+                    str(size), (x, y), (3, 3), textcoords="offset points", fontsize=7, color=INK
+                )
+    return figure
 
 
-def _claims_section(found: Sequence[Claim]) -> Section:
-    said = [f"{claim.paper}. Here: {claim.here}: {claim.verdict}." for claim in found]
-    nothing = ["The encoders that the paper compares are not both measured yet."]
-    return Section("What the paper claims", [*(said or nothing), RULE])
-
-
-def _pictures_section(folder: Path, rows: Sequence[Row]) -> Section:
+def pictures_section(folder: Path, rows: Sequence[Row]) -> Section:
     """The pictures of each encoder's and mask size's first seed."""
     pictures = {}
     for row in sorted(rows, key=lambda row: row["seed"], reverse=True):
         setting = Setting(row["encoder"], row["mask_size"], row["seed"])
         path = folder / SETTINGS / setting.name / RECONSTRUCTIONS
         pictures[setting.encoder, setting.mask_size] = read_tensors(path).tensors
-    save(figures.reconstructions(pictures), folder, "reconstructions")
+    save(reconstructions(pictures), folder, "reconstructions")
     drawn = (folder / "reconstructions.png").read_bytes()  # browsers blur the pixels of an SVG
     alternative = "images, what was masked of them, and each encoder’s reconstruction"
     return Section("Reconstructions (figure 4)", PICTURES, drawn, alternative)
+
+
+def reconstructions(pictures: Mapping[tuple[str, int], Mapping[str, Tensor]]) -> "Figure":
+    """Figure 4: for each mask size what was masked, and what each encoder puts there.
+
+    Args:
+        pictures: as of `evaluation.reconstruct`, by encoder and mask size; of each size, any
+            encoder's has the same masks.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    names = [name for name in ENCODERS if any(name == encoder for encoder, _ in pictures)]
+    sizes = sorted({size for _, size in pictures})
+    heads = ("original", "masked", *(ENCODERS[name].label for name in names))
+    side = (WIDTH - AROUND) / (SHOWN * len(heads))
+    shape = (WIDTH, side * len(sizes) + 2 * AROUND)
+    layout = ConstrainedLayoutEngine(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)
+    figure = Figure(figsize=shape, layout=layout, facecolor=PAPER)
+    grid = figure.subplots(len(sizes), SHOWN * len(heads), squeeze=False)
+    for line, size in zip(grid, sizes, strict=True):
+        of_size = {name: pictures[name, size] for name in names if (name, size) in pictures}
+        any_of = next(iter(of_size.values()))
+        shown = {0: any_of["original"], 1: any_of["masked"]} | {
+            place: of_size[name]["reconstruction"]
+            for place, name in enumerate(names, 2)
+            if name in of_size
+        }
+        for column, axes in enumerate(line):
+            number, what = divmod(column, len(heads))
+            if what in shown:
+                axes.imshow(shown[what][number].permute(1, 2, 0).numpy(), interpolation="nearest")
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set_visible(False)
+            if axes in grid[0]:
+                axes.set_title(heads[what].replace(" with ", "\nwith "), fontsize=7, color=INK)
+        line[0].set_ylabel(f"{size} px", fontsize=8, color=INK)
+    return figure

@@ -1,4 +1,4 @@
-"""The diversity of what a run has learned, for a study's rows."""
+"""The diversity of what a run has learned, for the rows of figure 6."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from fcmae.commands.shared import Reading
-from fcmae.findings.record import Row
 from fcmae.images import draw, open_splits
 from fcmae.inference.load import load_backbone
 from fcmae.inference.loop import choose_preprocessing, forward_in_order
 from fcmae.probes.blocks import cosine_distances, each_block
+from fcmae.studies.results import Row
 from fcmae.training.devices import Place, choose_device, choose_precision
 
 IMAGES, AT_A_TIME = 1000, 50
