@@ -14,7 +14,7 @@ from wiring.places import batch, is_normalised
 from wiring.small import BATCH, TRAIN_IMAGES, begun, built, save_weights
 
 import fcmae
-from fcmae.images import Decoded, channel_statistics, open_labelled
+from fcmae.images import Decoded, Pair, channel_statistics, open_labelled
 from fcmae.models.layers import Block
 from fcmae.training.journal import Silence
 from fcmae.training.trainer import Training
@@ -138,7 +138,7 @@ def test_steps_are_computed_in_the_precision_that_is_asked_for(
     run = begin(kind, precision=precision)
     found, given = products_of(run.task), batch(run.task)
     if kind == "moco-v3":
-        given = dataclasses.replace(given, images=torch.rand(BATCH, 2, 3, 32, 48))
+        given = dataclasses.replace(given, examples=Pair(*torch.rand(2, BATCH, 3, 32, 48)))
     training = Training(tmp_path, run.task, run.place, run.pace, lambda: False, resumed=False)
     training.loss_of(run.task.trained, given)
     assert dtype in found
