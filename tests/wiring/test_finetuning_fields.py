@@ -72,7 +72,7 @@ def is_augmented(task: Any, magnitude: int, deviation: float) -> bool:
     picture = (torch.rand(shape, generator=plain.dice(0)) * 255).byte()
     for seed in SEEDS[:8]:
         wanted = augment(
-            picture,
+            Decoded(picture),
             (32, 48),
             rand_augment=("RandAug", magnitude, deviation) if magnitude else None,
             fill=task.plan.mean,
