@@ -16,7 +16,7 @@ from fcmae.commands.pretrain import pretrain
 from fcmae.models.autoencoder import create_autoencoder
 from fcmae.models.layers import GRN
 from fcmae.models.masks import random_mask
-from fcmae.training.devices import Place
+from fcmae.training.devices import Runtime
 from fcmae.training.signals import Interrupted
 
 pytestmark = pytest.mark.gpu
@@ -53,7 +53,7 @@ def test_loss_and_gradient_are_those_of_the_processor(
     reference = gradients(model)
     model.zero_grad()
     model.float().cuda()
-    with Place(torch.device("cuda"), precision).autocast():
+    with Runtime(torch.device("cuda"), precision).autocast():
         loss = model(images.cuda(), mask.cuda(), mode).loss
     loss.backward()
     assert loss.item() == pytest.approx(expected.item(), rel=tolerance)

@@ -14,9 +14,9 @@ from fcmae.analyze.reconstructions import complete
 from fcmae.images import centre_crop, decode
 from fcmae.models.masks import enlarge, random_mask
 from fcmae.storage.atomic import save_tensors
-from fcmae.training.devices import Place
+from fcmae.training.devices import Runtime
 
-CPU = Place(torch.device("cpu"), "fp32")
+CPU = Runtime(torch.device("cpu"), "fp32")
 SIZE = (32, 48)
 
 

@@ -8,7 +8,7 @@ import torch
 from fcmae.benchmarks import inference
 from fcmae.benchmarks.inference import pair, require_agreement
 from fcmae.commands.benchmark import inference as benchmark_inference
-from fcmae.training.devices import Place
+from fcmae.training.devices import Runtime
 
 SMALL = {
     "models": ("convnextv2_atto",),
@@ -54,12 +54,12 @@ def test_compiled_models_are_timed_too(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_difference_is_not_timed() -> None:
     ours, theirs = (model.eval() for model in pair("convnextv2_atto"))
-    images, place = torch.randn(2, 3, 64, 64), Place(torch.device("cpu"), "fp32")
-    require_agreement({"ours": ours, "timm": theirs}, images, place, "atto")
+    images, runtime = torch.randn(2, 3, 64, 64), Runtime(torch.device("cpu"), "fp32")
+    require_agreement({"ours": ours, "timm": theirs}, images, runtime, "atto")
     with torch.no_grad():
         ours.get_parameter("stages.2.3.grn.beta")[..., 5] += 3
     with pytest.raises(RuntimeError, match="atto: our logits and timm's differ"):
-        require_agreement({"ours": ours, "timm": theirs}, images, place, "atto")
+        require_agreement({"ours": ours, "timm": theirs}, images, runtime, "atto")
 
 
 def test_what_does_not_fit_is_a_row(

@@ -17,15 +17,15 @@ from fcmae.benchmarks.measuring import (
     speedups,
     take_turns,
 )
-from fcmae.training.devices import Place
+from fcmae.training.devices import Runtime
 
-CPU = Place(torch.device("cpu"), "fp32")
+CPU = Runtime(torch.device("cpu"), "fp32")
 
 
 def test_what_a_call_takes_is_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [5.0]
     monkeypatch.setattr(measuring.time, "perf_counter", lambda: now[-1])
-    assert seconds_of(lambda: now.append(7.5), Place(torch.device("cpu"), "fp32")) == 2.5
+    assert seconds_of(lambda: now.append(7.5), Runtime(torch.device("cpu"), "fp32")) == 2.5
 
 
 def test_ratios_are_within_rounds() -> None:
@@ -67,7 +67,7 @@ def test_other_mistakes_are_not_taken_for_a_lack_of_memory() -> None:
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_the_fastest_product_counts(precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(measuring.SIDES, "cpu", (48, 96))
-    probe = measuring.matrix_products(Place(CPU.device, precision))
+    probe = measuring.matrix_products(Runtime(CPU.device, precision))
     assert {"torch.mm, 48", "torch.mm, 96"} <= set(probe.candidates)
     for _ in range(3):
         probe.take_turn()

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from fcmae.finetuning.validation import Validation, validate
 from fcmae.images import Labelled, open_classes
 from fcmae.inference.loop import Preprocessing
-from fcmae.training.devices import Place
+from fcmae.training.devices import Runtime
 
 GREYS = (30, 90, 150, 220)  # one a class; an image's value is its class's
 
@@ -48,7 +48,7 @@ def see(
         models,
         images,
         Preprocessing((8, 8), 1, (0.0,), (1.0,), batch_size=3, workers=0),
-        Place(torch.device("cpu"), precision),
+        Runtime(torch.device("cpu"), precision),
     )
 
 

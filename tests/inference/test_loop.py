@@ -19,11 +19,11 @@ from fcmae.inference.loop import (
     require_some,
 )
 from fcmae.models.encoder import Encoder
-from fcmae.training.devices import Place
+from fcmae.training.devices import Runtime
 
 MEAN, STD = (0.4, 0.5), (0.2, 0.3)
 PREPROCESSING = Preprocessing((8, 12), 2, MEAN, STD, batch_size=2, workers=0)
-CPU = Place(torch.device("cpu"), "fp32")
+CPU = Runtime(torch.device("cpu"), "fp32")
 
 
 @pytest.fixture
@@ -84,8 +84,8 @@ def test_where_none_can_be_read_the_first_is_named(images: FolderSet) -> None:
 def test_processes_share_the_batches(images: FolderSet) -> None:
     shares = []
     for rank in range(2):
-        place = Place(torch.device("cpu"), "fp32", rank, 2)
-        found = forward_in_order(several, images, PREPROCESSING, place)
+        runtime = Runtime(torch.device("cpu"), "fp32", rank, 2)
+        found = forward_in_order(several, images, PREPROCESSING, runtime)
         shares.append([output.indices for output in found])
     assert shares == [[[0, 1], [4]], [[2, 3]]]
 
@@ -115,8 +115,8 @@ def test_networks_compute_in_the_precision_of_the_place(
         seen.add((values.dtype, values.requires_grad))
         return values
 
-    place = Place(torch.device("cpu"), precision)
-    (first, *_) = forward_in_order(forward, images, PREPROCESSING, place)
+    runtime = Runtime(torch.device("cpu"), precision)
+    (first, *_) = forward_in_order(forward, images, PREPROCESSING, runtime)
     assert seen == {(dtype, False)}
     assert first.tensors[0].dtype == torch.float32
 

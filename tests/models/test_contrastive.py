@@ -23,7 +23,7 @@ from fcmae.models.contrastive import (
 )
 from fcmae.models.perceptron import BatchNorm
 from fcmae.storage.atomic import save_tensors
-from fcmae.training.devices import take_place
+from fcmae.training.devices import start_runtime
 
 IMAGES, CHANNELS = 6, 2
 
@@ -195,7 +195,7 @@ def _rank(rank: int, port: int, out: Path) -> None:
         "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2",
         "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo",
     }  # fmt: skip
-    with take_place(torch.device("cpu"), "fp32"):
+    with start_runtime(torch.device("cpu"), "fp32"):
         mine = slice(rank * IMAGES // 2, (rank + 1) * IMAGES // 2)
         module = DistributedDataParallel(small())
         save_tensors(out / f"{rank}.safetensors", _step(module, *(view[mine] for view in views())))

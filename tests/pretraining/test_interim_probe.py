@@ -21,7 +21,7 @@ from fcmae.models.encoder import Encoder
 from fcmae.pretraining.interim_probe import InterimProbe
 from fcmae.pretraining.task import PretrainingTask
 from fcmae.probes import knn
-from fcmae.training.devices import Place
+from fcmae.training.devices import Runtime
 
 TINY: dict[str, Any] = {
     "epochs": 3,
@@ -233,8 +233,8 @@ def test_bad_input_is_refused_before_anything_is_written_or_deleted(
     assert {path.name for path in run.iterdir()} == {"config.json"}
 
 
-def _emptied(labelled: Path, place: Path, pattern: str) -> Path:
-    data = shutil.copytree(labelled, place)
+def _emptied(labelled: Path, runtime: Path, pattern: str) -> Path:
+    data = shutil.copytree(labelled, runtime)
     for path in data.glob(pattern):
         path.write_bytes(b"")
     return data
@@ -272,7 +272,9 @@ def test_images_that_vanish_are_said_to_be_those_of_the_probe(
     probe = _probe(data, 3)
     shutil.rmtree(data / "val")
     with pytest.raises(ValueError, match=r"^probe_data: 12 of 12 files are unreadable"):
-        probe.measure(Encoder("convnextv2_atto", stem_stride=2), Place(torch.device("cpu"), "fp32"))
+        probe.measure(
+            Encoder("convnextv2_atto", stem_stride=2), Runtime(torch.device("cpu"), "fp32")
+        )
 
 
 # The parts
@@ -310,6 +312,6 @@ def test_the_images_said_are_those_used(
     monkeypatch.setattr(knn, "VAL", 5)
     encoder = Encoder("convnextv2_atto", in_channels=1, stem_stride=2)
     encoder.checkpoint_blocks = True
-    found = _probe(data, 1).measure(encoder, Place(torch.device("cpu"), "fp32"))
+    found = _probe(data, 1).measure(encoder, Runtime(torch.device("cpu"), "fp32"))
     assert found["images"] == (29, 5)
     assert encoder.training

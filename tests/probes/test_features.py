@@ -19,9 +19,9 @@ from fcmae.images import (
 from fcmae.inference.loop import Preprocessing, pooled
 from fcmae.models.encoder import Encoder
 from fcmae.probes import Features, colour_histogram, extract, standardise
-from fcmae.training.devices import Place
+from fcmae.training.devices import Runtime
 
-CPU = Place(torch.device("cpu"), "fp32")
+CPU = Runtime(torch.device("cpu"), "fp32")
 SIZE = (32, 40)
 
 
@@ -84,9 +84,9 @@ def test_images_of_other_channels_are_refused(tmp_path: Path) -> None:
 
 def test_one_of_several_processes_reads_all_images(tmp_path: Path) -> None:
     """As the first one of a pre-training run does, while the others wait."""
-    place = Place(torch.device("cpu"), "fp32", rank=0, processes=2)
+    runtime = Runtime(torch.device("cpu"), "fp32", rank=0, processes=2)
     (found,), _ = extract(
-        mean_colours, write(tmp_path, 5, 3), preprocessing(3, batch_size=2), place
+        mean_colours, write(tmp_path, 5, 3), preprocessing(3, batch_size=2), runtime
     )
     assert found.indices.tolist() == [0, 1, 2, 3, 4]
 

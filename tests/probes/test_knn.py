@@ -14,9 +14,9 @@ from fcmae.images import Labelled, epoch_order, open_splits
 from fcmae.inference.loop import Preprocessing
 from fcmae.models.encoder import Encoder
 from fcmae.probes import Accuracy, Features, knn, knn_accuracy, nearest_neighbours
-from fcmae.training.devices import Place
+from fcmae.training.devices import Runtime
 
-CPU = Place(torch.device("cpu"), "fp32")
+CPU = Runtime(torch.device("cpu"), "fp32")
 
 
 def features(values: Tensor, classes: int) -> Features:

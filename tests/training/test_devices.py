@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from fcmae.training.devices import Place, choose_device, choose_precision, take_place
+from fcmae.training.devices import Runtime, choose_device, choose_precision, start_runtime
 
 CPU, CUDA, MPS = torch.device("cpu"), torch.device("cuda", 0), torch.device("mps")
 TORCHRUN = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -129,7 +129,7 @@ def test_an_unknown_precision_is_refused_in_words(name: str, said: str) -> None:
 )
 def test_only_the_forward_pass_is_in_bf16(precision: str, dtype: torch.dtype) -> None:
     layer = torch.nn.Linear(13, 2)
-    with Place(CPU, precision).autocast():
+    with Runtime(CPU, precision).autocast():
         out = layer(torch.ones(1, 13))
     assert out.dtype == dtype
     assert layer(torch.ones(1, 13)).dtype == torch.float32  # nothing of it stays
@@ -137,7 +137,7 @@ def test_only_the_forward_pass_is_in_bf16(precision: str, dtype: torch.dtype) ->
     assert layer.weight.dtype == layer.weight.grad.dtype == torch.float32
 
 
-# The place
+# The runtime
 
 
 @pytest.mark.parametrize("environment", [{}, {"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0"}])
@@ -146,20 +146,20 @@ def test_one_process_works_alone(
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    with take_place(CPU, "fp32") as place:
-        assert place == Place(CPU, "fp32", rank=0, processes=1)
-        assert place.first
+    with start_runtime(CPU, "fp32") as runtime:
+        assert runtime == Runtime(CPU, "fp32", rank=0, processes=1)
+        assert runtime.first
         assert not dist.is_initialized()
 
 
 def test_the_processor_has_nothing_to_wait_for_and_no_memory_of_its_own() -> None:
-    place = Place(CPU, "fp32")
-    place.synchronise()
-    assert place.peak_memory() is None
+    runtime = Runtime(CPU, "fp32")
+    runtime.synchronise()
+    assert runtime.peak_memory() is None
 
 
 def test_only_rank_zero_writes() -> None:
-    assert [Place(CPU, "fp32", rank, 3).first for rank in range(3)] == [True, False, False]
+    assert [Runtime(CPU, "fp32", rank, 3).first for rank in range(3)] == [True, False, False]
 
 
 def _rank(rank: int, port: int, told: "SimpleQueue[tuple[int, int, int, bool]]") -> None:
@@ -167,10 +167,10 @@ def _rank(rank: int, port: int, told: "SimpleQueue[tuple[int, int, int, bool]]")
         "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2",
         "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo",
     }  # fmt: skip
-    with take_place(CPU, "fp32") as place:
+    with start_runtime(CPU, "fp32") as runtime:
         total = torch.tensor(10.0**rank)
         dist.all_reduce(total)
-    told.put((place.rank, place.processes, int(total), dist.is_initialized()))
+    told.put((runtime.rank, runtime.processes, int(total), dist.is_initialized()))
 
 
 @pytest.mark.slow  # two interpreters import torch
@@ -194,7 +194,7 @@ def test_exact_sums_on_a_gpu_do_not_fill_fresh_memory(monkeypatch: pytest.Monkey
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # put back after
     filled = torch.utils.deterministic.fill_uninitialized_memory
     try:
-        take_place(CUDA, "fp32")
+        start_runtime(CUDA, "fp32")
         assert torch.are_deterministic_algorithms_enabled()
         assert not torch.utils.deterministic.fill_uninitialized_memory
     finally:
@@ -205,11 +205,11 @@ def test_exact_sums_on_a_gpu_do_not_fill_fresh_memory(monkeypatch: pytest.Monkey
 @pytest.mark.gpu
 def test_on_a_gpu_the_place_measures_its_memory() -> None:
     device = choose_device("auto")
-    with take_place(device, choose_precision("auto", device)) as place:
-        assert place.device.type == "cuda"
-        kept = torch.empty(1 << 22, device=place.device)
-        place.synchronise()
-        peak = place.peak_memory()
+    with start_runtime(device, choose_precision("auto", device)) as runtime:
+        assert runtime.device.type == "cuda"
+        kept = torch.empty(1 << 22, device=runtime.device)
+        runtime.synchronise()
+        peak = runtime.peak_memory()
         assert peak is not None
         assert peak >= kept.nbytes
 

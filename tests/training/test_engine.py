@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from fcmae.parallel.processes import share_gradients
 from fcmae.training import checkpoint
-from fcmae.training.devices import Place, take_place
+from fcmae.training.devices import Runtime, start_runtime
 from fcmae.training.engine import NonFiniteError, Step, Summed, optimise
 
-CPU = Place(torch.device("cpu"), "fp32")
+CPU = Runtime(torch.device("cpu"), "fp32")
 IMAGES, CHANNELS = 7, 13
 STEPS = 5
 
@@ -63,12 +63,12 @@ class Task:
 
     def batches(self, start: int) -> Iterator[Batch]:
         for step in range(start, 1000):
-            place = 0
+            position = 0
             for size in self.cuts:
-                batch = Batch(step, list(range(place, place + size)))
+                batch = Batch(step, list(range(position, position + size)))
                 self.read.append(batch)
                 yield batch
-                place += size
+                position += size
 
     def loss(self, batch: Batch) -> Tensor | Summed:
         images, wanted = data(batch.step, self.rank, self.dtype)
@@ -80,7 +80,7 @@ class Task:
         return self.poison(batch, errors.mean())
 
     def steps(self, start: int = 0, stop: int = STEPS, **other: Any) -> Iterator[Step]:
-        options = {"batches": self.batches(start), "place": CPU, **other}
+        options = {"batches": self.batches(start), "runtime": CPU, **other}
         return optimise(
             self.trained,
             self.optimizer,
@@ -354,13 +354,13 @@ def _rank(rank: int, port: int, summed: bool, told: "SimpleQueue[Told]") -> None
         "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2",
         "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo",
     }  # fmt: skip
-    with take_place(torch.device("cpu"), "fp32") as place:
+    with start_runtime(torch.device("cpu"), "fp32") as runtime:
         read: list[Batch] = []
         # Only one of them is told to stop, in the middle of the third step.
         interrupted = lambda: rank == 1 and len(read) > 4  # noqa: E731
         task = Task((3, 4), rank=rank, read=read, interrupted=interrupted, summed=summed)
         task.trained = share_gradients(task.module)
-        steps = list(task.steps(place=place))
+        steps = list(task.steps(runtime=runtime))
         losses = [step.loss for step in steps]
         told.put(([step.number for step in steps], losses, task.weights().tolist()))
 

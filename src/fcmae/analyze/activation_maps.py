@@ -27,7 +27,7 @@ from fcmae.findings.record import Row
 from fcmae.findings.verdict import UNDECIDED
 from fcmae.images.fixed_images import Pictures
 from fcmae.probes.blocks import check_tensor, each_block
-from fcmae.training.devices import Place
+from fcmae.training.devices import Runtime
 
 DEAD, SATURATED = 0.01, 0.1  # of root mean squares
 COLOUR_QUANTILES = (0.01, 0.99)  # of a model's values that have the colours at the ends
@@ -74,11 +74,11 @@ class ChannelMaps:
 
 def analyze(options: Activations) -> Path:
     """Run `analyze activations` with these options."""
-    place = choose_place("activations", options.device, options.precision)
+    runtime = choose_place("activations", options.device, options.precision)
     if options.channels < 1:
         raise ValueError(f"channels {options.channels}: at least 1 is needed")
     one = Reading(key=options.key, image_size=options.image_size, batch_size=1, workers=0)
-    models = read_backbones(options.weights, one, place.device)
+    models = read_backbones(options.weights, one, runtime.device)
     block = find_block(models, options.block)
     for model in models:
         check_tensor(model.backbone, options.tensor)
@@ -88,12 +88,12 @@ def analyze(options: Activations) -> Path:
         "block": block,
         "tensor": options.tensor,
         "images": pictures[0].names,
-        "precision": place.precision,
+        "precision": runtime.precision,
     }
-    record = open_record("activations", options.out, place, settings)
+    record = open_record("activations", options.out, runtime, settings)
     results = []
     for model, shown in zip(models, pictures, strict=True):
-        maps = maps_of(model, shown, block, options.tensor, place)
+        maps = maps_of(model, shown, block, options.tensor, runtime)
         dead, saturated = idle_channels(maps)
         row = {**model.facts, "settings": settings | model.settings, "channels": maps.shape[3]}
         row |= {"dead": int(dead.sum()), "saturated": int(saturated.sum())}
@@ -139,7 +139,7 @@ def find_block(models: Sequence[AnalyzedBackbone], name: str | None) -> str:
 
 
 def maps_of(
-    model: AnalyzedBackbone, pictures: Pictures, block: str, tensor: str, place: Place
+    model: AnalyzedBackbone, pictures: Pictures, block: str, tensor: str, runtime: Runtime
 ) -> Tensor:
     """The block's maps of all pictures, float32 [B, h, w, C] on the processor.
 
@@ -150,11 +150,11 @@ def maps_of(
         torch.tensor(values).view(-1, 1, 1)
         for values in (model.preprocessing.mean, model.preprocessing.std)
     )
-    backbone = model.backbone.to(place.device)
+    backbone = model.backbone.to(runtime.device)
     maps = []
     for picture in pictures.images:  # one by one: maps of large images are large
-        images = ((picture - mean) / std)[None].to(place.device)
-        with torch.no_grad(), place.autocast():
+        images = ((picture - mean) / std)[None].to(runtime.device)
+        with torch.no_grad(), runtime.autocast():
             found = each_block(backbone, images, lambda x: x.float().cpu(), tensor, only=block)
         maps.append(found[block])
     backbone.cpu()

@@ -17,14 +17,14 @@ from fcmae.findings.record import Record, Row, say_written
 from fcmae.images import ImageSet
 from fcmae.inference.loop import Outputs, forward_in_order, require_one_process
 from fcmae.probes.blocks import Measure, each_block
-from fcmae.training.devices import Place, choose_device, choose_precision, take_place
+from fcmae.training.devices import Runtime, choose_device, choose_precision, start_runtime
 
 Column = tuple[str, Callable[[Any], str]]
 
 KEY = ("digest", "settings")  # the fields of a row that tell it from others
 
 
-def choose_place(name: str, device: str, precision: str) -> Place:
+def choose_place(name: str, device: str, precision: str) -> Runtime:
     """Where the analysis of this name computes: in one process.
 
     Raises:
@@ -32,22 +32,22 @@ def choose_place(name: str, device: str, precision: str) -> Place:
     """
     require_one_process(f"analyze {name}")
     chosen = choose_device(device)
-    return take_place(chosen, choose_precision(precision, chosen))
+    return start_runtime(chosen, choose_precision(precision, chosen))
 
 
 def open_record(
-    name: str, out: str | Path, place: Place, facts: Mapping[str, Any], key: Sequence[str] = KEY
+    name: str, out: str | Path, runtime: Runtime, facts: Mapping[str, Any], key: Sequence[str] = KEY
 ) -> Record:
     """What an analysis measured so far.
 
     Args:
         name: of the analysis; a folder has the results of one.
         out: the folder.
-        place: where this call computes.
+        runtime: where this call computes.
         facts: what else results.json says of this call.
         key: the fields of a row that tell it from others.
     """
-    run = {**describe_run(place.device), "analysis": name, **facts}
+    run = {**describe_run(runtime.device), "analysis": name, **facts}
     return Record(Path(out).expanduser(), run, key, same=("analysis",))
 
 
@@ -88,7 +88,7 @@ class BlockAnalysis:
     Args:
         name: of the analysis.
         options: where images and results are.
-        place: where to compute.
+        runtime: where to compute.
         models: all that are compared.
         images: what they are run over.
         measured: the option that says what is measured, and its value.
@@ -98,17 +98,17 @@ class BlockAnalysis:
         self,
         name: str,
         options: Selectivity | Diversity,
-        place: Place,
+        runtime: Runtime,
         models: Sequence[AnalyzedBackbone],
         images: ImageSet[int | None],
         measured: Mapping[str, str],
     ) -> None:
-        self.place, self.models, self.images = place, models, images
-        self.record = open_record(name, options.out, place, {}, (*KEY, "block"))
+        self.runtime, self.models, self.images = runtime, models, images
+        self.record = open_record(name, options.out, runtime, {}, (*KEY, "block"))
         self.settings = {
             **describe_images(options.data, images),
             **measured,
-            "precision": place.precision,
+            "precision": runtime.precision,
         }
         sizes = [model.preprocessing.size for model in models]
         self.facts = {"data": str(options.data), "image size": sizes, **measured}
@@ -142,14 +142,14 @@ class BlockAnalysis:
         self, model: AnalyzedBackbone, measure: Measure, tensor: str = "block"
     ) -> Iterator[Outputs]:
         """What `measure` [n, D] gives of each block, side by side, batch after batch of images."""
-        backbone = model.backbone.to(self.place.device)
+        backbone = model.backbone.to(self.runtime.device)
 
         def network(pixels: Tensor) -> Tensor:
             return torch.cat(list(each_block(backbone, pixels, measure, tensor).values()), 1)
 
         title = self.title(model)
         yield from forward_in_order(
-            network, self.images, model.preprocessing, self.place, title=title
+            network, self.images, model.preprocessing, self.runtime, title=title
         )
         backbone.cpu()
 

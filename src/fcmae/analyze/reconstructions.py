@@ -20,7 +20,7 @@ from fcmae.findings.record import Row
 from fcmae.images.fixed_images import Pictures
 from fcmae.models.masks import check_patch_size, enlarge, patch_grid, random_mask
 from fcmae.pretraining.reconstructions import GREY, reconstruct
-from fcmae.training.devices import Place
+from fcmae.training.devices import Runtime
 
 PAPER = (
     "The paper (appendix D, figure 4) shows such reconstructions of CIFAR-100 for masks of 4, 8 "
@@ -76,7 +76,7 @@ class Masking:
 
 def analyze(options: Reconstruct) -> Path:
     """Run `analyze reconstruct` with these options."""
-    place = choose_place("reconstruct", options.device, options.precision)
+    runtime = choose_place("reconstruct", options.device, options.precision)
     check_options(options)
     models = read_autoencoders(options.weights)
     size = models[0].image_size
@@ -99,11 +99,11 @@ def analyze(options: Reconstruct) -> Path:
     ]
     shown = {"images": pictures.names, "image size": size, "mask": options.mask}
     source = {"boxes": options.boxes} if options.mask == BOXES else {"seed": options.seed}
-    facts = {**shown, "precision": place.precision, **source}
-    record = open_record("reconstruct", options.out, place, facts)
+    facts = {**shown, "precision": runtime.precision, **source}
+    record = open_record("reconstruct", options.out, runtime, facts)
     maskings = []
     for patch_size, ratio, mask in masks:
-        made = [complete(model, images, mask, patch_size, place) for model in models]
+        made = [complete(model, images, mask, patch_size, runtime) for model in models]
         settings = {
             "patch_size": patch_size,
             "mask_ratio": ratio,
@@ -111,7 +111,7 @@ def analyze(options: Reconstruct) -> Path:
             **source,
             "images": pictures.names,
             "image_size": size,
-            "precision": place.precision,
+            "precision": runtime.precision,
         }
         share = mask.float().mean().item()
         rows = [
@@ -167,17 +167,20 @@ def draw_mask(
 
 @torch.no_grad()
 def complete(
-    model: AnalyzedAutoencoder, images: Tensor, mask: Tensor, patch_size: int, place: Place
+    model: AnalyzedAutoencoder, images: Tensor, mask: Tensor, patch_size: int, runtime: Runtime
 ) -> tuple[Tensor, Row]:
     """Images [B, C, H, W] in 0..1 as the model completes them, and how far off it is.
 
     Raises:
         ValueError: if it predicts values that are not numbers.
     """
-    autoencoder = model.autoencoder.to(place.device)
+    autoencoder = model.autoencoder.to(runtime.device)
     autoencoder.patch_size = patch_size  # of masks alone: the model predicts cells
-    normalised, where = ((images - model.mean) / model.std).to(place.device), mask.to(place.device)
-    with place.autocast():
+    normalised, where = (
+        ((images - model.mean) / model.std).to(runtime.device),
+        mask.to(runtime.device),
+    )
+    with runtime.autocast():
         loss = autoencoder(normalised, where).loss.item()
         completed = reconstruct(autoencoder, normalised, where).float().cpu()
     autoencoder.cpu()

@@ -34,7 +34,7 @@ from fcmae.images.jpeg import import_simplejpeg
 from fcmae.images.loader import Batch, BatchReader, MicroBatch
 from fcmae.images.transforms import random_window
 from fcmae.images.views import DECODINGS
-from fcmae.training.devices import Place
+from fcmae.training.devices import Runtime
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -53,20 +53,20 @@ def run(options: BenchmarkImages) -> Rows:
     for size in options.megapixels:
         if not 0.01 <= size <= 80:
             raise ValueError(f"megapixels: {size:g} is not from 0.01 to 80")
-    place = Place(torch.device("cpu"), "fp32")
+    runtime = Runtime(torch.device("cpu"), "fp32")
     rows = []
     with command.use_threads(1), command.progress() as status:
-        described = describe_run(place.device)
+        described = describe_run(runtime.device)
         if options.data is not None:
             status.update(str(options.data))
             readers = Readers(_choose(Path(options.data), options.images), options.image_size)
-            rows.append(_measure(str(options.data), readers, place, options.repeats))
+            rows.append(_measure(str(options.data), readers, runtime, options.repeats))
         for size in options.megapixels if options.data is None else ():
             status.update(f"photographs of {size:g} megapixels")
             with tempfile.TemporaryDirectory() as folder:
                 paths = make_photographs(Path(folder), options.images, size)
                 readers = Readers(paths, options.image_size)
-                rows.append(_measure("made", readers, place, options.repeats))
+                rows.append(_measure("made", readers, runtime, options.repeats))
     heading = f"{described['machine']}; torch {torch.__version__}"
     command.show_and_write(heading, _table(rows), described, rows, options.json)
     return rows
@@ -187,10 +187,10 @@ def _choose(data: Path, number: int) -> list[Path]:
     return [paths[index * len(paths) // number] for index in range(number)]
 
 
-def _measure(source: str, readers: Readers, place: Place, repeats: int) -> dict[str, Any]:
+def _measure(source: str, readers: Readers, runtime: Runtime, repeats: int) -> dict[str, Any]:
     errors = readers.require_agreement()
     turns = itertools.count()
-    seconds = take_turns(readers.pipelines, place, repeats, turns.__next__, warm_up=0)
+    seconds = take_turns(readers.pipelines, runtime, repeats, turns.__next__, warm_up=0)
     number = len(readers.paths)
     pairs = [(name, "pillow") for name in seconds if name != "pillow"]
     return {

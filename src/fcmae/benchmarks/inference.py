@@ -15,7 +15,7 @@ from fcmae.commands.benchmark import BenchmarkInference, Rows
 from fcmae.findings.machine import describe_run
 from fcmae.models.classifier import create_model
 from fcmae.models.layers import GRN
-from fcmae.training.devices import Place, choose_device, choose_precision, settle
+from fcmae.training.devices import Runtime, choose_device, choose_precision, settle
 from fcmae.weights.dialects import from_ours
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def measure(case: InferenceCase, device: torch.device, repeats: int, *, compiled
     Raises:
         RuntimeError: if the two libraries do not give the same logits.
     """
-    place = Place(device, case.precision)
+    runtime = Runtime(device, case.precision)
     ours, theirs = (model.to(device).eval() for model in pair(case.model))
     generator = torch.Generator().manual_seed(0)
     side = case.image_size
@@ -82,18 +82,18 @@ def measure(case: InferenceCase, device: torch.device, repeats: int, *, compiled
     if compiled:
         kinds["compiled"] = {name: _compiled(model) for name, model in eager.items()}
     for kind, models in kinds.items():
-        require_agreement(models, images, place, f"{case.model}, {kind}")
+        require_agreement(models, images, runtime, f"{case.model}, {kind}")
     rows = []
     # Forward passes first: steps change the weights, in each library a little differently.
     for work, call in (
-        ("forward", _forward(place)),
-        ("step", _step(eager, place, case.batch_size)),
+        ("forward", _forward(runtime)),
+        ("step", _step(eager, runtime, case.batch_size)),
     ):
         for model in eager.values():
             model.train(work == "step")
         for kind, models in kinds.items():
             ways = {name: functools.partial(call, name, model) for name, model in models.items()}
-            seconds = measuring.take_turns(ways, place, repeats, lambda: images, warm_up=WARM_UP)
+            seconds = measuring.take_turns(ways, runtime, repeats, lambda: images, warm_up=WARM_UP)
             rows.append(
                 {
                     **asdict(case),
@@ -140,21 +140,21 @@ def pair(model: str) -> tuple[nn.Module, nn.Module]:
 
 
 def require_agreement(
-    models: dict[str, nn.Module], images: Tensor, place: Place, name: str
+    models: dict[str, nn.Module], images: Tensor, runtime: Runtime, name: str
 ) -> None:
     """Refuse to go on unless both give the same logits.
 
     Raises:
         RuntimeError: if they differ by more than rounding in this precision.
     """
-    with torch.no_grad(), place.autocast():
+    with torch.no_grad(), runtime.autocast():
         ours, theirs = (models[library](images).float() for library in ("ours", "timm"))
     relative = ((ours - theirs).norm() / theirs.norm()).item()
-    if not relative <= TOLERANCES[place.precision]:  # NaN too
+    if not relative <= TOLERANCES[runtime.precision]:  # NaN too
         raise RuntimeError(
             f"{name}: our logits and timm's differ by {relative:.1e}, more than "
-            f"{TOLERANCES[place.precision]:.0e} in {place.precision}; not timed, as one of them is "
-            "not right"
+            f"{TOLERANCES[runtime.precision]:.0e} in {runtime.precision}; not timed, as one "
+            "of them is not right"
         )
 
 
@@ -163,24 +163,24 @@ def _compiled(model: nn.Module) -> nn.Module:
     return cast(nn.Module, torch.compile(model))
 
 
-def _forward(place: Place) -> Call:
+def _forward(runtime: Runtime) -> Call:
     def forward(_: str, model: nn.Module, images: Tensor) -> None:
-        with torch.no_grad(), place.autocast():
+        with torch.no_grad(), runtime.autocast():
             model(images)
 
     return forward
 
 
-def _step(models: dict[str, nn.Module], place: Place, batch_size: int) -> Call:
+def _step(models: dict[str, nn.Module], runtime: Runtime, batch_size: int) -> Call:
     """A fine-tuning step, with an optimiser for each of `models`."""
-    labels = torch.arange(batch_size, device=place.device) % CLASSES
+    labels = torch.arange(batch_size, device=runtime.device) % CLASSES
     optimizers = {
         name: torch.optim.AdamW(model.parameters(), lr=1e-6, fused=True)
         for name, model in models.items()
     }
 
     def step(name: str, model: nn.Module, images: Tensor) -> None:
-        with place.autocast():
+        with runtime.autocast():
             loss = nn.functional.cross_entropy(model(images), labels)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizers[name].step()

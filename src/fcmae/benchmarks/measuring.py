@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from fcmae.training.devices import Place
+from fcmae.training.devices import Runtime
 
 T = TypeVar("T")
 
@@ -31,18 +31,18 @@ BYTES = {"cpu": 1 << 28, "cuda": 1 << 30, "mps": 1 << 28}  # far beyond every ca
 # Time
 
 
-def seconds_of(call: Callable[[], object], place: Place) -> float:
+def seconds_of(call: Callable[[], object], runtime: Runtime) -> float:
     """Wall time of one call, all that it started on the device included."""
-    place.synchronise()
+    runtime.synchronise()
     began = time.perf_counter()
     call()
-    place.synchronise()
+    runtime.synchronise()
     return time.perf_counter() - began
 
 
 def take_turns(
     ways: Mapping[str, Callable[[T], object]],
-    place: Place,
+    runtime: Runtime,
     repeats: int,
     draw: Callable[[], T],
     *,
@@ -53,7 +53,7 @@ def take_turns(
 
     Args:
         ways: functions of what is drawn.
-        place: where they compute.
+        runtime: where they compute.
         repeats: rounds that count.
         draw: called once a round: all ways get the same.
         warm_up: rounds before these.
@@ -63,7 +63,7 @@ def take_turns(
     for turn in range(-warm_up, repeats):
         drawn = draw()
         for way, call in ways.items():
-            taken = seconds_of(functools.partial(call, drawn), place)
+            taken = seconds_of(functools.partial(call, drawn), runtime)
             if turn >= 0:
                 seconds[way].append(taken)
         for rate in rates if turn >= 0 else ():
@@ -165,8 +165,8 @@ class Rate:
 class Probe:
     """Candidates that are timed once a round; the one with the best median counts."""
 
-    def __init__(self, candidates: dict[str, tuple[float, Callable[[], object]]], place: Place):
-        self.candidates, self.place = candidates, place
+    def __init__(self, candidates: dict[str, tuple[float, Callable[[], object]]], runtime: Runtime):
+        self.candidates, self.runtime = candidates, runtime
         self.seconds: dict[str, list[float]] = {name: [] for name in candidates}
         for _, call in candidates.values():
             call()  # the first call makes plans and places
@@ -174,7 +174,7 @@ class Probe:
     def take_turn(self) -> None:
         """Time each candidate once."""
         for name, (_, call) in self.candidates.items():
-            self.seconds[name].append(seconds_of(call, self.place))
+            self.seconds[name].append(seconds_of(call, self.runtime))
 
     def fastest(self) -> Rate:
         """The best candidate so far; at least one turn must have been taken."""
@@ -184,29 +184,29 @@ class Probe:
         return max(rates, key=lambda rate: rate.per_second)
 
 
-def matrix_products(place: Place) -> Probe:
+def matrix_products(runtime: Runtime) -> Probe:
     """Products of two square matrices in the step's precision, in operations."""
     candidates: dict[str, tuple[float, Callable[[], object]]] = {}
-    for side in SIDES[place.device.type]:
-        a, b = (_matrix(side, place) for _ in range(2))
+    for side in SIDES[runtime.device.type]:
+        a, b = (_matrix(side, runtime) for _ in range(2))
         out = torch.empty_like(a)
         operations = 2.0 * side**3
         candidates[f"torch.mm, {side}"] = operations, functools.partial(torch.mm, a, b, out=out)
         if (other := _onednn(a, b)) is not None:
             candidates[f"oneDNN, {side}"] = operations, other
-    return Probe(candidates, place)
+    return Probe(candidates, runtime)
 
 
-def memory_traffic(place: Place) -> Probe:
+def memory_traffic(runtime: Runtime) -> Probe:
     """Copies of a block far larger than a cache, in bytes read and written."""
-    block = torch.zeros(BYTES[place.device.type] // 4, device=place.device)
+    block = torch.zeros(BYTES[runtime.device.type] // 4, device=runtime.device)
     target = torch.empty_like(block)
-    return Probe({"copy": (2.0 * BYTES[place.device.type], lambda: target.copy_(block))}, place)
+    return Probe({"copy": (2.0 * BYTES[runtime.device.type], lambda: target.copy_(block))}, runtime)
 
 
-def _matrix(side: int, place: Place) -> Tensor:
-    dtype = torch.bfloat16 if place.precision == "bf16" else torch.float32
-    return torch.randn(side, side, device=place.device).to(dtype)
+def _matrix(side: int, runtime: Runtime) -> Tensor:
+    dtype = torch.bfloat16 if runtime.precision == "bf16" else torch.float32
+    return torch.randn(side, side, device=runtime.device).to(dtype)
 
 
 def _onednn(a: Tensor, b: Tensor) -> Callable[[], object] | None:

@@ -205,7 +205,7 @@ def figure_1(
 
     parts = [masks[turn::TURNS] for turn in range(TURNS)]
     ways = {mode: functools.partial(step, mode=mode) for mode in memory}
-    turns = measuring.take_turns(ways, workload.place, TURNS, iter(parts).__next__, warm_up=0)
+    turns = measuring.take_turns(ways, workload.runtime, TURNS, iter(parts).__next__, warm_up=0)
     held, rows = workload.held(update=False), {}
     for mode, taken in turns.items():
         seconds = [value / len(part) for value, part in zip(taken, parts, strict=True)]

@@ -13,7 +13,7 @@ from fcmae.findings.machine import version
 from fcmae.models.autoencoder import create_autoencoder
 from fcmae.models.masks import random_mask
 from fcmae.ops.tiles import Tiles
-from fcmae.training.devices import Place
+from fcmae.training.devices import Runtime
 
 LIBRARIES = ("torch", "torchvision", "numba", "triton")
 
@@ -39,11 +39,11 @@ def installation(device: torch.device) -> list[tuple[str, str]]:
 
 def small_step(precision: str, device: torch.device) -> None:
     """One pre-training step of the smallest model on one small image."""
-    place = Place(device, precision)
+    runtime = Runtime(device, precision)
     autoencoder = create_autoencoder("convnextv2_atto", decoder_width=8).to(device)
     optimizer = torch.optim.AdamW(autoencoder.parameters(), lr=1e-4, fused=True)
     mask = random_mask(1, (2, 2), 0.5, device=device)
-    with place.autocast():
+    with runtime.autocast():
         loss = autoencoder(torch.randn(1, 3, 64, 64, device=device), mask).loss
     loss.backward()
     optimizer.step()
@@ -66,7 +66,7 @@ def convolution(precision: str, device: torch.device) -> str:
     x = torch.zeros(1, 8, 8, 1, device=device, requires_grad=True)
     weight, bias = torch.zeros(1, 1, 7, 7, device=device), torch.zeros(1, device=device)
     try:
-        with Place(device, precision).autocast():
+        with Runtime(device, precision).autocast():
             node = ops.depthwise_conv(x, weight, bias, tiles).grad_fn
     except Exception as error:  # as above
         return f"does not run: {described(error)}"

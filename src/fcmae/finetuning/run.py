@@ -15,7 +15,7 @@ from fcmae.images.fixed_images import choose
 from fcmae.optim import layer_ids
 from fcmae.parallel.processes import is_first
 from fcmae.training.batching import Batching, make_batching
-from fcmae.training.devices import Place, choose_device
+from fcmae.training.devices import Runtime, choose_device
 from fcmae.training.plan import Lines, details
 from fcmae.training.recipe import announce
 from fcmae.training.start import check_resumed, open_run, warn_of_rounding
@@ -47,8 +47,8 @@ def start(wanted: Finetune) -> Path:
         announce(plan.table, plan.departures, in_words(plan, images, device))
         warn_of_rounding(opened, device)
 
-    def make_task(place: Place) -> FinetuningTask:
-        return FinetuningTask(opened.out, plan, images, val, model, place, batching)
+    def make_task(runtime: Runtime) -> FinetuningTask:
+        return FinetuningTask(opened.out, plan, images, val, model, runtime, batching)
 
     own = {
         "data": {

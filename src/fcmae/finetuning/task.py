@@ -29,7 +29,7 @@ from fcmae.models.layers import DropPath, compile_blocks
 from fcmae.optim import Average, layer_scales, parameter_groups
 from fcmae.storage import atomic
 from fcmae.training.batching import Batching
-from fcmae.training.devices import Place
+from fcmae.training.devices import Runtime
 from fcmae.training.journal import AnyJournal
 from fcmae.training.task import Follower, Measured
 
@@ -47,8 +47,8 @@ class FinetuningTask:
         plan: what to compute.
         images: what to train on.
         val: what to validate on.
-        model: with its first weights; moved to the place's device.
-        place: device and precision.
+        model: with its first weights; moved to the runtime's device.
+        runtime: device and precision.
         batching: images at a time, and processes that read them; whether blocks are recomputed in
             the backward pass, and whether they are compiled.
     """
@@ -62,10 +62,10 @@ class FinetuningTask:
         images: Labelled,
         val: Labelled,
         model: Classifier,
-        place: Place,
+        runtime: Runtime,
         batching: Batching,
     ) -> None:
-        self.out, self.plan, self.images, self.val, self.place = out, plan, images, val, place
+        self.out, self.plan, self.images, self.val, self.runtime = out, plan, images, val, runtime
         self.batching = batching
         recipe = plan.recipe
         magnitude, deviation = recipe.rand_augment
@@ -77,7 +77,7 @@ class FinetuningTask:
             plan.mean,
             plan.decoding,
         )
-        self.trained = model.to(place.device)
+        self.trained = model.to(runtime.device)
         model.checkpoint_blocks = batching.checkpoint_blocks
         if batching.compile_blocks:
             compile_blocks(model)
@@ -91,17 +91,17 @@ class FinetuningTask:
             self.kept["average"] = self.average.module
         scales = layer_scales(plan.model, recipe.layer_decay, recipe.layer_decay_kind)
         self.groups = parameter_groups(self.trained, recipe.weight_decay, scales=scales)
-        self.mean = torch.tensor(plan.mean, device=place.device).view(1, -1, 1, 1)
-        self.std = torch.tensor(plan.std, device=place.device).view(1, -1, 1, 1)
+        self.mean = torch.tensor(plan.mean, device=runtime.device).view(1, -1, 1, 1)
+        self.std = torch.tensor(plan.std, device=runtime.device).view(1, -1, 1, 1)
         self.state: dict[str, Any] = {"best": None}  # "epoch" and "accuracy" of the best so far
 
     def prepare(self, batch: Batch[Classified]) -> tuple[Tensor, Tensor]:
         """Normalised, erased and mixed images, and soft targets [n, K], on the device."""
-        recipe, device, step = self.plan.recipe, self.place.device, batch.step
+        recipe, device, step = self.plan.recipe, self.runtime.device, batch.step
         images = (batch.examples.image.to(device, non_blocking=True) - self.mean) / self.std
         if recipe.random_erasing:
-            places = range(batch.first, batch.first + len(images))
-            seeds = [sample_seed(self.plan.seed, step, ERASURES + place) for place in places]
+            positions = range(batch.first, batch.first + len(images))
+            seeds = [sample_seed(self.plan.seed, step, ERASURES + number) for number in positions]
             images = erase(images, seeds, recipe.random_erasing)
         seed = sample_seed(self.plan.seed, step, MIXES)
         drawn = draw_mix(self.plan.image_size, mixup=recipe.mixup, cutmix=recipe.cutmix, seed=seed)
@@ -111,8 +111,8 @@ class FinetuningTask:
         self.draw_paths(step, slice(batch.first, batch.first + len(images)))
         return images, targets
 
-    def draw_paths(self, step: int, places: slice) -> None:
-        """Give drop path its numbers: a function of the step and the place in the global batch.
+    def draw_paths(self, step: int, positions: slice) -> None:
+        """Give drop path its numbers: a function of the step and the position in the global batch.
 
         So a run does not depend on how its batches are divided into micro-batches and processes.
         """
@@ -121,7 +121,7 @@ class FinetuningTask:
             shape = (len(self.drops), self.plan.batch_size)
             self.drawn = (step, torch.rand(shape, generator=generator))
         for layer, numbers in zip(self.drops, self.drawn[1], strict=True):
-            layer.drawn = numbers[places].to(self.place.device)
+            layer.drawn = numbers[positions].to(self.runtime.device)
 
     def loss(self, module: nn.Module, images: Tensor, other: Tensor) -> Tensor:
         """Cross-entropy with soft targets."""
@@ -146,26 +146,26 @@ class FinetuningTask:
             batch_size=self.batching.micro_batch_size,
             workers=self.batching.workers,
         )
-        validations, unreadable = validate(models, self.val, preprocessing, self.place)
+        validations, unreadable = validate(models, self.val, preprocessing, self.runtime)
         measured = [validation.metrics for validation in validations]
         average = measured[1] if self.average else None
         line = {"kind": "validation", "step": step, "epoch": epoch, **measured[0]}
         journal.metrics({**line, "average": average})
         accuracy = validations[-1].score
-        if self.place.first:
+        if self.runtime.first:
             say(f"epoch {epoch} of {self.plan.epochs}: validation accuracy {accuracy:.2%}")
         best = self.state["best"]
         better = best is None or accuracy > best["accuracy"]
         if better:
             self.state["best"] = {"epoch": epoch, "accuracy": accuracy}
-            if self.place.first:
+            if self.runtime.first:
                 summary = validations[-1].summary()
                 self.keep_best(step, epoch, {**summary, "unreadable": list(unreadable.items())})
         stop = self.stops_after(epoch)
         if stop:
             because = f"no better accuracy for {self.plan.patience} epochs"
             journal.metrics({"kind": "stop", "step": step, "epoch": epoch, "because": because})
-            if self.place.first:
+            if self.runtime.first:
                 say(f"stopped after epoch {epoch}: {because}")
         return Measured(worth_reporting=better or epoch == self.plan.epochs, stop=stop)
 

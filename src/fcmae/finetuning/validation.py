@@ -10,7 +10,7 @@ from torch import nn
 from fcmae.images import Labelled
 from fcmae.inference.classification import Predictions, classify, confusion
 from fcmae.inference.loop import NonFiniteOutput, Preprocessing, evaluating
-from fcmae.training.devices import Place
+from fcmae.training.devices import Runtime
 
 MISTAKES = 24  # most confident ones that are kept
 DRAWN = 1000  # classes of a confusion matrix that is written whole; `fcmae evaluate` has the others
@@ -71,7 +71,7 @@ class Validation:
 
 
 def validate(
-    models: Sequence[nn.Module], images: Labelled, preprocessing: Preprocessing, place: Place
+    models: Sequence[nn.Module], images: Labelled, preprocessing: Preprocessing, runtime: Runtime
 ) -> tuple[list[Validation], dict[str, str]]:
     """Run classifiers over all images, each read once for all of them; processes share the work.
 
@@ -79,7 +79,7 @@ def validate(
         models: classifiers; their modes are left as they were.
         images: with labels.
         preprocessing: of the images.
-        place: device and processes.
+        runtime: device and processes.
 
     Returns:
         What each model says, the same in every process; and the files that could not be read, with
@@ -92,7 +92,7 @@ def validate(
     labels = torch.tensor(images.labels)
     try:
         with evaluating(*models):
-            predictions, unreadable = classify(models, images, labels, preprocessing, place)
+            predictions, unreadable = classify(models, images, labels, preprocessing, runtime)
     except NonFiniteOutput as error:
         raise RuntimeError(
             f"validation: the model's output for {error.name} is not a number. Lower the learning "

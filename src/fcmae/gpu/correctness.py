@@ -19,7 +19,7 @@ from fcmae.gpu.isolation import Row
 from fcmae.models.layers import GRN, Block
 from fcmae.models.masks import enlarge, random_mask
 from fcmae.ops.tiles import Sites, Tiles, hide
-from fcmae.training.devices import Place
+from fcmae.training.devices import Runtime
 
 # Relative differences that rounding makes, with a margin; bf16 keeps 8 bits.
 TOLERANCES = {"fp32": 1e-4, "bf16": 3e-2}
@@ -64,7 +64,7 @@ def check_block(
     masked = enlarge(mask, side).unsqueeze(-1)
     exact = _values(copy.deepcopy(block).double(), x.double(), outer.double(), masked)
     exact = {name: _packed(value, tiles) for name, value in exact.items()}
-    with Place(device, precision).autocast():
+    with Runtime(device, precision).autocast():
         ours = _values(block, tiles.pack(x), tiles.pack(outer), tiles)
     for name, value in exact.items():
         difference = ((ours[name].double() - value).norm() / value.norm()).item()

@@ -12,7 +12,7 @@ import fcmae
 from fcmae.benchmarks.measuring import matrix_products, memory_traffic
 from fcmae.findings.machine import describe_run, processor, version
 from fcmae.gpu.isolation import Row
-from fcmae.training.devices import Place
+from fcmae.training.devices import Runtime
 
 LIBRARIES = ("torch", "triton", "torchvision", "timm", "numba", "jax", "numpy", "simplejpeg")
 
@@ -38,8 +38,8 @@ def describe(device: torch.device) -> Iterator[Row]:
 
 def measure_rates(device: torch.device, *, precision: str, repeats: int = 7) -> Iterator[Row]:
     """Copies of a large block, and products of large matrices: what all else is held against."""
-    place = Place(device, precision)
-    products, traffic = matrix_products(place), memory_traffic(place)
+    runtime = Runtime(device, precision)
+    products, traffic = matrix_products(runtime), memory_traffic(runtime)
     for _ in range(repeats):
         products.take_turn()
         traffic.take_turn()

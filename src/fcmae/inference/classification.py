@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 from fcmae.images import ImageSet
 from fcmae.inference.loop import Preprocessing, forward_in_order, require_some
 from fcmae.parallel.processes import add_up, gather
-from fcmae.training.devices import Place
+from fcmae.training.devices import Runtime
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def classify(
     images: ImageSet[object],
     labels: Tensor,
     preprocessing: Preprocessing,
-    place: Place,
+    runtime: Runtime,
     *,
     title: str | None = None,
 ) -> tuple[list[Predictions], dict[str, str]]:
@@ -66,7 +66,7 @@ def classify(
         images: what to classify.
         labels: the class of each image, in the classifiers' numbers, int64 [N].
         preprocessing: of the images.
-        place: device and processes.
+        runtime: device and processes.
         title: of the progress bar; None for none.
 
     Returns:
@@ -83,15 +83,15 @@ def classify(
     def forward(pixels: Tensor) -> list[Tensor]:
         return [classifier(pixels) for classifier in classifiers]
 
-    for output in forward_in_order(forward, images, preprocessing, place, title=title):
+    for output in forward_in_order(forward, images, preprocessing, runtime, title=title):
         unreadable |= output.unreadable
         if output.indices:
             for rows, logits in zip(table, output.tensors, strict=True):
                 rows[output.indices] = _rows(logits, labels[output.indices])
-    if place.processes > 1:
+    if runtime.processes > 1:
         # An image's row is zero everywhere but in the process that saw it, so that the sum is
         # exact, and so is whatever is computed of it, whatever the number of processes.
-        table = add_up(table.to(place.device)).cpu()
+        table = add_up(table.to(runtime.device)).cpu()
     unreadable = dict(sorted(pair for part in gather(unreadable) for pair in part.items()))
     indices = table[0, :, 0].nonzero().squeeze(1)
     require_some(len(indices), images, unreadable, preprocessing.channels)

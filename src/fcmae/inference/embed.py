@@ -24,7 +24,7 @@ from fcmae.inference.loop import (
 )
 from fcmae.models.encoder import Backbone
 from fcmae.storage.digest import digest
-from fcmae.training.devices import Place, choose_device, choose_precision, take_place
+from fcmae.training.devices import Runtime, choose_device, choose_precision, start_runtime
 
 PART = 4096  # images of a part, about: what an interruption may cost
 
@@ -77,8 +77,8 @@ def run(options: Embed) -> Path:
     names = (images.name(index) for index in range(len(images)))
     files = digest(name.encode(errors="backslashreplace") + b"\n" for name in names)
     parts = Parts(out, how | {"files": files})
-    with take_place(device, precision) as place:
-        complete(parts, network.to(place.device), images, preprocessing, place)
+    with start_runtime(device, precision) as runtime:
+        complete(parts, network.to(runtime.device), images, preprocessing, runtime)
     how |= {"weights_path": weights, "data": str(options.data)}
     finish(out, parts, images, how, preprocessing.channels)
     return out
@@ -89,7 +89,7 @@ def complete(
     network: Pooled,
     images: ImageSet[object],
     preprocessing: Preprocessing,
-    place: Place,
+    runtime: Runtime,
 ) -> None:
     """Compute the parts that are not there yet."""
     size = preprocessing.batch_size * max(1, PART // preprocessing.batch_size)
@@ -102,7 +102,7 @@ def complete(
     features, indices, seen = [nothing], list[int](), start
     unreadable: dict[str, str] = {}
     rest = Subset(images, range(start, len(images)))
-    for output in forward_in_order(network, rest, preprocessing, place, title="embedding"):
+    for output in forward_in_order(network, rest, preprocessing, runtime, title="embedding"):
         features += output.tensors
         indices += [start + index for index in output.indices]
         unreadable |= output.unreadable

@@ -19,7 +19,7 @@ from fcmae.inference.classification import class_accuracy, classify, confusion
 from fcmae.inference.load import Description, load_classifier, shape
 from fcmae.inference.loop import choose_preprocessing, say_unreadable
 from fcmae.storage.atomic import write_text
-from fcmae.training.devices import choose_device, choose_precision, take_place
+from fcmae.training.devices import choose_device, choose_precision, start_runtime
 
 ROWS = 20  # classes on the screen
 NAMES = 5  # that an error lists
@@ -37,12 +37,12 @@ def run(options: Evaluate) -> Evaluation:
     preprocessing = choose_preprocessing(options, classifier, description, device)
     numbers, names = classes_of(images, description)
     labels = torch.tensor([numbers[label] for label in images.labels])
-    with take_place(device, precision) as place:
-        network = classifier.to(place.device)
+    with start_runtime(device, precision) as runtime:
+        network = classifier.to(runtime.device)
         (predictions,), unreadable = classify(
-            [network], images, labels, preprocessing, place, title="evaluating"
+            [network], images, labels, preprocessing, runtime, title="evaluating"
         )
-        first = place.first
+        first = runtime.first
     images_of = torch.bincount(predictions.labels, minlength=len(names)).tolist()
     accuracy_of = class_accuracy(predictions.labels, predictions.correct, len(names))
     confused: dict[str, dict[str, int]] = {names[number]: {} for number in numbers}

@@ -21,7 +21,7 @@ from fcmae.images import EvaluationView, ImageSet, load_in_order
 from fcmae.inference.load import Description, shape
 from fcmae.models.encoder import Backbone
 from fcmae.parallel.processes import is_first, num_processes
-from fcmae.training.devices import Place, num_readers
+from fcmae.training.devices import Runtime, num_readers
 
 SHOWN = 20  # unreadable files on the screen
 
@@ -107,7 +107,7 @@ def forward_in_order(
     forward: Callable[[Tensor], Tensor | Sequence[Tensor]],
     images: ImageSet[object],
     preprocessing: Preprocessing,
-    place: Place,
+    runtime: Runtime,
     *,
     title: str | None = None,
 ) -> Iterator[Outputs]:
@@ -117,18 +117,18 @@ def forward_in_order(
     reduces them as they come. Networks are to be in evaluation mode (`evaluating`).
 
     Args:
-        forward: normalised images [n, C, H, W], on the place's device, to a tensor [n, ...] or
+        forward: normalised images [n, C, H, W], on the runtime's device, to a tensor [n, ...] or
             several: one of each network, or of each block of a network.
         images: where to read.
         preprocessing: of the images.
-        place: where to compute, in which precision, and the processes that share the work.
+        runtime: where to compute, in which precision, and the processes that share the work.
         title: of the progress bar; None for none.
 
     Raises:
         NonFiniteOutput: if an output is not a number.
     """
     mean, std = (
-        torch.tensor(values, device=place.device).view(-1, 1, 1)
+        torch.tensor(values, device=runtime.device).view(-1, 1, 1)
         for values in (preprocessing.mean, preprocessing.std)
     )
     batches = load_in_order(
@@ -136,19 +136,19 @@ def forward_in_order(
         view=EvaluationView(preprocessing.size),
         channels=preprocessing.channels,
         batch_size=preprocessing.batch_size,
-        rank=place.rank,
-        world_size=place.processes,
+        rank=runtime.rank,
+        world_size=runtime.processes,
         workers=preprocessing.workers,
-        pin_memory=place.device.type == "cuda",
+        pin_memory=runtime.device.type == "cuda",
     )
-    with progress_bar(shown=place.first and title is not None) as bar:
+    with progress_bar(shown=runtime.first and title is not None) as bar:
         task = bar.add_task(title or "", total=len(images), figures="")
         done, began = 0, time.monotonic()
         for batch in batches:
             tensors: list[Tensor] = []
             if batch.examples is not None:
-                with torch.no_grad(), place.autocast():
-                    pixels = batch.examples.image.to(place.device, non_blocking=True)
+                with torch.no_grad(), runtime.autocast():
+                    pixels = batch.examples.image.to(runtime.device, non_blocking=True)
                     found = forward((pixels - mean) / std)
                     found = [found] if isinstance(found, Tensor) else found
                     tensors = [tensor.float().cpu() for tensor in found]
@@ -157,7 +157,7 @@ def forward_in_order(
                 if not finite.all():
                     raise NonFiniteOutput(images.name(batch.indices[int(finite.int().argmin())]))
             yield Outputs(batch.indices, tensors, batch.unreadable)
-            done += (len(batch.indices) + len(batch.unreadable)) * place.processes
+            done += (len(batch.indices) + len(batch.unreadable)) * runtime.processes
             a_second = done / max(time.monotonic() - began, 1e-3)
             bar.update(task, completed=done, figures=f"{rate(a_second)} images/s")
 

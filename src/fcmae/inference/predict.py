@@ -15,7 +15,7 @@ from fcmae.images import EncodedSet, FileSource, list_images
 from fcmae.inference.load import load_classifier
 from fcmae.inference.loop import choose_preprocessing, forward_in_order, require_one_process
 from fcmae.storage.atomic import write_text
-from fcmae.training.devices import choose_device, choose_precision, take_place
+from fcmae.training.devices import choose_device, choose_precision, start_runtime
 
 Row = dict[str, str | float | None]
 
@@ -37,9 +37,9 @@ def run(options: Predict) -> Path:
     images = EncodedSet(FileSource(paths, Path()))
     rows: dict[str, Row] = {images.name(i): dict.fromkeys(columns) for i in range(len(images))}
     unreadable = 0
-    with take_place(device, precision) as place:
-        network = classifier.to(place.device)
-        for output in forward_in_order(network, images, preprocessing, place, title="predicting"):
+    with start_runtime(device, precision) as runtime:
+        network = classifier.to(runtime.device)
+        for output in forward_in_order(network, images, preprocessing, runtime, title="predicting"):
             for logits in output.tensors:
                 for index, of_image in zip(output.indices, logits, strict=True):
                     rows[images.name(index)] |= best(of_image, description.classes, top)

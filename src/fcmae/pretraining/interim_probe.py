@@ -11,7 +11,7 @@ from fcmae.inference.loop import Preprocessing
 from fcmae.models.encoder import Backbone
 from fcmae.probes import knn_accuracy
 from fcmae.storage.digest import digest_of_names
-from fcmae.training.devices import Place
+from fcmae.training.devices import Runtime
 from fcmae.training.plan import Plan
 from fcmae.training.start import OpenedRun, refuse_inside
 
@@ -47,7 +47,7 @@ class InterimProbe:
         """Whether to measure after an epoch: before the first, 0, and after the last always."""
         return epoch % self.every == 0 or epoch == epochs
 
-    def measure(self, encoder: Backbone, place: Place) -> dict[str, Any]:
+    def measure(self, encoder: Backbone, runtime: Runtime) -> dict[str, Any]:
         """What belongs into the metrics; nothing that the training depends on is changed.
 
         Raises:
@@ -62,7 +62,7 @@ class InterimProbe:
                 batch_size=BATCH,
                 workers=self.workers,
             )
-            found = knn_accuracy(encoder, self.train, self.val, preprocessing, place, K)
+            found = knn_accuracy(encoder, self.train, self.val, preprocessing, runtime, K)
         except TooManyUnreadable as error:  # which are not the images that are trained on
             raise ValueError(f"probe_{error}") from error
         return {"k": K, **found._asdict()}

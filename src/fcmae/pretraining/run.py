@@ -16,7 +16,7 @@ from fcmae.pretraining.plan import Method, Plan, make_plan
 from fcmae.pretraining.task import PretrainingTask
 from fcmae.sizes import size_of
 from fcmae.training.batching import make_batching
-from fcmae.training.devices import Place, choose_device
+from fcmae.training.devices import Runtime, choose_device
 from fcmae.training.plan import Lines, details
 from fcmae.training.recipe import announce
 from fcmae.training.start import (
@@ -62,8 +62,8 @@ def start(wanted: Pretrain) -> Path:
         if is_first():
             say(str(report))
 
-    def make_task(place: Place) -> PretrainingTask:
-        return PretrainingTask(opened.out, plan, learner, images, place, batching, probe=probe)
+    def make_task(runtime: Runtime) -> PretrainingTask:
+        return PretrainingTask(opened.out, plan, learner, images, runtime, batching, probe=probe)
 
     parameters = sum(parameter.numel() for parameter in learner.encoder.parameters())
     return train(opened, make_task, plan, batching, device, parameters=parameters, own=own)

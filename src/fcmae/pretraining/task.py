@@ -15,7 +15,7 @@ from fcmae.pretraining.plan import Learner, Plan
 from fcmae.pretraining.reconstructions import epochs_to_observe
 from fcmae.storage import atomic
 from fcmae.training.batching import Batching
-from fcmae.training.devices import Place
+from fcmae.training.devices import Runtime
 from fcmae.training.journal import AnyJournal
 from fcmae.training.task import Measured
 
@@ -26,9 +26,9 @@ class PretrainingTask:
     Args:
         out: the run folder.
         plan: what to compute.
-        learner: what is trained; moved to the place's device.
+        learner: what is trained; moved to the runtime's device.
         images: the data.
-        place: device and precision.
+        runtime: device and precision.
         batching: whether blocks are recomputed in the backward pass, and whether they are compiled.
         probe: what accuracies are measured with; None where none are.
     """
@@ -41,14 +41,20 @@ class PretrainingTask:
         plan: Plan,
         learner: Learner,
         images: ImageSet[object],
-        place: Place,
+        runtime: Runtime,
         batching: Batching,
         *,
         probe: InterimProbe | None = None,
     ) -> None:
-        self.out, self.plan, self.images, self.place, self.probe = out, plan, images, place, probe
+        self.out, self.plan, self.images, self.runtime, self.probe = (
+            out,
+            plan,
+            images,
+            runtime,
+            probe,
+        )
         self.learner, self.view, self.followers = learner, learner.view, learner.followers
-        self.trained = self.kept = learner.module.to(place.device)
+        self.trained = self.kept = learner.module.to(runtime.device)
         learner.encoder.checkpoint_blocks = batching.checkpoint_blocks
         if batching.compile_blocks:
             compile_blocks(self.trained)
@@ -56,13 +62,13 @@ class PretrainingTask:
         self.groups = parameter_groups(
             self.trained, recipe.weight_decay, exempt=recipe.decay_exempt
         )
-        self.mean = torch.tensor(plan.mean, device=place.device).view(-1, 1, 1)
-        self.std = torch.tensor(plan.std, device=place.device).view(-1, 1, 1)
+        self.mean = torch.tensor(plan.mean, device=runtime.device).view(-1, 1, 1)
+        self.std = torch.tensor(plan.std, device=runtime.device).view(-1, 1, 1)
         self.state: dict[str, Any] = {}
 
     def prepare(self, batch: Batch[Unlabelled | Pair]) -> tuple[Tensor, Tensor]:
         """Normalised images, and what else the loss needs, on the device."""
-        views = (view.to(self.place.device, non_blocking=True) for view in batch.examples)
+        views = (view.to(self.runtime.device, non_blocking=True) for view in batch.examples)
         return self.learner.prepare(batch, *((view - self.mean) / self.std for view in views))
 
     def loss(self, module: nn.Module, images: Tensor, other: Tensor) -> Tensor:
@@ -77,7 +83,7 @@ class PretrainingTask:
             journal.metrics({"kind": "look", "step": step, "epoch": epoch, **seen})
         probes = self.probe is not None and self.probe.is_due(epoch, plan.epochs)
         if self.probe is not None and probes:
-            found = self.probe.measure(self.learner.encoder, self.place)
+            found = self.probe.measure(self.learner.encoder, self.runtime)
             say(f"kNN accuracy after epoch {epoch}: {found['top_1']:.1%}")
             journal.metrics({"kind": "probe", "step": step, "epoch": epoch, **found})
         return Measured(worth_reporting=observes or probes)

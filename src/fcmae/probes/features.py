@@ -8,7 +8,7 @@ from torch import Tensor
 
 from fcmae.images import Labelled, Unreadables
 from fcmae.inference.loop import Preprocessing, forward_in_order
-from fcmae.training.devices import Place
+from fcmae.training.devices import Runtime
 
 JOINT, SEPARATE = 8, 32  # bins a channel of a histogram
 REACH = 3  # deviations on either side of the mean
@@ -41,7 +41,7 @@ def extract(
     forward: Callable[[Tensor], Tensor | Sequence[Tensor]],
     images: Labelled,
     preprocessing: Preprocessing,
-    place: Place,
+    runtime: Runtime,
     *,
     title: str | None = None,
 ) -> tuple[list[Features], Unreadables]:
@@ -51,7 +51,7 @@ def extract(
         forward: as of `forward_in_order`: one or several tensors of features, [n, D] each.
         images: the set.
         preprocessing: of the images.
-        place: where to compute. Each process reads all images.
+        runtime: where to compute. Each process reads all images.
         title: of the progress bar; None for none.
 
     Returns:
@@ -64,7 +64,7 @@ def extract(
     unreadables = Unreadables(len(images))
     batches: list[list[Tensor]] = []
     indices: list[int] = []
-    alone = Place(place.device, place.precision)
+    alone = Runtime(runtime.device, runtime.precision)
     for output in forward_in_order(forward, images, preprocessing, alone, title=title):
         unreadables.add(output.unreadable)
         if output.indices:

@@ -15,7 +15,7 @@ from fcmae.inference.loop import Preprocessing, evaluating, pooled
 from fcmae.models.encoder import Backbone
 from fcmae.probes.comparison import score
 from fcmae.probes.features import Features, extract, standardise
-from fcmae.training.devices import Place
+from fcmae.training.devices import Runtime
 
 TEMPERATURE = 0.07  # as usual for features of self-supervised networks
 CHUNK = 1 << 24  # similarities at a time
@@ -73,7 +73,7 @@ def nearest_neighbours(
 def nearest(similarity: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """The `k` largest of each row and where they are, of equal ones the first.
 
-    `topk` does not say which of equal values it takes. So value and place are put into one
+    `topk` does not say which of equal values it takes. So value and column are put into one
     integer: floats are ordered as their bits are, but for those below zero, which are the other
     way round.
 
@@ -86,8 +86,10 @@ def nearest(similarity: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """
     bits = (similarity + 0.0).view(torch.int32).long()  # adding 0 makes -0 into 0
     order = torch.where(bits < 0, -(1 << 31) - bits, bits)
-    place = torch.arange(similarity.shape[1], device=similarity.device)
-    index = (1 << 32) - 1 - ((order << 32 | ((1 << 32) - 1 - place)).topk(k).values & (1 << 32) - 1)
+    column = torch.arange(similarity.shape[1], device=similarity.device)
+    index = (
+        (1 << 32) - 1 - ((order << 32 | ((1 << 32) - 1 - column)).topk(k).values & (1 << 32) - 1)
+    )
     return similarity.gather(1, index), index
 
 
@@ -96,7 +98,7 @@ def knn_accuracy(
     train: Labelled,
     val: Labelled,
     preprocessing: Preprocessing,
-    place: Place,
+    runtime: Runtime,
     k: int = 20,
 ) -> Accuracy:
     """The kNN probe on at most 2000 images of `train` and 500 of `val`, the same each time.
@@ -105,11 +107,11 @@ def knn_accuracy(
     the global random numbers.
 
     Args:
-        encoder: on the device of `place`.
+        encoder: on the device of `runtime`.
         train: where neighbours are looked for.
         val: what is classified.
         preprocessing: of the images, as in training.
-        place: device and precision.
+        runtime: device and precision.
         k: number of neighbours.
 
     Raises:
@@ -120,7 +122,7 @@ def knn_accuracy(
         drawn = images.subset(draw(len(images), limit))
         with evaluating(encoder):
             (features,), _ = extract(
-                lambda pixels: pooled(encoder, pixels), drawn, preprocessing, place
+                lambda pixels: pooled(encoder, pixels), drawn, preprocessing, runtime
             )
         sides.append(features)
     neighbours, queries = standardise(*sides)

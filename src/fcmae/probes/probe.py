@@ -40,7 +40,7 @@ from fcmae.probes.features import Features, colour_histogram, extract, standardi
 from fcmae.probes.knn import nearest_neighbours
 from fcmae.probes.linear import fit_linear_probe
 from fcmae.storage.atomic import write_text
-from fcmae.training.devices import Place, choose_device, choose_precision
+from fcmae.training.devices import Runtime, choose_device, choose_precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +62,16 @@ def run(options: Probe) -> dict[str, Any]:
     if target:
         check_target("json", target)
     device = choose_device(options.device)
-    place = Place(device, choose_precision(options.precision, device))
+    runtime = Runtime(device, choose_precision(options.precision, device))
     train, val = open_splits(os.path.expanduser(options.data))
     shares, k = tuple(dict.fromkeys(options.label_share)), tuple(dict.fromkeys(options.k))
     draws = draw(train, shares, k, options.seeds)
     backbone, _, description = load_backbone(options.weights, options.key)
     preprocessing = choose_preprocessing(options, backbone, description, device)
     encoders = [encoder.to(device) for encoder in encoders_of(backbone, options.seeds)]
-    pairs, unreadable = features_of(encoders, train, val, preprocessing, place)
+    pairs, unreadable = features_of(encoders, train, val, preprocessing, runtime)
     columns = [Column(part, number) for part in draws for number in (*k, None)]
-    rows = score_rows(pairs, draws, k, len(train.classes), place)
+    rows = score_rows(pairs, draws, k, len(train.classes), runtime)
     result = {
         "weights": description.weights,
         "model": backbone.model,
@@ -86,7 +86,7 @@ def run(options: Probe) -> dict[str, Any]:
         "assumed": description.assumption(size_given=options.image_size is not None),
         "seeds": options.seeds,
         "device": str(device),
-        "precision": place.precision,
+        "precision": runtime.precision,
         "versions": {"fcmae": fcmae.__version__, "torch": torch.__version__},
         **summary(columns, rows, pairs[0].val.labels),
     }
@@ -153,11 +153,11 @@ def features_of(
     train: Labelled,
     val: Labelled,
     preprocessing: Preprocessing,
-    place: Place,
+    runtime: Runtime,
 ) -> tuple[list[Pair], dict[str, str]]:
     """The features of each encoder, then the histograms; and the files that could not be read."""
     mean, std, channels = preprocessing.mean, preprocessing.std, preprocessing.channels
-    centre, scale = (torch.tensor(x, device=place.device).view(-1, 1, 1) for x in (mean, std))
+    centre, scale = (torch.tensor(x, device=runtime.device).view(-1, 1, 1) for x in (mean, std))
     # Histograms are of the pixels as they are.
     plain = dataclasses.replace(preprocessing, mean=(0.0,) * channels, std=(1.0,) * channels)
 
@@ -170,7 +170,9 @@ def features_of(
     unreadable: dict[str, str] = {}
     for split, images in (("train", train), ("val", val)):
         try:
-            features, failed = extract(forward, images, plain, place, title=f"features of {split}")
+            features, failed = extract(
+                forward, images, plain, runtime, title=f"features of {split}"
+            )
         except TooManyUnreadable as error:
             raise ValueError(f"{error}\nThe weights take images of {channels} channels") from error
         unreadable |= {f"{split}/{name}": reason for name, reason in failed.state()}
@@ -183,7 +185,7 @@ def score_rows(
     draws: dict[float, list[Tensor]],
     k: Sequence[int],
     num_classes: int,
-    place: Place,
+    runtime: Runtime,
 ) -> dict[str, list[Score]]:
     """Every cell of the table, by row: for each share of the labels every K, then the linear probe.
 
@@ -192,7 +194,7 @@ def score_rows(
     something, and it is the stronger control.
     """
     # float64, which the linear probe needs, is not on every device.
-    device = place.device if place.device.type == "cuda" else torch.device("cpu")
+    device = runtime.device if runtime.device.type == "cuda" else torch.device("cpu")
     pairs = [Pair(pair.train.to(device), pair.val.to(device)) for pair in pairs]
     scaled = [Pair(*standardise(pair.train, pair.val)) for pair in pairs]
     near = [*scaled[:-1], pairs[-1]]

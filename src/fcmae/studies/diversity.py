@@ -12,7 +12,7 @@ from fcmae.inference.load import load_backbone
 from fcmae.inference.loop import choose_preprocessing, forward_in_order
 from fcmae.probes.blocks import cosine_distances, each_block
 from fcmae.studies.results import Row
-from fcmae.training.devices import Place, choose_device, choose_precision
+from fcmae.training.devices import Runtime, choose_device, choose_precision
 
 IMAGES, AT_A_TIME = 1000, 50
 
@@ -33,7 +33,7 @@ def diversity_of(
         "diversity": for each tensor its distances, first block first.
     """
     where = choose_device(device)
-    place = Place(where, choose_precision("auto", where))
+    runtime = Runtime(where, choose_precision("auto", where))
     trained = load_backbone(str(run))
     backbone = trained.backbone.to(where)
     reading = Reading(batch_size=AT_A_TIME, workers=workers)
@@ -45,7 +45,7 @@ def diversity_of(
 
     val = open_splits(data)[1]
     val = val.subset(draw(len(val), IMAGES))
-    batches = forward_in_order(network, val, preprocessing, place, title="diversity")
+    batches = forward_in_order(network, val, preprocessing, runtime, title="diversity")
     distances = torch.cat([tensor.double() for batch in batches for tensor in batch.tensors])
     means = distances.mean(0).tolist()  # [tensors][blocks]
     return {"diversity": dict(zip(tensors, means, strict=True))}

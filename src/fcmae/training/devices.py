@@ -14,7 +14,7 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Runtime:
     """One process's device and its part in the run."""
 
     device: torch.device
@@ -42,7 +42,7 @@ class Place:
         """Most bytes held on the device so far; None where it does not say."""
         return torch.cuda.max_memory_allocated(self.device) if self.device.type == "cuda" else None
 
-    def __enter__(self) -> "Place":
+    def __enter__(self) -> "Runtime":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -97,7 +97,7 @@ def settle(device: torch.device) -> None:
         libc.mallopt(M_MMAP_THRESHOLD, 32 << 20)  # bytes: the most that it takes
 
 
-def take_place(device: torch.device, precision: str) -> Place:
+def start_runtime(device: torch.device, precision: str) -> Runtime:
     """Make ready a device that was chosen, and join the other processes when under torchrun."""
     settle(device)
     if device.type == "cuda":
@@ -107,4 +107,4 @@ def take_place(device: torch.device, precision: str) -> Place:
             torch.use_deterministic_algorithms(True, warn_only=True)
             # Else fresh memory is filled with NaN each time, a pass that nothing here needs.
             torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    return Place(device, precision, *join(device))
+    return Runtime(device, precision, *join(device))

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from fcmae.parallel.processes import add_up, exchange
-from fcmae.training.devices import Place
+from fcmae.training.devices import Runtime
 
 
 class MicroBatch(Protocol):
@@ -69,7 +69,7 @@ def optimise(
     learning_rate: Callable[[int], float],
     start: int,
     stop: int,
-    place: Place,
+    runtime: Runtime,
     interrupted: Callable[[], bool],
 ) -> Iterator[Step]:
     """Run steps `start` to `stop`, accumulating micro-batches; ends early when interrupted.
@@ -85,7 +85,7 @@ def optimise(
         learning_rate: of a step, counted from 0.
         start: the first step.
         stop: the step after the last.
-        place: device and processes.
+        runtime: device and processes.
         interrupted: asked between micro-batches; a step cut short leaves no trace.
 
     Raises:
@@ -99,7 +99,7 @@ def optimise(
             group["lr"] = learning_rate(step) * group.get("scale", 1.0)
         optimizer.zero_grad(set_to_none=True)
         # Summed loss; whether a process should stop; what the loss is summed over, if it says so.
-        total = torch.zeros(3, device=place.device)
+        total = torch.zeros(3, device=runtime.device)
         with contextlib.ExitStack() as undo:
             undo.callback(_restore, buffers, [buffer.clone() for buffer in buffers])
             seen = 0
@@ -120,17 +120,17 @@ def optimise(
                     loss.backward()  # type: ignore[no-untyped-call]
                 total[0] += loss.detach()
                 total[2] += number
-                if place.processes == 1 and interrupted():
+                if runtime.processes == 1 and interrupted():
                     return
             total[1] = interrupted()
             summed, stopping, number = add_up(total).tolist()
             if stopping:
                 return
             gradients = [p.grad for p in module.parameters() if p.grad is not None]
-            mean = summed / (number or place.processes)
+            mean = summed / (number or runtime.processes)
             if number:  # processes exchanged the mean of their gradients
                 for gradient in gradients:
-                    gradient.mul_(place.processes / number)
+                    gradient.mul_(runtime.processes / number)
             norm = torch.nn.utils.get_total_norm(gradients)
             _require_finite(step, "loss", mean)
             _require_finite(step, "gradient's norm", norm.item())

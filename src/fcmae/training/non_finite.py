@@ -1,23 +1,23 @@
 """Where a loss stopped being a number: which images, and which layer first."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
 from fcmae.images import Batch
+from fcmae.parallel.processes import gather
 from fcmae.storage import atomic
-from fcmae.training.devices import Place
+from fcmae.training.devices import Runtime
 from fcmae.training.engine import NonFiniteError
 from fcmae.training.task import Task
 
 
 def explain(
-    error: NonFiniteError, task: Task, batches: Iterable[Batch[Any]], place: Place, out: Path
+    error: NonFiniteError, task: Task, batches: Iterable[Batch[Any]], runtime: Runtime, out: Path
 ) -> str:
     """Find the images and the layer behind a loss that is not a number, and write them down.
 
@@ -25,7 +25,7 @@ def explain(
         error: of the step.
         task: with the weights that the step began with.
         batches: of the step, in this process.
-        place: device and processes.
+        runtime: device and processes.
         out: the run folder.
     """
     parts = (
@@ -35,16 +35,16 @@ def explain(
     task.trained.eval()  # one by one, images would have no share in what drop path drew
 
     def loss(images: Tensor, other: Tensor) -> Tensor:
-        with torch.no_grad(), place.autocast():
+        with torch.no_grad(), runtime.autocast():
             return task.loss(task.trained, images, other)
 
     with torch.compiler.set_stance("force_eager"):  # compiled blocks hide their layers
-        causes = gather(diagnose(task.trained, parts, loss), place.processes)
+        causes = merge(gather(diagnose(task.trained, parts, loss)))
     found = {"step": error.step, "what": str(error), **causes}
     path = out / "non_finite.json"
-    if place.first:
+    if runtime.first:
         atomic.write_text(path, json.dumps(found, indent=2) + "\n")
-    or_precision = "" if place.precision == "fp32" else " or --precision fp32"
+    or_precision = "" if runtime.precision == "fp32" else " or --precision fp32"
     return (
         f"{in_words(found)} (all in {path}). The weights before this step are kept in "
         f"{out / 'checkpoints'}. Look at these images, or start again with a lower "
@@ -106,16 +106,12 @@ def diagnose(
     return {"layer": layer, "images": names}
 
 
-def gather(found: dict[str, Any], processes: int) -> dict[str, Any]:
-    """What all processes found, each in its own images, in all of them."""
-    if processes == 1:
-        return found
-    everyone: list[dict[str, Any]] = [{} for _ in range(processes)]
-    dist.all_gather_object(everyone, found)
-    layers = [part["layer"] for part in everyone if part["layer"] is not None]
+def merge(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What all processes found, each in its own images."""
+    layers = [part["layer"] for part in found if part["layer"] is not None]
     return {
         "layer": layers[0] if layers else None,
-        "images": [name for part in everyone for name in part["images"]],
+        "images": [name for part in found for name in part["images"]],
     }
 
 

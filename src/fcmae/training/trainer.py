@@ -6,25 +6,23 @@ A task says what is trained and how; everything here is the same for all of them
 import json
 import signal
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from rich.progress import Progress, TaskID
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from fcmae.console.screen import progress_bar, say
 from fcmae.images import Batch, Order, TooManyUnreadable, Unreadables, load
 from fcmae.optim import adamw
+from fcmae.parallel.processes import gather, share_gradients
 from fcmae.report import write_report
 from fcmae.storage import atomic
 from fcmae.training import checkpoint
 from fcmae.training.batching import Batching
-from fcmae.training.devices import Place, take_place
+from fcmae.training.devices import Runtime, start_runtime
 from fcmae.training.dry_run import rehearse
 from fcmae.training.engine import NonFiniteError, Step, optimise
 from fcmae.training.journal import AnyJournal, Journal, Silence
@@ -39,7 +37,7 @@ from fcmae.training.window import Window, remedy
 
 def train(
     opened: OpenedRun[Chosen],
-    make_task: Callable[[Place], Task],
+    make_task: Callable[[Runtime], Task],
     plan: Plan,
     batching: Batching,
     device: torch.device,
@@ -65,11 +63,11 @@ def train(
     """
     out, options, resumed = opened.out, opened.options, opened.resumed is not None
     if options.dry_run:
-        rehearse(make_task(Place(device, plan.precision)), batching, layers)
+        rehearse(make_task(Runtime(device, plan.precision)), batching, layers)
         return out
-    with take_place(device, plan.precision) as place, Interrupt() as interrupt:
-        trainer = Trainer(out, make_task(place), place, batching, interrupt, resumed=resumed)
-        if not place.first:
+    with start_runtime(device, plan.precision) as runtime, Interrupt() as interrupt:
+        trainer = Trainer(out, make_task(runtime), runtime, batching, interrupt, resumed=resumed)
+        if not runtime.first:
             trainer.run()
             return out
         with RunFolder(out, resume=options.resume, overwrite=options.overwrite) as folder:
@@ -92,7 +90,7 @@ class Trainer:
     Args:
         out: the run folder.
         task: what is trained.
-        place: device and processes.
+        runtime: device and processes.
         batching: how the work is cut up.
         interrupt: says when to stop.
         resumed: whether to go on from the last checkpoint, if there is one.
@@ -102,15 +100,15 @@ class Trainer:
         self,
         out: Path,
         task: Task,
-        place: Place,
+        runtime: Runtime,
         batching: Batching,
         interrupt: Interrupt,
         *,
         resumed: bool,
     ) -> None:
-        self.out, self.task, self.plan, self.place = out, task, task.plan, place
+        self.out, self.task, self.plan, self.runtime = out, task, task.plan, runtime
         self.batching, self.interrupt, self.resumed = batching, interrupt, resumed
-        self.optimizer = make_optimizer(task, place.device)
+        self.optimizer = make_optimizer(task, runtime.device)
         self.step = 0  # steps finished
         self.stopped = False  # early, by the task
         self.window, self.period = Window(), Window()  # since the last line of each
@@ -121,11 +119,11 @@ class Trainer:
         """To the end, or to an interruption."""
         resumed_at = self.restore() if self.resumed else -1
         self.saved = time.monotonic()
-        with Journal(self.out, resumed_at) if self.place.first else Silence() as journal:
+        with Journal(self.out, resumed_at) if self.runtime.first else Silence() as journal:
             self.started = self.saved - journal.seconds
             if resumed_at < 0:
                 self.task.measure(journal, 0)
-            with progress_bar(shown=self.place.first) as bar:
+            with progress_bar(shown=self.runtime.first) as bar:
                 progress = bar.add_task(
                     self.task.doing, total=self.plan.steps, completed=self.step, figures=""
                 )
@@ -133,7 +131,7 @@ class Trainer:
         if self.step < self.plan.steps and not self.stopped:  # in every process: they agree
             self.share_unreadables()
             self.save()
-            if self.place.first:
+            if self.runtime.first:
                 report = write_report(self.out)
                 say(
                     f"interrupted at step {self.step} of {self.plan.steps}; "
@@ -150,11 +148,7 @@ class Trainer:
         """Step by step, and what is due in between."""
         if self.stopped:
             return
-        module = self.task.trained
-        if self.place.processes > 1:
-            # Convolutions give channels-last gradients; copying them into buckets is cheap.
-            warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
-            module = DistributedDataParallel(module)
+        module = share_gradients(self.task.trained)
         steps = optimise(
             module,
             self.optimizer,
@@ -164,13 +158,13 @@ class Trainer:
             learning_rate=self.plan.learning_rate_at,
             start=self.step,
             stop=self.plan.steps,
-            place=self.place,
+            runtime=self.runtime,
             interrupted=self.interrupt,
         )
         first = self.step + 1
         try:
             for step in steps:
-                if step.number == first and self.batching.compile_blocks and self.place.first:
+                if step.number == first and self.batching.compile_blocks and self.runtime.first:
                     say(f"compiled: the first step took {step.seconds - step.waiting:.0f} s")
                 self.after_step(step, journal)
                 figures = (
@@ -182,7 +176,7 @@ class Trainer:
         except NonFiniteError as error:
             self.save()  # the weights are still those before the step
             batches = self.load(error.step, error.step + 1, workers=0)
-            message = explain(error, self.task, batches, self.place, self.out)
+            message = explain(error, self.task, batches, self.runtime, self.out)
             raise RuntimeError(message) from error
         except TooManyUnreadable as error:
             path = self.out / "unreadable.json"
@@ -205,18 +199,18 @@ class Trainer:
             seed=self.plan.seed,
             start_step=start,
             stop_step=stop,
-            rank=self.place.rank,
-            world_size=self.place.processes,
+            rank=self.runtime.rank,
+            world_size=self.runtime.processes,
             micro_batch_size=self.batching.micro_batch_size,
             workers=workers,
-            pin_memory=self.place.device.type == "cuda",
+            pin_memory=self.runtime.device.type == "cuda",
         )
 
     def loss_of(self, module: nn.Module, batch: Batch[Any]) -> Tensor:
         """The loss of a micro-batch."""
         self.unreadables.add(batch.unreadable)
         images, other = self.task.prepare(batch)
-        with self.place.autocast():
+        with self.runtime.autocast():
             return self.task.loss(module, images, other)
 
     def after_step(self, step: Step, journal: AnyJournal) -> None:
@@ -236,7 +230,7 @@ class Trainer:
             self.stopped = measured.stop
         if time.monotonic() - self.saved > self.batching.seconds_between_checkpoints:
             self.save()
-        if measured.worth_reporting and self.place.first:
+        if measured.worth_reporting and self.runtime.first:
             write_report(self.out)
 
     def end_period(self, journal: AnyJournal) -> Measured:
@@ -246,7 +240,7 @@ class Trainer:
         line = {"kind": plan.period, "step": self.step, plan.period: number, "loss": loss}
         journal.metrics(line)
         self.period = Window()
-        if self.place.first:
+        if self.runtime.first:
             say(
                 f"{plan.period} {number} of {plan.periods}: loss {loss:.4f}, "
                 f"{waited:.0%} of the time waiting for images"
@@ -275,24 +269,21 @@ class Trainer:
                 "images_per_second": self.window.images_per_second(self.plan.batch_size),
                 "waiting": self.window.waited,
                 "seconds": time.monotonic() - self.started,
-                "peak_memory": self.place.peak_memory(),
+                "peak_memory": self.runtime.peak_memory(),
             }
         )
         self.window = Window()
 
     def share_unreadables(self) -> None:
         """Let every process know of every file that one of them could not read."""
-        if self.place.processes > 1:
-            gathered: list[list[list[str]]] = [[] for _ in range(self.place.processes)]
-            dist.all_gather_object(gathered, self.unreadables.state())
-            for state in gathered:
-                self.unreadables.add((name, reason) for name, reason in state)
-        if self.place.first:
+        for state in gather(self.unreadables.state()):
+            self.unreadables.add((name, reason) for name, reason in state)
+        if self.runtime.first:
             atomic.write_text(self.out / "unreadable.json", json.dumps(self.unreadables.state()))
 
     def restore(self) -> int:
         """Go on from the last checkpoint, if there is one: its step, or -1."""
-        found = checkpoint.load(self.out / "checkpoints", self.place.device)
+        found = checkpoint.load(self.out / "checkpoints", self.runtime.device)
         if found is None:
             return -1
         checkpoint.restore(found, self.task.kept, self.optimizer)
@@ -307,13 +298,13 @@ class Trainer:
                 f"checkpoint {self.out / 'checkpoints'}: its state.json lacks {error}: it was "
                 "changed after it was written; restore it, or start again with --overwrite"
             ) from error
-        if self.place.first:
+        if self.runtime.first:
             say(f"resuming at step {self.step} of {self.plan.steps}")
         return self.step
 
     def save(self) -> None:
         """Write a checkpoint and the weights."""
-        if self.place.first:
+        if self.runtime.first:
             state = {
                 "step": self.step,
                 "stopped": self.stopped,
@@ -339,7 +330,7 @@ class Trainer:
     def finish(self) -> None:
         """The last checkpoint, the weights, the report."""
         self.save()
-        if self.place.first:
+        if self.runtime.first:
             report = write_report(self.out)
             if len(self.unreadables):
                 say(

@@ -212,7 +212,7 @@ MISTAKES = (
     ),
     Mistake(
         "inference/loop.py",
-        "with torch.no_grad(), place.autocast():",
+        "with torch.no_grad(), runtime.autocast():",
         "with torch.no_grad():",
         "Evaluate, predict, embed and validation ignore the precision.",
         (PRECISION, f"{VALIDATION}test_models_compute_in_the_precision_of_the_run"),
@@ -310,8 +310,8 @@ MISTAKES = (
     ),
     Mistake(
         "pretraining/interim_probe.py",
-        "preprocessing, place, K)",
-        "preprocessing, place, 10)",
+        "preprocessing, runtime, K)",
+        "preprocessing, runtime, 10)",
         "The interim probe asks ten neighbours.",
         (INTERIM,),
     ),
@@ -331,8 +331,8 @@ MISTAKES = (
     ),
     Mistake(
         "pretraining/task.py",
-        "self.probe.measure(self.learner.encoder, self.place)",
-        'self.probe.measure(getattr(self.trained, "key", self.learner).encoder, self.place)',
+        "self.probe.measure(self.learner.encoder, self.runtime)",
+        'self.probe.measure(getattr(self.trained, "key", self.learner).encoder, self.runtime)',
         "The keys' encoder is probed.",
         (INTERIM,),
     ),

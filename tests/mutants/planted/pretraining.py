@@ -73,8 +73,8 @@ MISTAKES = (
     ),
     Mistake(
         TASK,
-        "self.std = torch.tensor(plan.std, device=place.device).view(-1, 1, 1)",
-        "self.std = torch.tensor(plan.std, device=place.device).mean().view(1, 1, 1)",
+        "self.std = torch.tensor(plan.std, device=runtime.device).view(-1, 1, 1)",
+        "self.std = torch.tensor(plan.std, device=runtime.device).mean().view(1, 1, 1)",
         "All channels are divided by their mean deviation.",
         FIELDS,
     ),

@@ -204,7 +204,7 @@ MISTAKES = (
     Mistake(
         "training/trainer.py",
         (
-            "        with self.place.autocast():\n"
+            "        with self.runtime.autocast():\n"
             "            return self.task.loss(module, images, other)"
         ),
         "        return self.task.loss(module, images, other)",

@@ -12,9 +12,9 @@ from fcmae.studies.reconstruction import ENCODERS, SCALES, Recipe, evaluation
 from fcmae.studies.reconstruction.evaluation import measure, reconstruct
 from fcmae.studies.reconstruction.model import Toy, pixels
 from fcmae.studies.reconstruction.training import Data, open_data
-from fcmae.training.devices import Place
+from fcmae.training.devices import Runtime
 
-CPU = Place(torch.device("cpu"), "fp32")
+CPU = Runtime(torch.device("cpu"), "fp32")
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import torch
 from fcmae.studies.reconstruction import ENCODERS, SCALES, Recipe, Setting, training
 from fcmae.studies.reconstruction.model import Toy
 from fcmae.studies.reconstruction.training import Data, open_data, train
-from fcmae.training.devices import Place
+from fcmae.training.devices import Runtime
 from fcmae.training.engine import NonFiniteError
 
-CPU = Place(torch.device("cpu"), "fp32")
+CPU = Runtime(torch.device("cpu"), "fp32")
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from fcmae.benchmarks import command, measuring
 from fcmae.benchmarks.operators.cases import Implementation, Operator, operators
 from fcmae.commands.benchmark import BenchmarkOperators, Rows
 from fcmae.findings.machine import describe_run
-from fcmae.training.devices import Place, choose_device, choose_precision, settle
+from fcmae.training.devices import Runtime, choose_device, choose_precision, settle
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -26,38 +26,38 @@ def run(options: BenchmarkOperators) -> Rows:
     command.check_patches("image_size", options.image_size)
     device = choose_device(options.device)
     settle(device)
-    place = Place(device, options.precision or choose_precision("auto", device))
+    runtime = Runtime(device, options.precision or choose_precision("auto", device))
     batch_size = options.batch_size or (64 if device.type == "cuda" else 16)
     case = options.model, options.image_size, batch_size, options.mask_ratio
     rows: Rows = []
     with command.use_threads(options.threads), command.progress() as status:
         described = describe_run(device)
-        for operator in operators(*case, place):
+        for operator in operators(*case, runtime):
             status.update(f"{operator.name}, stage {operator.stage}")
-            rows += measure_operator(operator, place, options.repeats)
+            rows += measure_operator(operator, runtime, options.repeats)
     fields = ("model", "image_size", "batch_size", "mask_ratio", "precision")
-    described |= dict(zip(fields, (*case, place.precision), strict=True))
+    described |= dict(zip(fields, (*case, runtime.precision), strict=True))
     heading = f"{described['machine']}; {options.model}, {options.image_size} px, "
-    heading += f"batch {batch_size}, {place.precision}"
+    heading += f"batch {batch_size}, {runtime.precision}"
     command.show_and_write(heading, _table(rows), described, rows, options.json)
     return rows
 
 
-def measure_operator(operator: Operator, place: Place, repeats: int) -> list[dict[str, Any]]:
+def measure_operator(operator: Operator, runtime: Runtime, repeats: int) -> list[dict[str, Any]]:
     """A row for each implementation, the plain one first.
 
     Raises:
         RuntimeError: if they do not agree.
     """
-    operator.require_agreement(place)
-    products, traffic = measuring.matrix_products(place), measuring.memory_traffic(place)
+    operator.require_agreement(runtime)
+    products, traffic = measuring.matrix_products(runtime), measuring.memory_traffic(runtime)
     seconds: dict[str, dict[str, list[float]]] = {
         implementation.name: {name: [] for name in PASSES}
         for implementation in operator.implementations
     }
     for turn in range(repeats + 1):
         for implementation in operator.implementations:
-            for name, value in zip(PASSES, _passes(implementation, place), strict=True):
+            for name, value in zip(PASSES, _passes(implementation, runtime), strict=True):
                 if turn > 0:  # the first round warms up
                     seconds[implementation.name][name].append(value)
         if turn > 0:
@@ -82,19 +82,19 @@ def measure_operator(operator: Operator, place: Place, repeats: int) -> list[dic
     ]
 
 
-def _passes(implementation: Implementation, place: Place) -> tuple[float, float]:
+def _passes(implementation: Implementation, runtime: Runtime) -> tuple[float, float]:
     """Seconds of the forward and of the backward pass."""
     results: list[torch.Tensor] = []
 
     def forward() -> None:
-        with place.autocast():
+        with runtime.autocast():
             results.append(implementation.forward())
 
-    ahead = measuring.seconds_of(forward, place)
+    ahead = measuring.seconds_of(forward, runtime)
     (out,) = results
     outer = torch.ones_like(out)
     back = measuring.seconds_of(
-        lambda: torch.autograd.grad(out, implementation.variables, outer), place
+        lambda: torch.autograd.grad(out, implementation.variables, outer), runtime
     )
     return ahead, back
 

@@ -19,7 +19,7 @@ from fcmae.ops.feed_forward.images import Images
 from fcmae.ops.response_norm.reference import sum_of_squares
 from fcmae.ops.tiles import Tiles, spread
 from fcmae.sizes import size_of
-from fcmae.training.devices import Place
+from fcmae.training.devices import Runtime
 
 MASK_RATIO = 0.6
 DTYPE = torch.bfloat16
@@ -108,11 +108,11 @@ def time_kernels(
     Raises:
         ImportError: if there is no Triton.
     """
-    place = Place(device, "bf16")
+    runtime = Runtime(device, "bf16")
     shape = Shape.of(device, model, stage, batch_size, image_size)
     name = {"model": model, "stage": stage, "channels": shape.channels, "side": shape.side}
     for kernel in kernels or CONTESTS:
-        measure = functools.partial(_measured, CONTESTS[kernel], shape, place, repeats, calls)
+        measure = functools.partial(_measured, CONTESTS[kernel], shape, runtime, repeats, calls)
         yield {**name, "kernel": kernel, **attempt(measure)}
 
 
@@ -152,7 +152,7 @@ def compared(actual: Sequence[Tensor], expected: Sequence[Tensor]) -> dict[str, 
 
 
 def _measured(
-    build: Callable[[Shape], Contest], shape: Shape, place: Place, repeats: int, calls: int
+    build: Callable[[Shape], Contest], shape: Shape, runtime: Runtime, repeats: int, calls: int
 ) -> dict[str, Any]:
     contest = build(shape)
     row = compared(contest.ours(), contest.theirs())
@@ -162,7 +162,7 @@ def _measured(
         "ours": lambda number: [contest.ours() for _ in range(number)],
         "theirs": lambda number: [contest.theirs() for _ in range(number)],
     }
-    turns = take_turns(ways, place, repeats, lambda: calls, warm_up=0)
+    turns = take_turns(ways, runtime, repeats, lambda: calls, warm_up=0)
     ours, theirs = (statistics.median(turns[who]) / calls for who in ways)
     return row | {
         "seconds": ours,

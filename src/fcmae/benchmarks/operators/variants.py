@@ -16,7 +16,7 @@ from torch import Tensor
 from fcmae.benchmarks.measuring import seconds_of
 from fcmae.benchmarks.operators.kernels import CONTESTS, Contest, Shape, attempt, compared
 from fcmae.ops.tiles import Tiles
-from fcmae.training.devices import Place
+from fcmae.training.devices import Runtime
 
 REPLAYS = 2  # of a captured graph, within a turn
 
@@ -59,7 +59,7 @@ def time_variants(
     Raises:
         ImportError: if there is no Triton.
     """
-    place = Place(device, "bf16")
+    runtime = Runtime(device, "bf16")
     shape = Shape.of(device, model, stage, batch_size, image_size)
     name = {"model": model, "stage": stage, "channels": shape.channels, "side": shape.side}
     name["kernel"] = kernel
@@ -67,7 +67,7 @@ def time_variants(
     prepared = functools.cache(functools.partial(_prepared, kernel, shape))
     rows: list[dict[str, Any]] = []
     for layout in (default, *others, default):
-        measure = functools.partial(_measured, prepared, layout, place, repeats, calls)
+        measure = functools.partial(_measured, prepared, layout, runtime, repeats, calls)
         row = {**name, "layout": layout._asdict(), **attempt(measure)}
         first = rows[0] if rows else row
         if "seconds" in row and "seconds" in first:
@@ -273,7 +273,7 @@ def _prepared(kernel: str, shape: Shape) -> tuple[Contest, Sequence[Tensor]]:
 def _measured(
     prepared: Callable[[], tuple[Contest, Sequence[Tensor]]],
     layout: Layout,
-    place: Place,
+    runtime: Runtime,
     repeats: int,
     calls: int,
 ) -> dict[str, Any]:
@@ -284,19 +284,19 @@ def _measured(
     row = compared(call(), expected)
     if "error" in row:
         return row
-    seconds = _seconds(call, place, repeats, calls)
+    seconds = _seconds(call, runtime, repeats, calls)
     return row | {
         "seconds": seconds,
         "gigabytes_per_second": contest.traffic / seconds / 1e9,
     }
 
 
-def _seconds(call: Callable[[], object], place: Place, repeats: int, calls: int) -> float:
+def _seconds(call: Callable[[], object], runtime: Runtime, repeats: int, calls: int) -> float:
     """Of one call, by the device's own clock."""
-    if place.device.type != "cuda":
-        return seconds_of(call, place)
+    if runtime.device.type != "cuda":
+        return seconds_of(call, runtime)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.device(place.device):
+    with torch.cuda.device(runtime.device):
         with torch.cuda.graph(graph):
             for _ in range(calls):
                 call()
@@ -308,7 +308,7 @@ def _seconds(call: Callable[[], object], place: Place, repeats: int, calls: int)
             for _ in range(REPLAYS):
                 graph.replay()
             ended.record()
-            place.synchronise()
+            runtime.synchronise()
             turns.append(began.elapsed_time(ended) / 1e3 / (calls * REPLAYS))
     return statistics.median(turns)
 

@@ -15,7 +15,7 @@ from torch.profiler import ProfilerActivity, profile
 from fcmae.benchmarks import measuring
 from fcmae.benchmarks.pretraining.measurement import step_arithmetic
 from fcmae.benchmarks.pretraining.workload import Case, Workload
-from fcmae.training.devices import Place
+from fcmae.training.devices import Runtime
 
 FEWEST = 2  # images: a step's kernels then take next to no time, and what is left is the host's
 NAME = 120  # letters of a kernel's name that are kept: templates have thousands
@@ -74,10 +74,10 @@ def measure_step(
         One row; times in seconds, memory in bytes above weights, optimiser and images.
     """
     case = Case(model, image_size, batch_size, 0.6, precision)
-    step, place = _step_of(case, device)
+    step, runtime = _step_of(case, device)
     memory = measuring.peak_memory(step, device)
-    products = measuring.matrix_products(place)
-    seconds = _seconds(step, place, turns, steps, products)
+    products = measuring.matrix_products(runtime)
+    seconds = _seconds(step, runtime, turns, steps, products)
     kernels = kernels_of(step, device, steps)
     few, _ = _step_of(replace(case, batch_size=FEWEST), device)
     median, rate = statistics.median(seconds), products.fastest().per_second
@@ -86,7 +86,7 @@ def measure_step(
         "step_seconds": median,
         "turns": seconds,
         "device_seconds": sum(kernel.seconds for kernel in kernels),
-        "host_seconds": statistics.median(_seconds(few, place, turns, steps)),
+        "host_seconds": statistics.median(_seconds(few, runtime, turns, steps)),
         "launches": sum(kernel.calls for kernel in kernels),
         "memory": memory,
         # A multiply-add is two operations.
@@ -132,8 +132,8 @@ def profile_host(
         A row for each of `top` functions, seconds and calls of one step, its share of all; then
         one for all of them, with the seconds of a step that nobody watches.
     """
-    step, place = _step_of(Case(model, image_size, FEWEST, 0.6, precision), device)
-    (alone,) = _seconds(step, place, 1, steps)
+    step, runtime = _step_of(Case(model, image_size, FEWEST, 0.6, precision), device)
+    (alone,) = _seconds(step, runtime, 1, steps)
     watch = cProfile.Profile()
     # The backward pass has a thread of its own, which would not be watched.
     with torch.autograd.set_multithreading_enabled(False):
@@ -151,7 +151,7 @@ def profile_host(
     yield {**everything, "alone_seconds": alone}
 
 
-def _step_of(case: Case, device: torch.device) -> tuple[Callable[[], None], Place]:
+def _step_of(case: Case, device: torch.device) -> tuple[Callable[[], None], Runtime]:
     """A whole tiled step, with a fresh mask, that has been taken twice; and where."""
     workload = Workload(case, device)
 
@@ -160,11 +160,11 @@ def _step_of(case: Case, device: torch.device) -> tuple[Callable[[], None], Plac
 
     for _ in range(2):
         step()
-    return step, workload.place
+    return step, workload.runtime
 
 
 def _seconds(
-    step: Callable[[], None], place: Place, turns: int, steps: int, *rates: measuring.Probe
+    step: Callable[[], None], runtime: Runtime, turns: int, steps: int, *rates: measuring.Probe
 ) -> list[float]:
     """Of one step, in each turn of so many."""
 
@@ -172,7 +172,7 @@ def _seconds(
         for _ in range(number):
             step()
 
-    taken = measuring.take_turns({"": turn}, place, turns, lambda: steps, warm_up=0, rates=rates)
+    taken = measuring.take_turns({"": turn}, runtime, turns, lambda: steps, warm_up=0, rates=rates)
     return [value / steps for value in taken[""]]
 
 

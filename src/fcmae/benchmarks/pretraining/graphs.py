@@ -97,7 +97,7 @@ def _row(workload: Workload, repeats: int, calls: int, *, update: bool) -> dict[
     seconds = time_steps(ways, workload, repeats, calls)
     replay = [_device_seconds(workload, captured, calls) for _ in range(repeats)]
     apart += [_apart(workload, captured) for _ in range(CHECKS)]
-    peak = peak_memory(functools.partial(eager, workload.fresh_mask()), workload.place.device)
+    peak = peak_memory(functools.partial(eager, workload.fresh_mask()), workload.runtime.device)
     worst = {name: max(found[name] for found in apart) for name in apart[0]}
     return {
         **asdict(case),
@@ -157,7 +157,7 @@ def static_loss(workload: Workload, mask: Tensor) -> Tensor:
 
     Casts of weights are not kept from one use to the next, as capturing demands.
     """
-    case, device = workload.case, workload.place.device
+    case, device = workload.case, workload.runtime.device
     rows, columns = workload.grid
     visible = case.batch_size * num_visible(rows * columns, case.mask_ratio)
     half = case.precision == "bf16"

@@ -94,9 +94,9 @@ def _row(
         mode: functools.partial(workload.whole_step, mode=mode, update=settings.update)
         for mode in settings.modes
     }
-    probe = measuring.matrix_products(workload.place)
+    probe = measuring.matrix_products(workload.runtime)
     repeats, draw = settings.repeats, workload.fresh_mask
-    seconds = measuring.take_turns(ways, workload.place, repeats, draw, rates=[probe])
+    seconds = measuring.take_turns(ways, workload.runtime, repeats, draw, rates=[probe])
     products = probe.fastest()
     return {
         **asdict(case),
@@ -182,7 +182,7 @@ def peak_of(workload: Workload, mode: str, *, update: bool, repeats: int = REPEA
     peaks = []
     for _ in range(repeats + 1):
         step = functools.partial(workload.step, workload.fresh_mask(), mode, update=update)
-        peaks.append(measuring.peak_memory(step, workload.place.device))
+        peaks.append(measuring.peak_memory(step, workload.runtime.device))
         workload.forget_gradients()
     return int(statistics.median(peaks[1:]))
 

@@ -125,7 +125,7 @@ def _compared(opponent: _Opponent, workload: Workload) -> tuple[float, dict[str,
     workload.gradient(mask, OURS)
     found = []
     seconds = measuring.seconds_of(
-        lambda: found.append(gradient_of(opponent.loss(mask), opponent.optimizer)), workload.place
+        lambda: found.append(gradient_of(opponent.loss(mask), opponent.optimizer)), workload.runtime
     )
     if not opponent.same:
         return seconds, {"difference": None, "agrees": None}
@@ -134,7 +134,7 @@ def _compared(opponent: _Opponent, workload: Workload) -> tuple[float, dict[str,
 
 def _timm(workload: Workload) -> _Opponent:
     images = workload.images.contiguous(memory_format=torch.channels_last)
-    competitor = Competitor(workload.case.model, images, workload.place)
+    competitor = Competitor(workload.case.model, images, workload.runtime)
     model = competitor.model.to(memory_format=torch.channels_last)
     competitor.model = cast(nn.Module, torch.compile(model))  # declared as a function
     return _Opponent(lambda _: competitor.loss(), competitor.optimizer, same=False)
@@ -158,7 +158,7 @@ def _spark(workload: Workload) -> _Opponent:
 
 def _gathered(workload: Workload) -> _Opponent:
     def loss(mask: Tensor) -> Tensor:
-        with plain_operators(workload.place.device):
+        with plain_operators(workload.runtime.device):
             return workload.loss(mask, OURS)
 
     return _Opponent(loss, workload.optimizer)

@@ -16,7 +16,7 @@ from fcmae.models.autoencoder import create_autoencoder
 from fcmae.models.layers import GRN
 from fcmae.models.loss import reconstruction_loss
 from fcmae.models.masks import random_mask
-from fcmae.training.devices import Place
+from fcmae.training.devices import Runtime
 
 MODES = ("dense", "masked", "tiled", "timm")
 # Relative difference of loss and gradient between modes: rounding, with a margin of ten.
@@ -51,7 +51,7 @@ class Workload:
     """An autoencoder with its optimiser, fixed random images, and a fresh mask when asked."""
 
     def __init__(self, case: Case, device: torch.device) -> None:
-        self.case, self.place = case, Place(device, case.precision)
+        self.case, self.runtime = case, Runtime(device, case.precision)
         self.generator = torch.Generator().manual_seed(0)
         with device:  # the largest model's weights take a processor most of a minute
             self.autoencoder = create_autoencoder(case.model)
@@ -74,7 +74,7 @@ class Workload:
     def fresh_mask(self) -> Tensor:
         """Bool [B, h, w], True where masked."""
         size, ratio = self.case.batch_size, self.case.mask_ratio
-        return random_mask(size, self.grid, ratio, self.generator, self.place.device)
+        return random_mask(size, self.grid, ratio, self.generator, self.runtime.device)
 
     def step(self, mask: Tensor, mode: str, *, update: bool = True) -> None:
         """Forward, backward and update; gradients must be None before, and are there after.
@@ -86,7 +86,7 @@ class Workload:
         """
         if mode == "timm":
             if self.competitor is None:
-                self.competitor = Competitor(self.case.model, self.images, self.place)
+                self.competitor = Competitor(self.case.model, self.images, self.runtime)
             self.competitor.step(update=update)
             return
         self.loss(mask, mode).backward()  # type: ignore[no-untyped-call]
@@ -135,14 +135,14 @@ class Workload:
                     images, torch.zeros_like(cells), "dense"
                 )[~cells.flatten()],
             )
-        with self.place.autocast():
+        with self.runtime.autocast():
             loss: Tensor = model(self.images, mask, mode).loss
         return loss
 
     def loss_by(self, mask: Tensor, encode: Encode) -> Tensor:
         """The forward pass with another encoder in the place of ours."""
         model = self.autoencoder
-        with self.place.autocast():
+        with self.runtime.autocast():
             cells = model.encoder.cells(self.images, mask)
             decoded = model.decoder(encode(self.images, cells), cells)
             prediction = model.decoder.predict(decoded[cells])
@@ -169,7 +169,7 @@ def time_steps(
     """Seconds of a step of each way, round by round; a turn is `calls` steps with fresh masks."""
     turns = take_turns(
         {way: functools.partial(all_of, step) for way, step in ways.items()},
-        workload.place,
+        workload.runtime,
         repeats,
         lambda: [workload.fresh_mask() for _ in range(calls)],
     )
@@ -190,15 +190,15 @@ class Competitor:
     Args:
         model: a name of `fcmae.list_models()`; timm has the same ones.
         images: [B, 3, H, W].
-        place: where to compute; the model is put there.
+        runtime: where to compute; the model is put there.
     """
 
-    def __init__(self, model: str, images: Tensor, place: Place) -> None:
+    def __init__(self, model: str, images: Tensor, runtime: Runtime) -> None:
         import timm
 
-        self.images, self.place = images, place
-        self.model = timm.create_model(model, num_classes=CLASSES).to(place.device).train()
-        self.labels = torch.arange(len(images), device=place.device) % CLASSES
+        self.images, self.runtime = images, runtime
+        self.model = timm.create_model(model, num_classes=CLASSES).to(runtime.device).train()
+        self.labels = torch.arange(len(images), device=runtime.device) % CLASSES
         self.optimizer = _optimizer(self.model)
 
     def step(self, *, update: bool) -> None:
@@ -209,7 +209,7 @@ class Competitor:
 
     def loss(self) -> Tensor:
         """The forward pass."""
-        with self.place.autocast():
+        with self.runtime.autocast():
             return torch.nn.functional.cross_entropy(self.model(self.images), self.labels)
 
 

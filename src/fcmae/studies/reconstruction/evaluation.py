@@ -21,25 +21,25 @@ from fcmae.probes.blocks import cosine_distances
 from fcmae.studies.reconstruction import Recipe
 from fcmae.studies.reconstruction.model import CHANNELS, Toy, pixels, squared_errors
 from fcmae.studies.reconstruction.training import Data
-from fcmae.training.devices import Place
+from fcmae.training.devices import Runtime
 
 BATCH = 250  # images at a time; fixed, since masks are drawn so
 MASKS = 1 << 41  # sets the seeds of these masks apart from those of every setting
 
 
 @torch.no_grad()
-def measure(model: Toy, mask_size: int, data: Data, place: Place) -> dict[str, float]:
+def measure(model: Toy, mask_size: int, data: Data, runtime: Runtime) -> dict[str, float]:
     """Measure a model on the images of `val`, seen whole as in training.
 
     Features are the encoder's, of images of which nothing is masked, averaged over all positions
     and standardised over the bank, as everywhere in this project.
 
     Args:
-        model: on the device of `place`.
+        model: on the device of `runtime`.
         mask_size: pixels a side of what is masked together; masks do not depend on the model.
         data: its `train` is the bank of neighbours; of its recipe, image size, mask ratio and
             number of neighbours count.
-        place: device and precision.
+        runtime: device and precision.
 
     Returns:
         "mse": mean squared error of the masked values, of pixels in 0..1.
@@ -50,10 +50,10 @@ def measure(model: Toy, mask_size: int, data: Data, place: Place) -> dict[str, f
     Raises:
         TooManyUnreadable: if more than 5 % of the files are.
     """
-    with evaluating(model), place.autocast():
-        mse = _mse(model, mask_size, data, place)
-        bank, _ = _features(model, data.train, data, place)
-        val, diversity = _features(model, data.val, data, place)
+    with evaluating(model), runtime.autocast():
+        mse = _mse(model, mask_size, data, runtime)
+        bank, _ = _features(model, data.train, data, runtime)
+        val, diversity = _features(model, data.val, data, runtime)
     classes = len(data.train.classes)
     votes = nearest_neighbours(*standardise(bank, val), classes, (data.recipe.neighbours,))
     found = score(votes, val.labels)
@@ -67,7 +67,7 @@ def measure(model: Toy, mask_size: int, data: Data, place: Place) -> dict[str, f
 
 
 @torch.no_grad()
-def reconstruct(model: Toy, mask_size: int, data: Data, place: Place) -> dict[str, Tensor]:
+def reconstruct(model: Toy, mask_size: int, data: Data, runtime: Runtime) -> dict[str, Tensor]:
     """The pictures of `data` with what the model puts where they are masked.
 
     Returns:
@@ -75,8 +75,8 @@ def reconstruct(model: Toy, mask_size: int, data: Data, place: Place) -> dict[st
     """
     images = data.pictures
     mask = _mask(len(images), 0, mask_size, data.recipe)
-    with evaluating(model), place.autocast():
-        predicted = model(data.standardised(images).to(place.device), mask.to(place.device))
+    with evaluating(model), runtime.autocast():
+        predicted = model(data.standardised(images).to(runtime.device), mask.to(runtime.device))
     hidden = pixels(mask, images)
     predicted = data.coloured(predicted.cpu()).clamp(0, 1)
     return {
@@ -86,20 +86,20 @@ def reconstruct(model: Toy, mask_size: int, data: Data, place: Place) -> dict[st
     }
 
 
-def _mse(model: Toy, mask_size: int, data: Data, place: Place) -> float:
+def _mse(model: Toy, mask_size: int, data: Data, runtime: Runtime) -> float:
     total, count = 0.0, 0
-    for images, batch in _batches(data.val, data, place):
-        mask = _mask(len(images), batch.first, mask_size, data.recipe).to(place.device)
+    for images, batch in _batches(data.val, data, runtime):
+        mask = _mask(len(images), batch.first, mask_size, data.recipe).to(runtime.device)
         predicted = data.coloured(model(data.standardised(images), mask))
         errors = squared_errors(predicted, images, mask)
         total, count = total + errors.sum().item(), count + len(errors)
     return total / count
 
 
-def _features(model: Toy, part: Labelled, data: Data, place: Place) -> tuple[Features, float]:
+def _features(model: Toy, part: Labelled, data: Data, runtime: Runtime) -> tuple[Features, float]:
     """The features of images, and the mean of their diversity."""
     values, indices, distances = [], [], []
-    for images, batch in _batches(part, data, place):
+    for images, batch in _batches(part, data, runtime):
         maps = model.encode(data.standardised(images))  # [B, h, w, width]
         values.append(model.norm(maps).float().mean((1, 2)).cpu())
         distances.append(cosine_distances(maps).cpu())
@@ -110,7 +110,7 @@ def _features(model: Toy, part: Labelled, data: Data, place: Place) -> tuple[Fea
 
 
 def _batches(
-    part: Labelled, data: Data, place: Place
+    part: Labelled, data: Data, runtime: Runtime
 ) -> Iterator[tuple[Tensor, Batch[Unlabelled | None]]]:
     """Every readable image once, whole: the view of accuracies would cut off their edges."""
     unreadables = Unreadables(len(part))
@@ -120,7 +120,7 @@ def _batches(
     ):
         unreadables.add(batch.unreadable)
         if batch.examples is not None:
-            yield batch.examples.image.to(place.device), batch
+            yield batch.examples.image.to(runtime.device), batch
 
 
 def _mask(number: int, first: int, mask_size: int, recipe: Recipe) -> Tensor:

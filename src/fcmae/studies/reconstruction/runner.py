@@ -19,7 +19,13 @@ from fcmae.studies.reconstruction.training import Data, open_data, train
 from fcmae.studies.results import Row
 from fcmae.studies.runner import one_by_one
 from fcmae.studies.study import each_once, some_of
-from fcmae.training.devices import Place, choose_device, choose_precision, num_readers, take_place
+from fcmae.training.devices import (
+    Runtime,
+    choose_device,
+    choose_precision,
+    num_readers,
+    start_runtime,
+)
 from fcmae.training.engine import NonFiniteError, Step
 from fcmae.training.signals import Interrupt, Interrupted
 
@@ -56,10 +62,10 @@ def run(options: Reconstruction) -> list[Row]:
     }
     record = Record(Path(options.out), described, KEY, same=("settings",))
     left = [setting for setting in titles if record.row(asdict(setting)) is None]
-    with take_place(device, precision) as place:
+    with start_runtime(device, precision) as runtime:
 
         def train_one(setting: Setting, title: str, remaining: str) -> Row:
-            return run_one(setting, data, place, f"{title}{remaining}", record.path.parent)
+            return run_one(setting, data, runtime, f"{title}{remaining}", record.path.parent)
 
         one_by_one(titles, left, record, train_one, lambda: write_page(record))
     return record.rows
@@ -105,7 +111,7 @@ def check_sizes(recipe: Recipe) -> None:
             raise ValueError(f"mask_sizes {size}: {error}") from error
 
 
-def run_one(setting: Setting, data: Data, place: Place, title: str, out: Path) -> Row:
+def run_one(setting: Setting, data: Data, runtime: Runtime, title: str, out: Path) -> Row:
     """The row of a setting, whose weights and pictures are kept.
 
     Raises:
@@ -121,7 +127,7 @@ def run_one(setting: Setting, data: Data, place: Place, title: str, out: Path) -
             bar.update(task, completed=step.number, figures=figures)
 
         try:
-            model = train(setting, data, place, interrupted=interrupt, after_step=show)
+            model = train(setting, data, runtime, interrupted=interrupt, after_step=show)
         except NonFiniteError as error:
             return {**asdict(setting), "unstable": {"doing": "training", "step": error.step}}
     if model is None:
@@ -131,7 +137,7 @@ def run_one(setting: Setting, data: Data, place: Place, title: str, out: Path) -
     row = {
         **asdict(setting),
         "unstable": None,
-        **measure(model, setting.mask_size, data, place),
+        **measure(model, setting.mask_size, data, runtime),
         "parameters": sum(p.numel() for p in model.encoder.parameters()),
         "seconds": round(time.monotonic() - began, 1),
         "training_seconds": round(trained, 1),
@@ -139,7 +145,7 @@ def run_one(setting: Setting, data: Data, place: Place, title: str, out: Path) -
     folder = out / SETTINGS / setting.name
     folder.mkdir(parents=True, exist_ok=True)
     save_tensors(folder / "weights.safetensors", model.state_dict(), row)
-    pictures = reconstruct(model, setting.mask_size, data, place)
+    pictures = reconstruct(model, setting.mask_size, data, runtime)
     save_tensors(folder / RECONSTRUCTIONS, pictures)
     say(
         f"{title}: MSE {row['mse']:.5f}, top-5 error {accuracy(row['top_5_error'])}, "

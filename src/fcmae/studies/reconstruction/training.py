@@ -25,7 +25,7 @@ from fcmae.models.masks import patch_grid, random_mask
 from fcmae.optim import adamw, learning_rate, parameter_groups, scaled_learning_rate
 from fcmae.studies.reconstruction import ENCODERS, Recipe, Setting
 from fcmae.studies.reconstruction.model import CHANNELS, Toy, squared_errors
-from fcmae.training.devices import Place
+from fcmae.training.devices import Runtime
 from fcmae.training.engine import Step, optimise
 
 CLASSES = 6  # at least: of five, each is among the first five
@@ -111,7 +111,7 @@ def part(images: Labelled, number: int | None) -> Labelled:
 def train(
     setting: Setting,
     data: Data,
-    place: Place,
+    runtime: Runtime,
     *,
     interrupted: Callable[[], bool],
     after_step: Callable[[Step], object],
@@ -125,9 +125,9 @@ def train(
     recipe, side = data.recipe, data.recipe.image_size
     torch.manual_seed(setting.seed)
     model = Toy(ENCODERS[setting.encoder], stride=recipe.stem_stride, image_size=side)
-    model.to(place.device)
+    model.to(runtime.device)
     groups = parameter_groups(model, recipe.weight_decay)
-    optimizer = adamw(groups, recipe.optimizer_momentum, place.device)
+    optimizer = adamw(groups, recipe.optimizer_momentum, runtime.device)
     order = Order(len(data.train), recipe.batch_size, setting.seed)
     steps, warmup = data.num_steps, round(recipe.warmup_epochs * order.steps_per_epoch)
     base = recipe.base_learning_rates[setting.encoder]
@@ -138,9 +138,9 @@ def train(
     def loss_of(batch: Batch[Unlabelled]) -> Tensor:
         unreadables.add(batch.unreadable)
         generator = torch.Generator().manual_seed(sample_seed(setting.seed, batch.step, MASKS))
-        mask = random_mask(len(batch.indices), grid, recipe.mask_ratio, generator, place.device)
-        images = data.standardised(batch.examples.image.to(place.device, non_blocking=True))
-        with place.autocast():
+        mask = random_mask(len(batch.indices), grid, recipe.mask_ratio, generator, runtime.device)
+        images = data.standardised(batch.examples.image.to(runtime.device, non_blocking=True))
+        with runtime.autocast():
             return squared_errors(model(images, mask), images, mask).mean()
 
     batches = load(
@@ -153,7 +153,7 @@ def train(
         stop_step=steps,
         micro_batch_size=recipe.batch_size,
         workers=data.workers,
-        pin_memory=place.device.type == "cuda",
+        pin_memory=runtime.device.type == "cuda",
     )
     finished = 0
     for step in optimise(
@@ -165,7 +165,7 @@ def train(
         learning_rate=lambda step: learning_rate(step, peak=peak, steps=steps, warmup_steps=warmup),
         start=0,
         stop=steps,
-        place=place,
+        runtime=runtime,
         interrupted=interrupted,
     ):
         finished = step.number
