@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from fcmae.gpu.columns import PARTS
-from fcmae.gpu.page import one_line, sections, sentences, write_page
-from fcmae.gpu.reproduce import BEGIN, END, NOT_RUN, filled, main, records_of
+from gpu.columns import PARTS
+from gpu.page import one_line, sections, sentences, write_page
+from gpu.reproduce import BEGIN, END, NOT_RUN, filled, main, records_of
 
 ROOT = Path(__file__).parents[2]
 SIZES = ("convnextv2_atto", "convnextv2_huge")

@@ -2,9 +2,9 @@
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
@@ -105,20 +105,6 @@ def measure(case: InferenceCase, device: torch.device, repeats: int, *, compiled
                 }
             )
     return rows
-
-
-def time_inference(
-    device: torch.device,
-    *,
-    model: str,
-    batch_size: int,
-    image_size: int = 224,
-    precision: str = "bf16",
-    repeats: int = 15,
-) -> Iterator[dict[str, Any]]:
-    """Rows of `measure` for eager models: the median over `repeats` rounds."""
-    case = InferenceCase(model, image_size, batch_size, precision)
-    yield from measure(case, device, repeats, compiled=False)
 
 
 def pair(model: str) -> tuple[nn.Module, nn.Module]:

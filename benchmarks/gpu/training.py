@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 
 from fcmae.benchmarks.photographs import make_photographs
-from fcmae.gpu.isolation import Row
+from gpu.isolation import Row
 
 MEGAPIXELS = 0.2  # of a photograph: as ImageNet's are
 

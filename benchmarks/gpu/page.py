@@ -11,10 +11,10 @@ from typing import Any
 
 from fcmae.benchmarks.sparse_efficiency import draw_bars
 from fcmae.console.units import percent, plural
-from fcmae.findings.figures import DOTS
-from fcmae.findings.page import Page, Section, Table
-from fcmae.findings.page import write_page as write
-from fcmae.gpu.columns import PARTS, Row, cells, short
+from fcmae.report.files import DOTS
+from fcmae.report.findings import Page, Section, Table
+from fcmae.report.findings import write_page as write
+from gpu.columns import PARTS, Row, cells, short
 
 
 def write_page(path: Path, record: Row) -> Path:

@@ -1,4 +1,4 @@
-"""What a GPU showed, in docs/reproduce.md: `python -m fcmae.gpu.reproduce FOLDER PAGE` fills it in.
+"""What a GPU showed, in docs/reproduce.md: `python -m gpu.reproduce FOLDER PAGE` fills it in.
 
 Between two marks of the page stands what the JSON files of the folder say, and nothing else; beside
 each file it draws figure 1.
@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fcmae.console.units import duration
-from fcmae.findings.page import Section
-from fcmae.gpu.columns import Row
-from fcmae.gpu.page import draw_figure_1, sections, sentences
+from fcmae.report.findings import Section
+from gpu.columns import Row
+from gpu.page import draw_figure_1, sections, sentences
 
 BEGIN = "<!-- from benchmarks/results/gpu-*.json: `make docs` writes it again, a test compares -->"
 END = "<!-- to here -->"

@@ -1,4 +1,4 @@
-"""`python -m fcmae.gpu`: every part, one after the other, as long as the time lasts."""
+"""`python -m gpu`: every part, one after the other, as long as the time lasts."""
 
 import argparse
 import contextlib
@@ -11,13 +11,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fcmae.gpu.isolation import run_cases
+from gpu.isolation import run_cases
 
 if TYPE_CHECKING:
-    from fcmae.gpu.parts import Part
-    from fcmae.gpu.record import Recorder
+    from gpu.parts import Part
+    from gpu.record import Recorder
 
-DESCRIBE = "fcmae.gpu.device:describe"
+DESCRIBE = "gpu.device:describe"
 DESCRIBING = 120.0  # seconds that finding out about the machine may take
 LETTERS = 150  # of a row on the screen
 
@@ -43,10 +43,10 @@ def _do(options: argparse.Namespace) -> int:
     if options.device == "cpu":  # before Triton is imported
         os.environ.setdefault("TRITON_INTERPRET", "1")
 
-    from fcmae.gpu.page import write_page
-    from fcmae.gpu.parts import chosen, parts, rehearsal
-    from fcmae.gpu.precompile import move_in
-    from fcmae.gpu.record import Recorder
+    from gpu.page import write_page
+    from gpu.parts import chosen, parts, rehearsal
+    from gpu.precompile import move_in
+    from gpu.record import Recorder
 
     everything = parts(options.data, out)
     if options.rehearse:
@@ -111,7 +111,7 @@ def _check(options: argparse.Namespace, out: Path) -> None:
 
 def _run(wanted: "Sequence[Part]", recorder: "Recorder", device: str, ends: float) -> int:
     """Do the parts that are not known already; how many rows failed or disagreed."""
-    from fcmae.gpu.page import is_failed, one_line
+    from gpu.page import is_failed, one_line
 
     failures = 0
     # Of what is done again, some may fail each time: what was never done comes before it.
@@ -133,7 +133,7 @@ def _run(wanted: "Sequence[Part]", recorder: "Recorder", device: str, ends: floa
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m fcmae.gpu",
+        prog="python -m gpu",
         description="What only a GPU can show, as much as the time allows, in order of worth. "
         "Every finding is kept at once, in a JSON file and a page: stop it whenever you like. The "
         "same command goes on with what is missing or failed, on the same machine, versions and "
@@ -154,7 +154,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--cache",
         type=Path,
-        help="a folder of kernels that `python -m fcmae.gpu.precompile --cache DIR` compiled",
+        help="a folder of kernels that `python -m gpu.precompile --cache DIR` compiled",
     )
     parser.add_argument("--parts", nargs="+", default=[], help="only these; default: all")
     parser.add_argument(

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from fcmae.benchmarks.pretraining.spark import visible_by_multiplying
 from fcmae.models.autoencoder import create_autoencoder
 from fcmae.models.masks import random_mask
+from gpu.spark import visible_by_multiplying
 
 
 @pytest.mark.parametrize("model", ["convnextv2_atto", "convnext_atto"])

@@ -8,7 +8,7 @@ import interpreted
 import pytest
 import torch
 
-from fcmae.benchmarks.operators import kernels
+from gpu import kernels
 
 DEVICE = torch.device(interpreted.DEVICE)
 SMALL = {"batch_size": 1, "image_size": 64, "repeats": 1, "calls": 1}

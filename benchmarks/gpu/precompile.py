@@ -1,6 +1,6 @@
 """Triton's kernels, compiled before they are needed: side by side, and with no GPU at hand.
 
-    python -m fcmae.gpu.precompile --cache DIR
+    python -m gpu.precompile --cache DIR
 
 fills a folder that can be carried to a machine with a GPU of the same kind and the same Triton;
 where either is another, its kernels are compiled there as usual. Compiled is what the usual
@@ -22,10 +22,10 @@ from typing import Any
 
 import torch
 
-from fcmae.benchmarks.operators.variants import KERNELS
 from fcmae.errors import described
-from fcmae.gpu.isolation import Row
 from fcmae.sizes import is_v2, list_models, size_of
+from gpu.isolation import Row
+from gpu.variants import KERNELS
 
 MADE_BY = "made-by.json"  # in the cache: the compiler that it is from
 H100 = 90  # its compute capability, 9.0
@@ -91,13 +91,13 @@ class Block:
 class Variants:
     """Every layout of one kernel that is tried at one stage."""
 
-    kernel: str  # of `fcmae.benchmarks.operators.variants.KERNELS`
+    kernel: str  # of `gpu.variants.KERNELS`
     side: int
     channels: int
 
     def launch(self) -> None:
         """Start them all on tensors without memory."""
-        from fcmae.benchmarks.operators.variants import launch, variants_of
+        from gpu.variants import launch, variants_of
 
         for layout in variants_of(self.kernel, self.side, self.channels):
             launch(self.kernel, self.side, self.channels, layout)
@@ -286,7 +286,7 @@ def _pretend(capability: int) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Compile everything; 1 if something failed."""
-    parser = argparse.ArgumentParser(prog="python -m fcmae.gpu.precompile", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m gpu.precompile", description=__doc__)
     parser.add_argument("--cache", type=Path, required=True, help="a folder, made if need be")
     parser.add_argument("--capability", type=int, default=H100, help="90 for H100 and H200")
     parser.add_argument("--workers", type=int, help="compile so many at a time; default: the cores")

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from fcmae.errors import described
-from fcmae.gpu.isolation import Row
-from fcmae.gpu.page import is_failed
 from fcmae.storage.atomic import write_text
+from gpu.isolation import Row
+from gpu.page import is_failed
 
 PAGE_SECONDS = 2.0  # at least, between two writings of the page
 SAME = ("machine", "versions", "commit", "rehearsal")  # what rows of one file have in common

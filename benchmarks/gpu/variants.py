@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from fcmae.benchmarks.measuring import seconds_of
-from fcmae.benchmarks.operators.kernels import CONTESTS, Contest, Shape, attempt, compared
 from fcmae.ops.tiles import Tiles
 from fcmae.training.devices import Runtime
+from gpu.kernels import CONTESTS, Contest, Shape, attempt, compared
 
 REPLAYS = 2  # of a captured graph, within a turn
 

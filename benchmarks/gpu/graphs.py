@@ -21,11 +21,8 @@ from fcmae.benchmarks.measuring import images_per_second, peak_memory, speedups
 from fcmae.benchmarks.pretraining.workload import (
     Case,
     Gradient,
-    Step,
     Workload,
-    all_of,
     difference,
-    time_steps,
     verdict,
 )
 from fcmae.models.autoencoder import Autoencoder
@@ -33,6 +30,7 @@ from fcmae.models.loss import normalise, patchify, reconstruction_loss
 from fcmae.models.masks import num_visible
 from fcmae.ops.feed_forward.images import Images
 from fcmae.ops.tiles import Tiles
+from gpu.device_time import Step, all_of, time_steps
 
 # Steps in which libraries choose and set up, kernels are compiled, the optimiser gets its state.
 WARM_UP = 3

@@ -1,4 +1,6 @@
-"""Other ways to run the same pre-training step, each timed in turns with our tiled one.
+"""Ours in turns with other ways: a pre-training step, and timm's classifier of the same weights.
+
+The step is our tiled one.
 
 | opponent                      | what it is                                                    |
 | ----------------------------- | ------------------------------------------------------------- |
@@ -10,6 +12,7 @@
 """
 
 import contextlib
+import copy
 import functools
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -19,20 +22,20 @@ import torch
 from torch import Tensor, nn
 
 from fcmae.benchmarks import measuring
-from fcmae.benchmarks.pretraining.spark import visible_by_multiplying
+from fcmae.benchmarks.inference import InferenceCase, measure
 from fcmae.benchmarks.pretraining.workload import (
     Case,
     Competitor,
-    Step,
     Workload,
     difference,
     gradient_of,
-    time_steps,
     verdict,
 )
 from fcmae.errors import unknown
 from fcmae.models.layers import compile_blocks
 from fcmae.ops import kernels
+from gpu.device_time import Step, time_steps
+from gpu.spark import visible_by_multiplying
 
 OURS, THEIRS = "tiled", "opponent"
 
@@ -106,6 +109,20 @@ def time_opponent(
     }
 
 
+def time_inference(
+    device: torch.device,
+    *,
+    model: str,
+    batch_size: int,
+    image_size: int = 224,
+    precision: str = "bf16",
+    repeats: int = 15,
+) -> Iterator[dict[str, Any]]:
+    """Rows of `measure` for eager models: the median over `repeats` rounds."""
+    case = InferenceCase(model, image_size, batch_size, precision)
+    yield from measure(case, device, repeats, compiled=False)
+
+
 @dataclass(frozen=True, slots=True)
 class _Opponent:
     loss: Callable[[Tensor], Tensor]  # of a mask: bool [B, h, w], True where masked
@@ -141,7 +158,7 @@ def _timm(workload: Workload) -> _Opponent:
 
 
 def _compiled(workload: Workload, mode: str) -> _Opponent:
-    twin = workload.twin()  # compiling changes a model
+    twin = copy.deepcopy(workload)  # compiling changes a model
     compile_blocks(twin.autoencoder)
     return _Opponent(lambda mask: twin.loss(mask, mode), twin.optimizer)
 

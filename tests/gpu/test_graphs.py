@@ -9,13 +9,13 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import DynamicOutputShapeException, FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from fcmae.benchmarks.pretraining.graphs import loss_of, places, static_loss, time_graph
-from fcmae.benchmarks.pretraining.opponents import plain_operators
 from fcmae.benchmarks.pretraining.workload import Case, Workload
 from fcmae.models.autoencoder import Autoencoder, create_autoencoder
 from fcmae.models.masks import random_mask
 from fcmae.ops.feed_forward.images import Images
 from fcmae.ops.tiles import Tiles
+from gpu.graphs import loss_of, places, static_loss, time_graph
+from gpu.opponents import plain_operators
 
 CPU = torch.device("cpu")
 CASE = Case("convnextv2_atto", 64, 2, 0.5, "fp32")

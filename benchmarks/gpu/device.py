@@ -10,9 +10,9 @@ import torch
 
 import fcmae
 from fcmae.benchmarks.measuring import matrix_products, memory_traffic
-from fcmae.findings.machine import describe_run, processor, version
-from fcmae.gpu.isolation import Row
+from fcmae.report.record import describe_run, processor, version
 from fcmae.training.devices import Runtime
+from gpu.isolation import Row
 
 LIBRARIES = ("torch", "triton", "torchvision", "timm", "numba", "jax", "numpy", "simplejpeg")
 
@@ -31,7 +31,7 @@ def describe(device: torch.device) -> Iterator[Row]:
     if device.type == "cuda":
         versions |= {"CUDA": torch.version.cuda, "driver": _driver()}
     host = {"processor": processor(), "cores": os.cpu_count(), "load": os.getloadavg()[0]}
-    command = str(run["command"]).replace("__main__.py", "python -m fcmae.gpu", 1)
+    command = str(run["command"]).replace("__main__.py", "python -m gpu", 1)
     run |= {"command": command}
     yield {**run, "versions": versions, "host": host, "commit": _commit()}
 
@@ -57,13 +57,13 @@ def _driver() -> str | None:
 
 def _commit() -> str:
     """The commit; with changes, or outside a repository, also what the sources come to."""
-    package = Path(fcmae.__file__).parent
-    git = ["git", "-C", str(package), "describe", "--always", "--abbrev=12", "--dirty=+"]
+    folders = [Path(fcmae.__file__).parent, Path(__file__).parent]
+    git = ["git", "-C", str(folders[0]), "describe", "--always", "--abbrev=12", "--dirty=+"]
     commit = _said(git) or "none+"
     if not commit.endswith("+"):
         return commit
     digest = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
+    for path in sorted(path for folder in folders for path in folder.rglob("*.py")):
         digest.update(path.read_bytes())
     return f"{commit}, sources {digest.hexdigest()[:12]}"
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from fcmae.benchmarks.operators import kernels, variants
-from fcmae.benchmarks.operators.kernels import Contest, Shape
 from fcmae.sizes import size_of
+from gpu import kernels, variants
+from gpu.kernels import Contest, Shape
 
 DEVICE = torch.device(interpreted.DEVICE)
 SMALL: dict[str, Any] = {"batch_size": 1, "image_size": 64, "repeats": 2, "calls": 2}

@@ -1,14 +1,16 @@
 """Where the time of a tiled step goes: the device's kernels by name, and what its host needs."""
 
 import cProfile
+import functools
 import pstats
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 from torch._C._autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
@@ -20,6 +22,8 @@ from fcmae.training.devices import Runtime
 FEWEST = 2  # images: a step's kernels then take next to no time, and what is left is the host's
 NAME = 120  # letters of a kernel's name that are kept: templates have thousands
 
+Step = Callable[[Tensor], None]  # of a mask: bool [B, h, w], True where masked
+
 
 class Kernel(NamedTuple):
     """All calls of one kernel, or of one function of the host, in one step."""
@@ -27,6 +31,25 @@ class Kernel(NamedTuple):
     name: str
     calls: float
     seconds: float
+
+
+def time_steps(
+    ways: Mapping[str, Step], workload: Workload, repeats: int, calls: int
+) -> dict[str, list[float]]:
+    """Seconds of a step of each way, round by round; a turn is `calls` steps with fresh masks."""
+    turns = measuring.take_turns(
+        {way: functools.partial(all_of, step) for way, step in ways.items()},
+        workload.runtime,
+        repeats,
+        lambda: [workload.fresh_mask() for _ in range(calls)],
+    )
+    return {way: [value / calls for value in seconds] for way, seconds in turns.items()}
+
+
+def all_of(step: Step, masks: Sequence[Tensor]) -> None:
+    """A step with each mask, one after another."""
+    for mask in masks:
+        step(mask)
 
 
 def kernels_of(step: Callable[[], None], device: torch.device, steps: int) -> list[Kernel]:

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fcmae.benchmarks.operators.variants import KERNELS
 from fcmae.errors import unknown
-from fcmae.gpu.precompile import MODELS, stages_of
+from gpu.precompile import MODELS, stages_of
+from gpu.variants import KERNELS
 
 Cases = tuple[Mapping[str, Any], ...]
 
@@ -34,8 +34,6 @@ def parts(data: Path | None, out: Path) -> list[Part]:
         data: folder of labelled images for the toy study; None: it is left out.
         out: folder of what it writes.
     """
-    pretraining, operators = "fcmae.benchmarks.pretraining", "fcmae.benchmarks.operators"
-    step, correctness = f"{pretraining}.device_time", "fcmae.gpu.correctness"
     agreeing = tuple(
         {"channels": width, "side": side, "precision": precision}
         for precision in ("bf16", "fp32")
@@ -48,26 +46,26 @@ def parts(data: Path | None, out: Path) -> list[Part]:
     classifiers = tuple(
         {"model": model, "batch_size": size} for model in (ATTO, TINY) for size in (1, 64)
     )
-    opponent = f"{pretraining}.opponents:time_opponent"
+    opponent = "gpu.opponents:time_opponent"
     return [
-        Part("rates", "fcmae.gpu.device:measure_rates", _each("precision", "bf16", "fp32"), 30),
-        Part("kernels compiled", "fcmae.gpu.precompile:measure", ({},), 90),
-        Part("kernels agree", f"{correctness}:check_block", agreeing, 30),
-        Part("registers", f"{correctness}:compiled_kernels", of_base, 30),
-        Part("doctor", f"{correctness}:examine_encoder", ({},), 60),
-        Part("figure 1", "fcmae.benchmarks.sparse_efficiency:figure_1", sizes, 40),
-        Part("whole steps", f"{step}:measure_step", _each_batch(64, 256, 1024), 30),
-        Part("profile", f"{step}:profile_step", _each("model", TINY, BASE), 30),
-        Part("host profile", f"{step}:profile_host", _each("model", ATTO, TINY), 30),
-        Part("graph", f"{pretraining}.graphs:time_graph", _each_batch(64, 256), 30),
-        Part("kernel by kernel", f"{operators}.kernels:time_kernels", stages, 30),
-        Part("variants", f"{operators}.variants:time_variants", variants, 30),
+        Part("rates", "gpu.device:measure_rates", _each("precision", "bf16", "fp32"), 30),
+        Part("kernels compiled", "gpu.precompile:measure", ({},), 90),
+        Part("kernels agree", "gpu.correctness:check_block", agreeing, 30),
+        Part("registers", "gpu.correctness:compiled_kernels", of_base, 30),
+        Part("doctor", "gpu.correctness:examine_encoder", ({},), 60),
+        Part("figure 1", "gpu.figure_1:figure_1", sizes, 40),
+        Part("whole steps", "gpu.device_time:measure_step", _each_batch(64, 256, 1024), 30),
+        Part("profile", "gpu.device_time:profile_step", _each("model", TINY, BASE), 30),
+        Part("host profile", "gpu.device_time:profile_host", _each("model", ATTO, TINY), 30),
+        Part("graph", "gpu.graphs:time_graph", _each_batch(64, 256), 30),
+        Part("kernel by kernel", "gpu.kernels:time_kernels", stages, 30),
+        Part("variants", "gpu.variants:time_variants", variants, 30),
         Part("opponents", opponent, _opponents(EAGER), 40),
-        Part("inference", "fcmae.benchmarks.inference:time_inference", classifiers, 30),
-        Part("training", "fcmae.gpu.training:pretrain_shortly", _each("model", ATTO, TINY), 90),
+        Part("inference", "gpu.opponents:time_inference", classifiers, 30),
+        Part("training", "gpu.training:pretrain_shortly", _each("model", ATTO, TINY), 90),
         Part("compiled opponents", opponent, _opponents(COMPILED), 150),
         *([] if data is None else [_toy(data, out)]),
-        Part("tests", f"{correctness}:run_tests", ({"folder": "tests"},), 300),
+        Part("tests", "gpu.correctness:run_tests", ({"folder": "tests"},), 300),
     ]
 
 
@@ -83,7 +81,7 @@ def _toy(data: Path, out: Path) -> Part:
         for size in (2, 8, 1, 4, 16)
         for encoder in ("convnext", "convnext-grn", "transformer")
     )
-    return Part("toy study", "fcmae.gpu.training:toy_study", cases, 120)
+    return Part("toy study", "gpu.training:toy_study", cases, 120)
 
 
 def _opponents(names: Sequence[str]) -> Cases:

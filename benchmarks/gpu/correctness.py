@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from fcmae.doctor.examination import examine, fresh_encoder
-from fcmae.gpu.isolation import Row
 from fcmae.models.layers import GRN, Block
 from fcmae.models.masks import enlarge, random_mask
 from fcmae.ops.tiles import Sites, Tiles, hide
 from fcmae.training.devices import Runtime
+from gpu.isolation import Row
 
 # Relative differences that rounding makes, with a margin; bf16 keeps 8 bits.
 TOLERANCES = {"fp32": 1e-4, "bf16": 3e-2}

@@ -30,7 +30,7 @@ from fcmae.errors import described
 Row = dict[str, Any]  # JSON-able
 Case = Mapping[str, Any]  # the keywords of a call, JSON-able
 
-PRELOADED = ("torch", "fcmae.models.autoencoder", "fcmae.gpu.isolation")
+PRELOADED = ("torch", "fcmae.models.autoencoder", "gpu.isolation")
 NO_TIME, CUT_OFF = "no time was left", "cut off when the time ended"
 SHORTEST = 2.0  # seconds that must be left for a case to begin
 ENDING = 3.0  # seconds that a process may take to end by itself, when all is done

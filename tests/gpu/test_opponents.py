@@ -5,14 +5,14 @@ import json
 import pytest
 import torch
 
-from fcmae.benchmarks.pretraining import opponents
-from fcmae.benchmarks.pretraining.opponents import (
+from fcmae.benchmarks.pretraining.workload import Case, Workload
+from fcmae.ops import kernels
+from gpu import opponents
+from gpu.opponents import (
     OPPONENTS,
     plain_operators,
     time_opponent,
 )
-from fcmae.benchmarks.pretraining.workload import Case, Workload
-from fcmae.ops import kernels
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor"),  # the compiler looks
@@ -83,6 +83,8 @@ def test_compiled_or_not_is_nothing_to_the_others() -> None:
         rival.step(workload.fresh_mask())
     assert all(map(torch.equal, before, workload.autoencoder.parameters()))
     assert all(value.grad is None for value in workload.autoencoder.parameters())
+    (group,) = rival.optimizer.param_groups
+    assert not any(map(torch.equal, before, group["params"]))  # it trains its own
 
 
 def test_what_does_not_agree_has_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
