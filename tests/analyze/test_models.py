@@ -12,10 +12,8 @@ from fcmae.analyze.models import (
     read_backbones,
     thirds,
     v1_and_v2,
-    verdict,
 )
 from fcmae.commands.shared import Reading
-from fcmae.findings.verdict import NOT_REPRODUCED, REPRODUCED, UNDECIDED
 
 
 @pytest.mark.parametrize(
@@ -58,14 +56,6 @@ def test_the_first_of_each_version_are_compared() -> None:
     results = [Result(AnalyzedModel(name, name, name, "")) for name in names]
     assert v1_and_v2(results) == (results[1], results[0])
     assert v1_and_v2(results[::2]) is None
-
-
-@pytest.mark.parametrize(
-    ("larger", "smaller", "found"),
-    [(3.1, 1, REPRODUCED), (1, 3.1, NOT_REPRODUCED), (3, 1, UNDECIDED), (1, 3, UNDECIDED)],
-)
-def test_a_difference_counts_beyond_two_errors(larger: float, smaller: float, found: str) -> None:
-    assert verdict(larger, smaller, error=1) == found
 
 
 @pytest.mark.parametrize(("number", "third"), [(1, 1), (2, 1), (12, 4), (14, 4), (36, 12)])

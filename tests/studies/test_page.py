@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fcmae.findings.record import Record
+from fcmae.report.record import Record
 from fcmae.studies import contrastive, grn, mask_ratio, normalization, page, scaling
 from fcmae.studies.study import Study
 

@@ -16,17 +16,16 @@ from fcmae.analyze.models import (
     AnalyzedModel,
     read_backbones,
     v1_and_v2,
-    verdict,
 )
 from fcmae.commands.analyze import Activations
 from fcmae.commands.shared import Reading
 from fcmae.console.units import percent
 from fcmae.errors import unknown
-from fcmae.findings.page import Finding
-from fcmae.findings.record import Row
-from fcmae.findings.verdict import UNDECIDED
 from fcmae.images.fixed_images import Pictures
 from fcmae.probes.blocks import check_tensor, each_block
+from fcmae.report.findings import Finding
+from fcmae.report.record import Row
+from fcmae.report.verdict import Difference, verdict
 from fcmae.training.devices import Runtime
 
 DEAD, SATURATED = 0.01, 0.1  # of root mean squares
@@ -189,7 +188,8 @@ def compare(v1: ChannelMaps, v2: ChannelMaps) -> list[str]:
     """What the paper's statement comes to."""
     (share_1, error_1), (share_2, error_2) = v1.idle, v2.idle
     few = len(v1.maps) < 2 or v1.maps[..., 0].numel() < MIN_SITES
-    found = UNDECIDED if few else verdict(share_1, share_2, math.hypot(error_1, error_2))
+    fewer = Difference(share_1 - share_2, math.hypot(error_1, error_2)).above
+    found = verdict([None if few else fewer])
     return [
         f"V2 has fewer dead or saturated channels than V1: {found} ({percent(share_2)} against "
         f"{percent(share_1)})."

@@ -16,16 +16,15 @@ from fcmae.analyze.models import (
     read_backbones,
     thirds,
     v1_and_v2,
-    verdict,
 )
 from fcmae.commands.analyze import Diversity
-from fcmae.findings.figures import Panel, Series, draw
-from fcmae.findings.page import Finding
-from fcmae.findings.record import Row
-from fcmae.findings.verdict import REPRODUCED, UNDECIDED
 from fcmae.images import Subset
 from fcmae.inference.loop import require_some
 from fcmae.probes.blocks import check_tensor, cosine_distances
+from fcmae.report.charts import Chart, Panel, Series
+from fcmae.report.findings import Finding
+from fcmae.report.record import Row
+from fcmae.report.verdict import Difference, verdict
 
 PAPER = (
     "In the paper (figure 4 of the main paper) the features of a V1 that is pre-trained by masking "
@@ -108,7 +107,7 @@ def analyze(options: Diversity) -> Path:
         kind="The main paper’s figure 4, measured here",
         title="Feature diversity",
         shows=[*statements, summary(curves), PAPER],
-        figure=draw([[plot(curves)]]),
+        figure=Chart([[plot(curves)]]),
         alternative="feature cosine distance over depth, a curve a model, as in the table",
         reading=[
             READING,
@@ -154,9 +153,8 @@ def measure(model: AnalyzedBackbone, analysis: BlockAnalysis, tensor: str) -> li
 def compare(v1: Curve, v2: Curve) -> list[str]:
     """What the paper's statement comes to."""
     error = max(math.hypot(v1.error, v2.error), MIN_DIFFERENCE / 2)
-    found = verdict(v2.late, v1.late, error)
-    if found == REPRODUCED and v1.fall <= MIN_DIFFERENCE:
-        found = UNDECIDED
+    falls = True if v1.fall > MIN_DIFFERENCE else None
+    found = verdict([Difference(v2.late - v1.late, error).above, falls])
     return [
         f"V1’s features collapse with depth, and V2’s stay more diverse: {found} ({v2.late:.4f} "
         f"against {v1.late:.4f} over the last third of the blocks; V1’s fall by {v1.fall:.4f} "

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fcmae.commands.analyze import FewImages
-from fcmae.findings.figures import INK, PAPER, WIDTH
 from fcmae.images import (
     EncodedSet,
     FileSource,
@@ -22,6 +21,8 @@ from fcmae.images import (
 )
 from fcmae.images.fixed_images import Pictures, choose
 from fcmae.inference.predict import find
+from fcmae.report.charts import INK, PAPER
+from fcmae.report.files import WIDTH
 from fcmae.storage.digest import digest
 
 if TYPE_CHECKING:

@@ -15,11 +15,11 @@ from fcmae.commands.analyze import Reconstruct
 from fcmae.commands.shared import parse_image_size
 from fcmae.console.units import percent
 from fcmae.errors import unknown
-from fcmae.findings.page import Finding
-from fcmae.findings.record import Row
 from fcmae.images.fixed_images import Pictures
 from fcmae.models.masks import check_patch_size, enlarge, patch_grid, random_mask
 from fcmae.pretraining.reconstructions import GREY, reconstruct
+from fcmae.report.findings import Finding
+from fcmae.report.record import Row
 from fcmae.training.devices import Runtime
 
 PAPER = (

@@ -21,14 +21,9 @@ from fcmae.analyze.models import (
     read_backbones,
     thirds,
     v1_and_v2,
-    verdict,
 )
 from fcmae.commands.analyze import Selectivity
 from fcmae.console.screen import shown
-from fcmae.findings.figures import Panel, Series, draw
-from fcmae.findings.page import Finding
-from fcmae.findings.record import Record, Row
-from fcmae.findings.verdict import NOT_REPRODUCED, REPRODUCED, UNDECIDED
 from fcmae.images import Labelled, epoch_order
 from fcmae.inference.evaluate import open_data
 from fcmae.probes.selectivity import (
@@ -39,6 +34,10 @@ from fcmae.probes.selectivity import (
     distance,
     selectivity_index,
 )
+from fcmae.report.charts import Chart, Panel, Series
+from fcmae.report.findings import Finding
+from fcmae.report.record import Record, Row
+from fcmae.report.verdict import NOT_REPRODUCED, REPRODUCED, UNDECIDED, Difference, verdict
 from fcmae.sizes import size_of
 from fcmae.storage.atomic import save_tensors
 from fcmae.storage.digest import digest
@@ -263,7 +262,7 @@ def compare(v1: ModelSelectivity, v2: ModelSelectivity) -> list[str]:
     generic = [result.active(*deep) < GENERIC for result in pair]
     share_1, share_2 = (float(each.mean()) for each in generic)
     errors = (each.std() / math.sqrt(len(each)) for each in generic)
-    more = verdict(share_2, share_1, math.hypot(*errors))
+    more = verdict([Difference(share_2 - share_1, math.hypot(*errors)).above])
     return [
         f"V1 and V2 match early and part with depth: {part_with_depth(near, far)} (distance "
         f"{near.observed:.3f} in the first {len(early)} blocks, {far.observed:.3f} in the last "
@@ -288,7 +287,9 @@ def distance_over(
 ) -> Distance:
     """The mean distance over blocks: as it is, and of channels dealt out by chance.
 
-    A permutation test, on the Wasserstein distance; its limit is one-sided, at 2.5 %.
+    A permutation test, since a Wasserstein distance is never negative: two samples of the same
+    distribution are some distance apart too, the more so the smaller they are, and an interval
+    around what is observed says nothing of that. Its limit is one-sided, at 2.5 %.
     """
     samples = [(one.active(block), other.active(block)) for block in blocks]
     observed = float(np.mean([distance(*pair) for pair in samples]))
@@ -333,7 +334,7 @@ def page(results: Sequence[ModelSelectivity], activity: str) -> Finding:
         kind="The paper’s figure 2, measured here",
         title="Class selectivity",
         shows=[*statements, summary(results), PAPER],
-        figure=draw(density_plots(results), height=PLOT_HEIGHT),
+        figure=Chart(density_plots(results), height=PLOT_HEIGHT),
         alternative="densities of the class selectivity index of blocks, as in the table",
         reading=[
             *(text.format(activity=ACTIVITIES[activity]) for text in READING),

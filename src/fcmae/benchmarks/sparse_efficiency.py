@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,15 +27,11 @@ from fcmae.benchmarks.pretraining.workload import (
     require_agreement,
 )
 from fcmae.commands.benchmark import Rows, SparseEfficiency
-from fcmae.findings.figures import Panel, Series, draw
-from fcmae.findings.machine import describe_run
-from fcmae.findings.page import Finding, write_finding
-from fcmae.findings.record import Record, say_written
+from fcmae.report.charts import Chart, Panel, Series
+from fcmae.report.findings import Finding, write_finding
+from fcmae.report.record import Record, describe_run, say_written
 from fcmae.sizes import is_v2, list_models
 from fcmae.training.devices import choose_device, choose_precision
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 STEPS, TURNS = 20, 4  # of figure 1's protocol (appendix C), and turns that divide them
 BATCH_SIZE = 64  # on each GPU: appendix C, figure 1
@@ -78,7 +74,7 @@ def run(options: SparseEfficiency) -> Rows:
         kind="The paper’s figure 1, measured again",
         title="Sparse encoding efficiency",
         shows=[*sentences(rows), PAPER],
-        figure=draw_study(rows),
+        figure=chart(rows),
         alternative="throughput and memory by size, masked against tiled, as in the table",
         reading=READING,
         table=rows_table(rows),
@@ -108,21 +104,21 @@ def sentences(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return found
 
 
-def draw_study(rows: Sequence[Mapping[str, Any]]) -> "Figure":
+def chart(rows: Sequence[Mapping[str, Any]]) -> Chart:
     """Throughput and memory by size, masked beside tiled; sizes that did not fit are left out."""
     rows = [row for row in rows if "error" not in row]
     speed = {mode: [row["images_per_second"][mode] for row in rows] for mode in LABELS}
     memory = {
         mode: [total(row, mode) if row["memory"] else None for row in rows] for mode in LABELS
     }
-    return draw_bars([_size(row) for row in rows], speed, memory)
+    return bars([_size(row) for row in rows], speed, memory)
 
 
-def draw_bars(
+def bars(
     sizes: Sequence[str],
     speed: Mapping[str, Sequence[float | None]],
     memory: Mapping[str, Sequence[float | None]],
-) -> "Figure":
+) -> Chart:
     """Figure 1 as bars: images a second, and bytes held at the peak, of each mode by size."""
     held = {
         mode: [None if value is None else value / GIGABYTE for value in values]
@@ -140,7 +136,7 @@ def draw_bars(
             ("most memory held (GB)", held),
         )
     ]
-    return draw([panels], bars=True)
+    return Chart([panels], bars=True)
 
 
 def total(row: Mapping[str, Any], mode: str) -> int:

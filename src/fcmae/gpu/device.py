@@ -10,8 +10,8 @@ import torch
 
 import fcmae
 from fcmae.benchmarks.measuring import matrix_products, memory_traffic
-from fcmae.findings.machine import describe_run, processor, version
 from fcmae.gpu.isolation import Row
+from fcmae.report.record import describe_run, processor, version
 from fcmae.training.devices import Runtime
 
 LIBRARIES = ("torch", "triton", "torchvision", "timm", "numba", "jax", "numpy", "simplejpeg")

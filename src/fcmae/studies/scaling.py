@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from fcmae.commands.command import command
-from fcmae.findings.figures import Panel, Series
 from fcmae.recipes.accuracies import TABLE_7, TABLE_7_V1_FCMAE, TABLE_7_V2_SUPERVISED
 from fcmae.recipes.lookup import COLUMNS
+from fcmae.report.charts import Panel, Series
 from fcmae.studies.claims import Claim, above
 from fcmae.studies.results import Results, Row, counted, mean, series
 from fcmae.studies.scale import FINETUNING, PRETRAINING, SUPERVISED, Scale

@@ -8,10 +8,11 @@ import numpy as np
 from torch import Tensor
 
 from fcmae.console.units import accuracy
-from fcmae.findings import page
-from fcmae.findings.figures import INK, PAPER, WIDTH, Panel, draw, save
-from fcmae.findings.page import Page, Section, Table
-from fcmae.findings.record import Record
+from fcmae.report import findings
+from fcmae.report.charts import INK, PAPER, Chart, Panel
+from fcmae.report.files import WIDTH, draw_figure, save
+from fcmae.report.findings import Page, Section, Table
+from fcmae.report.record import Record
 from fcmae.storage.tensor_files import read_tensors
 from fcmae.studies.reconstruction import ENCODERS, Setting
 from fcmae.studies.reconstruction.claims import RULE, by_setting, comparisons
@@ -81,7 +82,7 @@ def write_page(record: Record) -> None:
     sections.append(Section("What was chosen", [text.format(**scale) for text in CHOSEN]))
     title, kind = "Understanding feature collapse", "The paper’s figures 4 and 5, done again"
     shows = [f"{one.paper}: {one.verdict}." for one in found]
-    page.write_page(folder / "page.html", Page(kind, title, shows, sections), record.run)
+    findings.write_page(folder / "page.html", Page(kind, title, shows, sections), record.run)
 
 
 def table(rows: Sequence[Row]) -> Table:
@@ -131,7 +132,7 @@ def errors(rows: Sequence[Row]) -> "Figure":
             ("top-5 error of 20 neighbours (%)", "top_5_error", 100, False),
         )
     ]
-    figure = draw([[*panels, Panel("one against the other", "mean squared error", ())]])
+    figure = draw_figure(Chart([[*panels, Panel("one against the other", "mean squared error")]]))
     left, middle, right = figure.axes
     right.set_xscale("linear")  # with ticks again, which an empty panel has none of
     right.autoscale()
