@@ -45,6 +45,7 @@ def test_a_page_has_verdict_figure_table_and_how_it_was_done(
         "Settings are compared within seeds",
     ):
         assert words in written
+    assert written.count("<svg ") == 2  # wide and narrow
     assert (tmp_path / "figure.png").stat().st_size > 1000
     assert (tmp_path / "figure.svg").exists()
     assert "{" not in written.partition("<h2>Figure</h2>")[2].partition("<svg")[0]

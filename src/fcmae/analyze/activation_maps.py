@@ -9,14 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fcmae.analyze.analysis import choose_place, open_record, publish, table_of
-from fcmae.analyze.images import GridPicture, colours, draw_grid, open_pictures
-from fcmae.analyze.models import (
-    AnalyzedBackbone,
-    AnalyzedModel,
-    read_backbones,
-    v1_and_v2,
-)
+from fcmae.analyze.analysis import open_record, publish, start, table_of
+from fcmae.analyze.images import open_pictures
+from fcmae.analyze.models import AnalyzedBackbone, AnalyzedModel, read_backbones, v1_and_v2
 from fcmae.commands.analyze import Activations
 from fcmae.commands.shared import Reading
 from fcmae.console.units import percent
@@ -24,6 +19,7 @@ from fcmae.errors import unknown
 from fcmae.images.fixed_images import Pictures
 from fcmae.probes.blocks import check_tensor, each_block
 from fcmae.report.findings import Finding
+from fcmae.report.grids import GridPicture, colours, draw_grid
 from fcmae.report.record import Row
 from fcmae.report.verdict import Difference, verdict
 from fcmae.training.devices import Runtime
@@ -73,7 +69,7 @@ class ChannelMaps:
 
 def analyze(options: Activations) -> Path:
     """Run `analyze activations` with these options."""
-    runtime = choose_place("activations", options.device, options.precision)
+    runtime = start("activations", options.device, options.precision)
     if options.channels < 1:
         raise ValueError(f"channels {options.channels}: at least 1 is needed")
     one = Reading(key=options.key, image_size=options.image_size, batch_size=1, workers=0)

@@ -23,8 +23,8 @@ Column = tuple[str, Callable[[Any], str]]
 KEY = ("digest", "settings")  # the fields of a row that tell it from others
 
 
-def choose_place(name: str, device: str, precision: str) -> Runtime:
-    """Where the analysis of this name computes: in one process.
+def start(name: str, device: str, precision: str) -> Runtime:
+    """Where the analysis of this name computes, which is in one process.
 
     Raises:
         ValueError: under torchrun, or for a device or a precision that there is not.

@@ -8,15 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fcmae.analyze.analysis import BlockAnalysis, Column, choose_place, table_of
+from fcmae.analyze.analysis import BlockAnalysis, Column, start, table_of
 from fcmae.analyze.images import drawn, open_set
-from fcmae.analyze.models import (
-    AnalyzedBackbone,
-    AnalyzedModel,
-    read_backbones,
-    thirds,
-    v1_and_v2,
-)
+from fcmae.analyze.models import AnalyzedBackbone, AnalyzedModel, read_backbones, thirds, v1_and_v2
 from fcmae.commands.analyze import Diversity
 from fcmae.images import Subset
 from fcmae.inference.loop import require_some
@@ -86,14 +80,14 @@ class Curve:
 
 def analyze(options: Diversity) -> Path:
     """Run `analyze diversity` with these options."""
-    place = choose_place("diversity", options.device, options.precision)
+    runtime = start("diversity", options.device, options.precision)
     whole = open_set(options.data)
     images = Subset(whole, drawn(whole, options.num_images))
-    models = read_backbones(options.weights, options, place.device)
+    models = read_backbones(options.weights, options, runtime.device)
     for model in models:
         check_tensor(model.backbone, options.tensor)
     measured = {"tensor": options.tensor}
-    analysis = BlockAnalysis("diversity", options, place, models, images, measured)
+    analysis = BlockAnalysis("diversity", options, runtime, models, images, measured)
     curves = []
     for model in models:
         rows = analysis.kept_rows(model)

@@ -13,15 +13,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from fcmae.analyze.analysis import BlockAnalysis, Column, choose_place, table_of
+from fcmae.analyze.analysis import BlockAnalysis, Column, start, table_of
 from fcmae.analyze.images import drawn
-from fcmae.analyze.models import (
-    AnalyzedBackbone,
-    AnalyzedModel,
-    read_backbones,
-    thirds,
-    v1_and_v2,
-)
+from fcmae.analyze.models import AnalyzedBackbone, AnalyzedModel, read_backbones, thirds, v1_and_v2
 from fcmae.commands.analyze import Selectivity
 from fcmae.console.screen import shown
 from fcmae.images import Labelled, epoch_order
@@ -121,11 +115,11 @@ class ModelSelectivity:
 
 def analyze(options: Selectivity) -> Path:
     """Run `analyze selectivity` with these options."""
-    place = choose_place("selectivity", options.device, options.precision)
+    runtime = start("selectivity", options.device, options.precision)
     activities(torch.zeros(1, 1, 1, 1), options.activity)  # refuse an unknown one first of all
     whole = open_data(str(options.data), options.split)
     images = whole.subset(drawn(whole, options.num_images))
-    models = read_backbones(options.weights, options, place.device)
+    models = read_backbones(options.weights, options, runtime.device)
     check_depths(models)
     if options.num_images is not None and len(set(images.labels)) < 2:
         raise ValueError(
@@ -133,7 +127,7 @@ def analyze(options: Selectivity) -> Path:
             "selectivity is of one class against the others: take more"
         )
     measured = {"activity": options.activity}
-    analysis = BlockAnalysis("selectivity", options, place, models, images, measured)
+    analysis = BlockAnalysis("selectivity", options, runtime, models, images, measured)
     results = [selectivity_of(model, analysis, options.activity) for model in models]
     add_distances(results, analysis.record)
     return analysis.publish(page(results, options.activity))

@@ -19,13 +19,7 @@ from fcmae.benchmarks.pretraining.cases import measure_cases
 from fcmae.benchmarks.pretraining.device_time import kernels_of
 from fcmae.benchmarks.pretraining.measurement import Settings, peak_of
 from fcmae.benchmarks.pretraining.pages import rows_table, table_on_screen
-from fcmae.benchmarks.pretraining.workload import (
-    CASE,
-    Case,
-    Workload,
-    objection,
-    require_agreement,
-)
+from fcmae.benchmarks.pretraining.workload import CASE, Case, Workload, objection, require_agreement
 from fcmae.commands.benchmark import Rows, SparseEfficiency
 from fcmae.report.charts import Chart, Panel, Series
 from fcmae.report.findings import Finding, write_finding

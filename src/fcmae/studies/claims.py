@@ -1,12 +1,11 @@
-"""Whether what the paper says is seen here too, by one rule for every study.
+"""Whether what the paper says is seen here too: differences of settings, and their errors.
 
-A claim is that one thing has a higher value than another. It holds where zero is outside the 95 %
-interval of the difference, by Student's t, and fails where it is so the other way round. A seed
-draws the same images and labels in every setting, and moves all of them: so settings are compared
-within seeds, as in a randomised block design (Montgomery, Design and Analysis of Experiments,
-chapter 4), and the standard error comes from what is left when each setting and each seed has its
-own level, since two or three seeds of one pair say little of it. Of two settings alone it is
-Student's paired test.
+A claim is that one thing has a higher value than another. It holds where their difference counts by
+the rule of `report.verdict`, and fails where it counts the other way round. A seed draws the same
+images and labels in every setting, and moves all of them: so settings are compared within seeds, as
+in a randomised block design (Montgomery, Design and Analysis of Experiments, chapter 4), and the
+standard error comes from what is left when each setting and each seed has its own level, since two
+or three seeds of one pair say little of it. Of two settings alone it is Student's paired test.
 """
 
 from collections.abc import Mapping, Sequence
