@@ -1,13 +1,13 @@
 """What models are called, and which of them are compared."""
 
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import torch
 
 from fcmae.analyze.models import (
     AnalyzedModel,
+    Result,
     labelled,
     read_backbones,
     thirds,
@@ -45,10 +45,6 @@ def test_a_digest_is_of_the_values(v1: str, v2: str, tmp_path: Path) -> None:
     assert [model.preprocessing.size for model in (one, other)] == [(48, 48), (48, 48)]
     assert other.title == "two.safetensors (convnextv2_atto)"
     assert (other.blocks[0], other.blocks[-1]) == ("stages.0.0", "stages.3.1")
-
-
-class Result(NamedTuple):
-    model: AnalyzedModel
 
 
 def test_the_first_of_each_version_are_compared() -> None:

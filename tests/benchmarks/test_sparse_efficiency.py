@@ -10,7 +10,7 @@ from fcmae.benchmarks import measuring
 from fcmae.benchmarks.measuring import TOO_LARGE
 from fcmae.benchmarks.pretraining import cases, measurement
 from fcmae.benchmarks.pretraining.workload import Workload
-from fcmae.benchmarks.sparse_efficiency import chart, figure_1, sentences, total
+from fcmae.benchmarks.sparse_efficiency import chart_of, figure_1, sentences, total
 from fcmae.commands.benchmark import sparse_efficiency
 
 
@@ -44,7 +44,7 @@ def test_a_size_that_is_not_right_is_said_to_be() -> None:
 
 
 def test_masked_stands_beside_tiled() -> None:
-    drawn = chart(ROWS)
+    drawn = chart_of(ROWS)
     ((speed, memory),) = drawn.rows
     assert drawn.bars
     assert speed.places == memory.places == ("atto", "base")

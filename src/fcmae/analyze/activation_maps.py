@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fcmae.analyze.analysis import open_record, publish, start, table_of
 from fcmae.analyze.images import open_pictures
-from fcmae.analyze.models import AnalyzedBackbone, AnalyzedModel, read_backbones, v1_and_v2
+from fcmae.analyze.models import AnalyzedBackbone, Result, read_backbones, v1_and_v2
 from fcmae.commands.analyze import Activations
 from fcmae.commands.shared import Reading
 from fcmae.console.units import percent
@@ -51,11 +51,9 @@ RULE = (
 
 
 @dataclass(frozen=True, slots=True)
-class ChannelMaps:
+class ChannelMaps(Result):
     """A model's maps of all pictures."""
 
-    model: AnalyzedModel
-    pictures: Pictures
     maps: Tensor  # [B, h, w, C]
     row: Row
 
@@ -93,7 +91,7 @@ def analyze(options: Activations) -> Path:
         row = {**model.facts, "settings": settings | model.settings, "channels": maps.shape[3]}
         row |= {"dead": int(dead.sum()), "saturated": int(saturated.sum())}
         record.add(row)
-        results.append(ChannelMaps(model, shown, maps, row))
+        results.append(ChannelMaps(model, maps, row))
     pair = v1_and_v2(results)
     statements = compare(*pair) if pair else []
     rows = [(result.model.title, result.row) for result in results]

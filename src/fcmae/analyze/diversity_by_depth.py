@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fcmae.analyze.analysis import BlockAnalysis, Column, start, table_of
 from fcmae.analyze.images import drawn, open_set
-from fcmae.analyze.models import AnalyzedBackbone, AnalyzedModel, read_backbones, thirds, v1_and_v2
+from fcmae.analyze.models import AnalyzedBackbone, Result, read_backbones, thirds, v1_and_v2
 from fcmae.commands.analyze import Diversity
 from fcmae.images import Subset
 from fcmae.inference.loop import require_some
@@ -56,10 +56,9 @@ RULE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class Curve(Result):
     """A model's rows, in the order of its blocks."""
 
-    model: AnalyzedModel
     rows: list[Row]
 
     @property

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -83,12 +83,11 @@ class AnalyzedAutoencoder(AnalyzedModel):
     std: Tensor
 
 
-class Result(Protocol):
+@dataclass(frozen=True, slots=True)
+class Result:
     """What an analysis found of a model."""
 
-    @property
-    def model(self) -> AnalyzedModel:
-        """The model."""
+    model: AnalyzedModel
 
 
 AnyResult = TypeVar("AnyResult", bound=Result)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fcmae.analyze.analysis import BlockAnalysis, Column, start, table_of
 from fcmae.analyze.images import drawn
-from fcmae.analyze.models import AnalyzedBackbone, AnalyzedModel, read_backbones, thirds, v1_and_v2
+from fcmae.analyze.models import AnalyzedBackbone, Result, read_backbones, thirds, v1_and_v2
 from fcmae.commands.analyze import Selectivity
 from fcmae.console.screen import shown
 from fcmae.images import Labelled, epoch_order
@@ -94,16 +94,14 @@ CAPTION = (
 
 
 @dataclass(frozen=True, slots=True)
-class ModelSelectivity:
+class ModelSelectivity(Result):
     """A model's blocks, in order: a row each, and the index of every channel.
 
     Attributes:
-        model: the model.
         rows: what was found.
         indices: float64 [C] by block; NaN for channels that are silent.
     """
 
-    model: AnalyzedModel
     rows: list[Row]
     indices: Mapping[str, Tensor]
 

@@ -68,7 +68,7 @@ def run(options: SparseEfficiency) -> Rows:
         kind="The paper’s figure 1, measured again",
         title="Sparse encoding efficiency",
         shows=[*sentences(rows), PAPER],
-        figure=chart(rows),
+        figure=chart_of(rows),
         alternative="throughput and memory by size, masked against tiled, as in the table",
         reading=READING,
         table=rows_table(rows),
@@ -98,17 +98,17 @@ def sentences(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return found
 
 
-def chart(rows: Sequence[Mapping[str, Any]]) -> Chart:
+def chart_of(rows: Sequence[Mapping[str, Any]]) -> Chart:
     """Throughput and memory by size, masked beside tiled; sizes that did not fit are left out."""
     rows = [row for row in rows if "error" not in row]
     speed = {mode: [row["images_per_second"][mode] for row in rows] for mode in LABELS}
     memory = {
         mode: [total(row, mode) if row["memory"] else None for row in rows] for mode in LABELS
     }
-    return bars([_size(row) for row in rows], speed, memory)
+    return bar_chart([_size(row) for row in rows], speed, memory)
 
 
-def bars(
+def bar_chart(
     sizes: Sequence[str],
     speed: Mapping[str, Sequence[float | None]],
     memory: Mapping[str, Sequence[float | None]],

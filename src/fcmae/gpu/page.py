@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fcmae.benchmarks.sparse_efficiency import bars
+from fcmae.benchmarks.sparse_efficiency import bar_chart
 from fcmae.console.units import percent, plural
 from fcmae.gpu.columns import PARTS, Row, cells, short
 from fcmae.report.charts import Chart
@@ -49,7 +49,7 @@ def _section(name: str, rows: list[Row]) -> Section:
         return Section(part.title, [*part.paragraphs, f"Left out: {rows[0]['left_out']}."])
     heading = [title for title, _ in part.columns]
     table = Table(heading, [cells(row, part.columns) for row in worth_showing(name, rows)])
-    drawn = figure_1(rows) if name == "figure 1" else None
+    drawn = figure_1_chart(rows) if name == "figure 1" else None
     alternative = "images a second and memory by size, as in the table" if drawn else ""
     return Section(part.title, part.paragraphs, drawn, alternative, table)
 
@@ -94,7 +94,7 @@ def _worst(rows: Sequence[Row]) -> list[Row]:
     return [*worst, *others]
 
 
-def figure_1(rows: Sequence[Row]) -> Chart | None:
+def figure_1_chart(rows: Sequence[Row]) -> Chart | None:
     """Figure 1 as bars, where something was measured."""
     found = {
         (short(row), row["mode"]): row
@@ -112,7 +112,7 @@ def figure_1(rows: Sequence[Row]) -> Chart | None:
         }
 
     speed = by_mode(lambda row: row["images_per_second"])
-    return bars(sizes, speed, by_mode(lambda row: row["held"] + row["memory"]))
+    return bar_chart(sizes, speed, by_mode(lambda row: row["held"] + row["memory"]))
 
 
 def sentences(record: Row) -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fcmae.console.units import duration
 from fcmae.gpu.columns import Row
-from fcmae.gpu.page import figure_1, sections, sentences
+from fcmae.gpu.page import figure_1_chart, sections, sentences
 from fcmae.report.files import DOTS, draw_figure
 from fcmae.report.findings import Section
 
@@ -105,7 +105,7 @@ def main(folder: Path, page: Path) -> None:
     records = records_of(folder)
     for name, record in records.items():
         rows = {part["name"]: part["rows"] for part in record["parts"]}.get("figure 1", [])
-        if (chart := figure_1(rows)) is not None:
+        if (chart := figure_1_chart(rows)) is not None:
             draw_figure(chart).savefig(folder / f"{name}.png", dpi=DOTS)
     page.write_text(filled(page.read_text(), records))
 
