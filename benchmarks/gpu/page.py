@@ -3,15 +3,14 @@
 docs/reproduce.md has them too.
 """
 
-import io
 import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fcmae.benchmarks.sparse_efficiency import draw_bars
+from fcmae.benchmarks.sparse_efficiency import bar_chart
 from fcmae.console.units import percent, plural
-from fcmae.report.files import DOTS
+from fcmae.report.charts import Chart
 from fcmae.report.findings import Page, Section, Table
 from fcmae.report.findings import write_page as write
 from gpu.columns import PARTS, Row, cells, short
@@ -50,7 +49,7 @@ def _section(name: str, rows: list[Row]) -> Section:
         return Section(part.title, [*part.paragraphs, f"Left out: {rows[0]['left_out']}."])
     heading = [title for title, _ in part.columns]
     table = Table(heading, [cells(row, part.columns) for row in worth_showing(name, rows)])
-    drawn = draw_figure_1(rows) if name == "figure 1" else None
+    drawn = figure_1_chart(rows) if name == "figure 1" else None
     alternative = "images a second and memory by size, as in the table" if drawn else ""
     return Section(part.title, part.paragraphs, drawn, alternative, table)
 
@@ -95,17 +94,13 @@ def _worst(rows: Sequence[Row]) -> list[Row]:
     return [*worst, *others]
 
 
-def draw_figure_1(rows: Sequence[Row], form: str = "svg") -> bytes | None:
-    """Figure 1 as bars, where matplotlib is installed and something was measured: SVG or PNG."""
+def figure_1_chart(rows: Sequence[Row]) -> Chart | None:
+    """Figure 1 as bars, where something was measured."""
     found = {
         (short(row), row["mode"]): row
         for row in rows
         if "images_per_second" in row and row.get("precision", "bf16") == "bf16"
     }
-    try:
-        import matplotlib  # noqa: F401 (what is there may still not fit NumPy)
-    except ImportError:
-        return None
     if not found:
         return None
     sizes = list(dict.fromkeys(size for size, _ in found))
@@ -117,11 +112,7 @@ def draw_figure_1(rows: Sequence[Row], form: str = "svg") -> bytes | None:
         }
 
     speed = by_mode(lambda row: row["images_per_second"])
-    figure = draw_bars(sizes, speed, by_mode(lambda row: row["held"] + row["memory"]))
-    picture = io.BytesIO()
-    dated = {"metadata": {"Date": None}} if form == "svg" else {"dpi": DOTS}
-    figure.savefig(picture, format=form, **dated)
-    return picture.getvalue()
+    return bar_chart(sizes, speed, by_mode(lambda row: row["held"] + row["memory"]))
 
 
 def sentences(record: Row) -> list[str]:

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fcmae.console.units import duration
+from fcmae.report.files import DOTS, draw_figure
 from fcmae.report.findings import Section
 from gpu.columns import Row
-from gpu.page import draw_figure_1, sections, sentences
+from gpu.page import figure_1_chart, sections, sentences
 
 BEGIN = "<!-- from benchmarks/results/gpu-*.json: `make docs` writes it again, a test compares -->"
 END = "<!-- to here -->"
@@ -104,8 +105,8 @@ def main(folder: Path, page: Path) -> None:
     records = records_of(folder)
     for name, record in records.items():
         rows = {part["name"]: part["rows"] for part in record["parts"]}.get("figure 1", [])
-        if (picture := draw_figure_1(rows, "png")) is not None:
-            (folder / f"{name}.png").write_bytes(picture)
+        if (chart := figure_1_chart(rows)) is not None:
+            draw_figure(chart).savefig(folder / f"{name}.png", dpi=DOTS)
     page.write_text(filled(page.read_text(), records))
 
 

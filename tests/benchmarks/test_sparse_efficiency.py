@@ -8,7 +8,7 @@ from interrupted import calls_of, cut_off
 from fcmae.benchmarks import measuring
 from fcmae.benchmarks.pretraining import cases, measurement
 from fcmae.benchmarks.pretraining.workload import Workload
-from fcmae.benchmarks.sparse_efficiency import draw_study, sentences, total
+from fcmae.benchmarks.sparse_efficiency import chart_of, sentences, total
 from fcmae.commands.benchmark import sparse_efficiency
 
 
@@ -42,13 +42,12 @@ def test_a_size_that_is_not_right_is_said_to_be() -> None:
 
 
 def test_masked_stands_beside_tiled() -> None:
-    speed, memory = draw_study(ROWS).axes
-    assert [tick.get_text() for tick in speed.get_xticklabels()] == ["atto", "base"]
-    heights = [
-        [[bar.get_height() for bar in bars] for bars in axes.containers if bars.patches]
-        for axes in (speed, memory)
-    ]
-    assert heights == [[[10.0, 10.0], [20.0, 30.0]], [[4e-7, 8e-7], [2e-7, 2e-7]]]
+    drawn = chart_of(ROWS)
+    ((speed, memory),) = drawn.rows
+    assert drawn.bars
+    assert speed.places == memory.places == ("atto", "base")
+    heights = [[series.values for series in panel.series] for panel in (speed, memory)]
+    assert heights == [[(10.0, 10.0), (20.0, 30.0)], [(4e-7, 8e-7), (2e-7, 2e-7)]]
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fcmae.findings.verdict import NOT_REPRODUCED, REPRODUCED, UNDECIDED
+from fcmae.report.verdict import NOT_REPRODUCED, REPRODUCED, UNDECIDED
 from fcmae.studies.claims import Claim, verdict
 from fcmae.studies.grn import CASES, STUDY, grn
 from fcmae.studies.page import results_of, table

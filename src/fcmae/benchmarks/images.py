@@ -19,7 +19,6 @@ from fcmae.benchmarks import command
 from fcmae.benchmarks.measuring import images_per_second, speedups, take_turns
 from fcmae.benchmarks.photographs import make_photographs
 from fcmae.commands.benchmark import BenchmarkImages, Rows
-from fcmae.findings.machine import describe_run
 from fcmae.images import (
     EncodedSet,
     FileSource,
@@ -34,6 +33,7 @@ from fcmae.images.jpeg import import_simplejpeg
 from fcmae.images.loader import Batch, BatchReader, MicroBatch
 from fcmae.images.transforms import random_window
 from fcmae.images.views import DECODINGS
+from fcmae.report.record import describe_run
 from fcmae.training.devices import Runtime
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from fcmae.benchmarks import command, measuring
 from fcmae.benchmarks.arithmetic import CLASSES
 from fcmae.commands.benchmark import BenchmarkInference, Rows
-from fcmae.findings.machine import describe_run
 from fcmae.models.classifier import create_model
 from fcmae.models.layers import GRN
+from fcmae.report.record import describe_run
 from fcmae.training.devices import Runtime, choose_device, choose_precision, settle
 from fcmae.weights.dialects import from_ours
 

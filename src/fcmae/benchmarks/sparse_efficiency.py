@@ -3,28 +3,19 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fcmae.benchmarks import command
 from fcmae.benchmarks.pretraining.cases import measure_cases
 from fcmae.benchmarks.pretraining.measurement import Settings
 from fcmae.benchmarks.pretraining.pages import rows_table, table_on_screen
-from fcmae.benchmarks.pretraining.workload import (
-    CASE,
-    Case,
-    objection,
-    require_agreement,
-)
+from fcmae.benchmarks.pretraining.workload import CASE, Case, objection, require_agreement
 from fcmae.commands.benchmark import Rows, SparseEfficiency
-from fcmae.findings.figures import Panel, Series, draw
-from fcmae.findings.machine import describe_run
-from fcmae.findings.page import Finding, write_finding
-from fcmae.findings.record import Record, say_written
+from fcmae.report.charts import Chart, Panel, Series
+from fcmae.report.findings import Finding, write_finding
+from fcmae.report.record import Record, describe_run, say_written
 from fcmae.sizes import is_v2, list_models
 from fcmae.training.devices import choose_device, choose_precision
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 BATCH_SIZE = 64  # on each GPU: appendix C, figure 1
 ON_A_PROCESSOR = 4
@@ -66,7 +57,7 @@ def run(options: SparseEfficiency) -> Rows:
         kind="The paper’s figure 1, measured again",
         title="Sparse encoding efficiency",
         shows=[*sentences(rows), PAPER],
-        figure=draw_study(rows),
+        figure=chart_of(rows),
         alternative="throughput and memory by size, masked against tiled, as in the table",
         reading=READING,
         table=rows_table(rows),
@@ -96,21 +87,21 @@ def sentences(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return found
 
 
-def draw_study(rows: Sequence[Mapping[str, Any]]) -> "Figure":
+def chart_of(rows: Sequence[Mapping[str, Any]]) -> Chart:
     """Throughput and memory by size, masked beside tiled; sizes that did not fit are left out."""
     rows = [row for row in rows if "error" not in row]
     speed = {mode: [row["images_per_second"][mode] for row in rows] for mode in LABELS}
     memory = {
         mode: [total(row, mode) if row["memory"] else None for row in rows] for mode in LABELS
     }
-    return draw_bars([_size(row) for row in rows], speed, memory)
+    return bar_chart([_size(row) for row in rows], speed, memory)
 
 
-def draw_bars(
+def bar_chart(
     sizes: Sequence[str],
     speed: Mapping[str, Sequence[float | None]],
     memory: Mapping[str, Sequence[float | None]],
-) -> "Figure":
+) -> Chart:
     """Figure 1 as bars: images a second, and bytes held at the peak, of each mode by size."""
     held = {
         mode: [None if value is None else value / GIGABYTE for value in values]
@@ -128,7 +119,7 @@ def draw_bars(
             ("most memory held (GB)", held),
         )
     ]
-    return draw([panels], bars=True)
+    return Chart([panels], bars=True)
 
 
 def total(row: Mapping[str, Any], mode: str) -> int:

@@ -9,10 +9,10 @@ import torch
 import fcmae
 from fcmae import ops
 from fcmae.errors import described
-from fcmae.findings.machine import version
 from fcmae.models.autoencoder import create_autoencoder
 from fcmae.models.masks import random_mask
 from fcmae.ops.tiles import Tiles
+from fcmae.report.record import version
 from fcmae.training.devices import Runtime
 
 LIBRARIES = ("torch", "torchvision", "numba", "triton")

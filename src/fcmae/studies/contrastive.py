@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from fcmae.commands.command import command
 from fcmae.console.units import duration
-from fcmae.findings.figures import Panel, Series
+from fcmae.report.charts import Panel, Series
 from fcmae.studies.claims import above
 from fcmae.studies.results import Results, Row, mean, series
 from fcmae.studies.scale import CONTRASTIVE, FINETUNING, PRETRAINING, SUPERVISED, Scale

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fcmae.commands.command import command
-from fcmae.findings.figures import Panel, Series
+from fcmae.report.charts import Panel, Series
 from fcmae.studies.claims import Claim, above
 from fcmae.studies.results import Results, Row, counted, difference, mean, series
 from fcmae.studies.scale import Scale

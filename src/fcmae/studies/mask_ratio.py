@@ -6,7 +6,7 @@ from typing import Any
 
 from fcmae.commands.command import command
 from fcmae.console.units import accuracy as percent
-from fcmae.findings.figures import Panel
+from fcmae.report.charts import Panel
 from fcmae.studies.claims import above
 from fcmae.studies.results import Results, Row, mean, series
 from fcmae.studies.scale import Scale

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fcmae.commands.command import command
-from fcmae.findings.figures import Panel
+from fcmae.report.charts import Panel
 from fcmae.studies.claims import above
 from fcmae.studies.results import Results, Row, counted, series
 from fcmae.studies.scale import PRETRAINING, Scale

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 
 from fcmae.commands.command import Options
 from fcmae.errors import unknown
-from fcmae.findings.figures import Panel
+from fcmae.report.charts import Panel
 from fcmae.studies.claims import Claim
 from fcmae.studies.results import Results, Row, counted
 from fcmae.studies.scale import FINETUNING, PRETRAINING, Keywords, Scale

@@ -20,7 +20,7 @@ KEY = f"{EVALUATE}test_all_take_the_weights_that_the_key_says"
 MISTAKES = (
     Mistake(
         "inference/loop.py",
-        "from fcmae.images import EvaluationView, ImageSet, load_in_order",
+        "from fcmae.images import EvaluationView, ImageSet, View, load_in_order",
         "from fcmae.images import CentreView as EvaluationView, ImageSet, load_in_order",
         "Validation and evaluation see the largest centred crop.",
         (BY_HAND,),

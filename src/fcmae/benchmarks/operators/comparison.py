@@ -11,7 +11,7 @@ import torch
 from fcmae.benchmarks import command, measuring
 from fcmae.benchmarks.operators.cases import Implementation, Operator, operators
 from fcmae.commands.benchmark import BenchmarkOperators, Rows
-from fcmae.findings.machine import describe_run
+from fcmae.report.record import describe_run
 from fcmae.training.devices import Runtime, choose_device, choose_precision, settle
 
 if TYPE_CHECKING:

@@ -15,9 +15,8 @@ from fcmae.benchmarks.pretraining.workload import CASE, Case, require_agreement
 from fcmae.commands.benchmark import BenchmarkPretraining, Rows, Sweep
 from fcmae.console.units import duration
 from fcmae.errors import unknown
-from fcmae.findings.machine import describe_run
-from fcmae.findings.record import Record, say_written
 from fcmae.models.masks import num_visible
+from fcmae.report.record import Record, describe_run, say_written
 from fcmae.sizes import is_v2, list_models, size_of
 from fcmae.training.devices import choose_device, choose_precision, settle
 

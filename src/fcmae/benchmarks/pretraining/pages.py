@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from fcmae.benchmarks.command import table_of
 from fcmae.benchmarks.pretraining.workload import CASE, objection
 from fcmae.commands.benchmark import Sweep
-from fcmae.findings.figures import Panel, Series, draw
-from fcmae.findings.page import Finding, Table, write_finding
+from fcmae.report.charts import Chart, Panel, Series
+from fcmae.report.findings import Finding, Table, write_finding
 
 if TYPE_CHECKING:
     from rich.table import Table as TableOnScreen
@@ -92,7 +92,7 @@ def write_sweep(folder: Path, sweep: Sweep, rows: Sequence[Row], run: Mapping[st
         kind="Cost of a pre-training step",
         title=f"Speed and memory over the {FIELDS[sweep][1].partition(' (')[0]}",
         shows=[sentence for name, group in groups for sentence in sentences(name, group, sweep)],
-        figure=draw([panels_of(group, sweep) for _, group in groups]),
+        figure=Chart([panels_of(group, sweep) for _, group in groups]),
         alternative=f"images a second and memory over the {FIELDS[sweep][1]}, as in the table",
         reading=READING,
         table=rows_table(rows),

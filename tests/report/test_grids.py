@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fcmae.analyze.images import colours, draw_grid
+from fcmae.report.grids import colours, draw_grid
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 13])
@@ -25,3 +25,9 @@ def test_pictures_of_a_grid_do_not_overlap() -> None:
         assert 0 <= box.x0 < box.x1 <= 1
         assert 0 <= box.y0 < box.y1 <= 1
         assert not any(box.overlaps(other) for other in boxes[place + 1 :])
+
+
+def test_where_there_is_no_picture_nothing_is_drawn() -> None:
+    one = colours(torch.rand(3, 4, 4))
+    figure = draw_grid([[one, None], [one, one]], ["a", "b"], ["one", "two"])
+    assert [len(axes.images) for axes in figure.axes] == [1, 0, 1, 1]
