@@ -64,7 +64,7 @@ def command(
     functools.update_wrapper(call, options, updated=())
     words = re.sub("(?<=[a-z])(?=[A-Z])", "_", options.__name__)
     call.__name__ = call.__qualname__ = words.lower()
-    call.__doc__ = _documentation(options)
+    call.__doc__ = documentation(options)
     signature = inspect.signature(options)
     call.__signature__ = signature.replace(return_annotation=result)  # type: ignore[attr-defined]
     return call
@@ -75,7 +75,7 @@ def names_of(options: type[Options]) -> list[str]:
     return [option.name for option in dataclasses.fields(options) if option.init]
 
 
-def _documentation(options: type) -> str:
+def documentation(options: type) -> str:
     """The docstring, with what its bases say of the options that they share."""
     opening, args, rest = (inspect.getdoc(options) or "").partition("Args:\n")
     shared = [

@@ -26,7 +26,7 @@ from fcmae.weights.recognition import FINAL
 REPEATABLE = ("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
-def run(options: Doctor) -> int:
+def run_doctor(options: Doctor) -> int:
     """Show the installation and every check; 0 if all passed, else 1."""
     from rich.console import Console
 

@@ -25,7 +25,7 @@ TRIED = 6  # images that are read before anything is written
 IMBALANCED = 3  # the largest class has so many times the images of the smallest
 
 
-def start(wanted: Finetune) -> Path:
+def run_finetune(wanted: Finetune) -> Path:
     """Run `finetune` with these options."""
     opened = open_run(wanted, "finetune")
     options = opened.options

@@ -55,7 +55,7 @@ class Pair:
         return self.train.rows(kept[self.train.indices]), self.val
 
 
-def run(options: Probe) -> dict[str, Any]:
+def run_probe(options: Probe) -> dict[str, Any]:
     """Run `probe` with these options."""
     require_one_process("probe")
     target = Path(options.json).expanduser() if options.json else None

@@ -82,7 +82,7 @@ def num_readers(device: torch.device) -> int:
     return 1 if device.type == "cpu" else min(8, max((os.cpu_count() or 1) // num_processes(), 1))
 
 
-def settle(device: torch.device) -> None:
+def keep_freed_memory(device: torch.device) -> None:
     """Have the C library keep what is freed for the next step, rather than give it back each time.
 
     On a processor each step asks for the same tens of megabytes, and pages that were given back
@@ -99,7 +99,7 @@ def settle(device: torch.device) -> None:
 
 def start_runtime(device: torch.device, precision: str) -> Runtime:
     """Make ready a device that was chosen, and join the other processes when under torchrun."""
-    settle(device)
+    keep_freed_memory(device)
     if device.type == "cuda":
         torch.cuda.set_device(device)
         if precision == "fp32":  # exact resume: the same bits every time; bf16 prefers speed

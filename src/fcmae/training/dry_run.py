@@ -16,7 +16,7 @@ from fcmae.console.units import duration
 from fcmae.images import Order, load
 from fcmae.parallel.processes import is_first, num_processes
 from fcmae.training.batching import Batching
-from fcmae.training.devices import settle
+from fcmae.training.devices import keep_freed_memory
 from fcmae.training.plan import Lines, Schedule
 from fcmae.training.task import Task
 
@@ -47,7 +47,7 @@ def rehearse(task: Task, batching: Batching, layers: Mapping[str, int] | None = 
         return
     model, plan = task.trained, task.plan
     device = next(model.parameters()).device
-    settle(device)  # as a run does: its steps are faster for it
+    keep_freed_memory(device)  # as a run does: its steps are faster for it
     show_groups(task.groups, plan.learning_rate, layers)
     micro = batching.micro_batch_size
     number = min(WHOLE if batching.whole_batches else IMAGES, micro)
