@@ -21,32 +21,20 @@ from torch import Tensor, nn
 import fcmae
 from fcmae import cli, report
 from fcmae.commands.command import Options, command
-from fcmae.commands.shared import Training
-from fcmae.images import Batch, EncodedSet, ImageSet, RandomView, Unlabelled, open_images
+from fcmae.images import EncodedSet, ImageSet, open_images
 from fcmae.models.encoder import Encoder
 from fcmae.models.masks import random_mask
 from fcmae.ops import kernels
 from fcmae.ops.depthwise_conv import reference
 from fcmae.ops.tiles import Tiles
-from fcmae.optim import parameter_groups
 from fcmae.pretraining import methods
 from fcmae.report.charts import Panel
-from fcmae.report.run import Run
 from fcmae.sizes import size_of
-from fcmae.storage import atomic
 from fcmae.studies import runner
 from fcmae.studies.claims import above
 from fcmae.studies.results import Results, series
 from fcmae.studies.scale import SUPERVISED
 from fcmae.studies.study import ACCURACY, ComparisonOptions, Setting, Study
-from fcmae.training.batching import make_batching
-from fcmae.training.devices import Runtime, choose_device
-from fcmae.training.journal import AnyJournal
-from fcmae.training.plan import Plan
-from fcmae.training.recipe import announce
-from fcmae.training.start import check_resumed, open_run
-from fcmae.training.task import Follower, Measured
-from fcmae.training.trainer import train
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "fcmae"
@@ -309,109 +297,6 @@ def test_a_study_is_a_file_and_a_row(
     page = (tmp_path / "out" / "page.html").read_text()
     assert "The paper did no such thing." in page
     assert "convnextv2" in page
-
-
-# A task: how bright an image is
-
-
-@dataclass(frozen=True, kw_only=True)
-class Brightness(Training):
-    """Learn how bright images are.
-
-    Args:
-        epochs: passes over the images.
-    """
-
-    epochs: int = 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BrightnessRecipe:
-    """What recipes of all tasks have."""
-
-    base_learning_rate: float = 0.1
-    weight_decay: float = 0.0
-    optimizer_momentum: tuple[float, float] = (0.9, 0.95)
-    warmup_epochs: float = 0.0
-    minimum_learning_rate: float = 0.0
-    crop_scale: tuple[float, float] = (0.5, 1.0)
-    horizontal_flip: float = 0.5
-    response: str = "none"
-
-
-class BrightnessTask:
-    """One layer."""
-
-    doing = "learning brightness"
-    followers: tuple[Follower, ...] = ()
-
-    def __init__(self, out: Path, plan: Plan, images: ImageSet[object], runtime: Runtime) -> None:
-        self.out, self.plan, self.images, self.runtime = out, plan, images, runtime
-        recipe = plan.recipe
-        self.view = RandomView(plan.image_size, recipe.crop_scale, recipe.horizontal_flip)
-        self.trained = self.kept = nn.Linear(plan.in_channels, 1).to(runtime.device)
-        self.groups = parameter_groups(self.trained, recipe.weight_decay)
-        self.state: dict[str, Any] = {"measured": 0}
-
-    def prepare(self, batch: Batch[Unlabelled]) -> tuple[Tensor, Tensor]:
-        (images,) = batch.examples
-        return images.mean((2, 3)), images.mean((1, 2, 3))
-
-    def loss(self, module: nn.Module, images: Tensor, other: Tensor) -> Tensor:
-        return (module(images)[:, 0] - other).square().mean()
-
-    def measure(self, journal: AnyJournal, step: int) -> Measured:
-        self.state["measured"] += 1
-        return Measured(worth_reporting=True)
-
-    def save_weights(self, step: int) -> None:
-        described = self.plan.describe_weights(step, {})
-        atomic.save_tensors(self.out / "weights.safetensors", self.kept.state_dict(), described)
-
-
-def run_brightness(wanted: Brightness) -> Path:
-    """From options to a run."""
-    opened = open_run(wanted, "brightness")
-    options = opened.options
-    device = choose_device(options.device)
-    images = open_images(opened.data)
-    plan = Plan(
-        **opened.facts([images], 3, device)._asdict(),
-        model="linear", in_channels=3, stem_stride=1, image_size=(8, 12), batch_size=10,
-        epochs=options.epochs, seed=options.seed, decoding="exact", recipe=BrightnessRecipe(),
-    )  # fmt: skip
-    batching = make_batching(options, plan.batch_size, device)
-    check_resumed(opened.resumed, plan, options)
-    announce("No table", plan.departures, [])
-
-    def make_task(runtime: Runtime) -> BrightnessTask:
-        return BrightnessTask(opened.out, plan, images, runtime)
-
-    return train(opened, make_task, plan, batching, device, parameters=4, own={})
-
-
-def page(run: Run) -> str:
-    """The whole report."""
-    return f"a run of {run.fact('task')}, {run.last_step:g} steps"
-
-
-def test_a_task_is_options_plan_task_run_and_page(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    brightness = command(Brightness, "toy:run_brightness", Path)
-    module(monkeypatch, brightness=brightness, run_brightness=run_brightness, page=page)
-    monkeypatch.setitem(cli.COMMANDS, "brightness", cli.Command("toy", "brightness"))
-    monkeypatch.setitem(report.PAGES, "brightness", "toy:page")
-    words = f"brightness --data {folder} --out {tmp_path}/run --device cpu --workers 0"
-    assert cli.main([*words.split(), "--dry-run"]) == 0
-    assert cli.main(words.split()) == 0
-    out = tmp_path / "run"
-    assert (out / "report.html").read_text() == "a run of brightness, 6 steps"
-    assert load_file(out / "weights.safetensors")["weight"].shape == (1, 3)
-    state = json.loads((out / "checkpoints" / "last" / "state.json").read_text())
-    assert (state["step"], state["task"]) == (6, {"measured": 3})
-    assert cli.main([*words.split(), "--resume"]) == 0
-    assert cli.main([*words.split(), "--resume", "--epochs", "3"]) == 2
 
 
 # A command and its options

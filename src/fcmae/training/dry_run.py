@@ -1,4 +1,4 @@
-"""`--dry-run`: the optimiser's groups, and a run's cost, measured on a few random images."""
+"""`--dry-run`: the optimiser's groups, and a run's cost, measured on a few images."""
 
 import time
 from collections import defaultdict
@@ -151,8 +151,8 @@ def in_words(cost: Cost, schedule: Schedule, *, micro_batch_size: int, processes
         ),
         (
             "time",
-            f"about {duration(images * cost.seconds)}, measured on {cost.images} random images; "
-            "reading images is not counted",
+            f"about {duration(images * cost.seconds)}, measured on {cost.images} images of the "
+            "first step; reading them is not counted",
         ),
     ]
 
