@@ -50,7 +50,7 @@ Each command has --help. Under torchrun: torchrun --nproc-per-node N -m fcmae pr
 
 
 class Command(NamedTuple):
-    """Where a command's function is, and which of its options are given by their place."""
+    """Where a command's function is, and which of its options are positional."""
 
     module: str
     function: str
@@ -157,12 +157,12 @@ def _call(
         for option in dataclasses.fields(group):
             parameters.pop(option.name)
 
-    def with_typed(*places: object, **options: object) -> T:
-        """What was left alone is not passed on: a task may ask which options were given."""
+    def with_typed(*values: object, **options: object) -> T:
+        """Pass on only the options that were typed: a command may ask which they are."""
         for heading in groups:
             options |= vars(options.pop(heading))
-        given = {name: value for name, value in options.items() if name in typed}
-        return function(**dict(zip(positional, places, strict=True)), **given)
+        written = {name: value for name, value in options.items() if name in typed}
+        return function(**dict(zip(positional, values, strict=True)), **written)
 
     shown = [
         *(parameters.pop(name).replace(kind=Parameter.POSITIONAL_ONLY) for name in positional),

@@ -18,7 +18,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What the options of every command have."""
+    """What the options of every command share: which of them a caller wrote out."""
 
     given: frozenset[str] = field(default=frozenset(), init=False, repr=False, compare=False)
     # The names of those that a caller wrote out, rather than left at their defaults.
@@ -55,10 +55,10 @@ def command(
     assert isinstance(options, type)
 
     def call(*positional: P.args, **given: P.kwargs) -> R:
-        settled = options(*positional, **given)
-        object.__setattr__(settled, "given", frozenset(given))
+        chosen = options(*positional, **given)
+        object.__setattr__(chosen, "given", frozenset(given))
         module, _, name = home.partition(":")
-        returned: R = getattr(importlib.import_module(module), name)(settled)
+        returned: R = getattr(importlib.import_module(module), name)(chosen)
         return returned
 
     functools.update_wrapper(call, options, updated=())

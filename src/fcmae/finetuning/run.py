@@ -91,7 +91,7 @@ def check_pairs(plan: FinetuningPlan, batching: Batching) -> None:
 
 
 def check_depth(plan: FinetuningPlan, images: Labelled) -> None:
-    """Refuse RandAugment for images that are not of 8 bits, as far as a look at a few tells."""
+    """Refuse RandAugment for images that are not of 8 bits, as far as a few of them tell."""
     if not plan.recipe.rand_augment[0]:
         return
     for index in range(0, len(images), max(len(images) // TRIED, 1)):

@@ -132,7 +132,7 @@ def draw(
 
 
 def encoders_of(backbone: Backbone, seeds: int) -> list[Backbone]:
-    """The given one, and random ones of its kind, in evaluation mode."""
+    """The loaded backbone, and random ones of its kind, in evaluation mode."""
     encoders: list[Backbone] = [backbone]
     for seed in range(seeds):
         with torch.random.fork_rng(devices=[]):

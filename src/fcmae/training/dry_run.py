@@ -21,19 +21,19 @@ from fcmae.training.engine import value_of
 from fcmae.training.plan import Lines, Schedule
 from fcmae.training.task import Task
 
-IMAGES = 4  # that are tried
-WHOLE = 16  # that are tried where layers work on a batch as a whole, which costs the same for few
+IMAGES = 4  # to measure on
+WHOLE = 16  # the same, where the loss compares images: few cost as much as many
 STATE = 4  # times the weights: they, their gradients, and AdamW's two moments
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Of one image, and of the model."""
+    """What one image costs, and what the model does."""
 
     seconds: float  # forward and backward
     saved: int  # bytes that the backward pass needs
     state: int  # bytes of weights, gradients and optimiser
-    images: int = IMAGES  # that were tried
+    images: int = IMAGES  # that this was measured on
 
 
 def rehearse(task: Task, batching: Batching, layers: Mapping[str, int] | None = None) -> None:
@@ -41,7 +41,7 @@ def rehearse(task: Task, batching: Batching, layers: Mapping[str, int] | None = 
 
     Args:
         task: of the run.
-        batching: how its work is cut up.
+        batching: how its batches are divided.
         layers: the layer of each parameter, where layers have rates of their own.
     """
     if not is_first():
