@@ -15,7 +15,7 @@ from fcmae.commands.benchmark import BenchmarkInference, Rows
 from fcmae.models.classifier import create_model
 from fcmae.models.layers import GRN
 from fcmae.report.record import describe_run
-from fcmae.training.devices import Runtime, choose_device, choose_precision, settle
+from fcmae.training.devices import Runtime, choose_device, choose_precision, keep_freed_memory
 from fcmae.weights.dialects import from_ours
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def run(options: BenchmarkInference) -> Rows:
         if value < SMALLEST:
             raise ValueError(f"image_sizes: {value} is less than {SMALLEST} pixels, the smallest")
     device = choose_device(options.device)
-    settle(device)
+    keep_freed_memory(device)
     precisions = options.precisions or (choose_precision("auto", device),)
     rows: Rows = []
     with command.use_threads(options.threads), command.progress() as status:

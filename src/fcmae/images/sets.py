@@ -57,7 +57,7 @@ class ImageSet(Protocol[Target_co]):
         """
 
     def target(self, index: int) -> Target_co:
-        """What is to be learned of the image, in its own pixels where it has places."""
+        """What is to be learned of the image; positions are in pixels of the stored image."""
 
 
 class EncodedSet:

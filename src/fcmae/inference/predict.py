@@ -20,7 +20,7 @@ from fcmae.training.devices import choose_device, choose_precision, start_runtim
 Row = dict[str, str | float | None]
 
 
-def run(options: Predict) -> Path:
+def run_predict(options: Predict) -> Path:
     """Run `predict` with these options."""
     require_one_process("predict")
     out = Path(options.out).expanduser()

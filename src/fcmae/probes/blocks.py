@@ -1,4 +1,4 @@
-"""What the blocks of a backbone say of images: a measure of one tensor of each, block by block.
+"""Measures of the blocks of a backbone on images: of one tensor of each, block by block.
 
 Diversity is one such measure: how unlike each other the channels of a block are (figure 6).
 """
@@ -108,7 +108,7 @@ def diversity(backbone: Backbone, images: Tensor, tensor: str = "block") -> dict
 def cosine_distances(x: Tensor) -> Tensor:
     """Mean over all pairs of channels of (1 - cosine) / 2 of their flattened maps, an image each.
 
-    0 when all channels say the same, as in a collapse, and 0.5 when they are unrelated. As in the
+    0 when all channels are alike, as in a collapse, and 0.5 when they are unrelated. As in the
     paper (the main paper's section 3, and figure 6) the mean is over C x C ordered pairs, those of
     a channel with itself among them. A channel that is zero everywhere has cosine 0 with any.
 

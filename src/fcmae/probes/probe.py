@@ -55,7 +55,7 @@ class Pair:
         return self.train.rows(kept[self.train.indices]), self.val
 
 
-def run(options: Probe) -> dict[str, Any]:
+def run_probe(options: Probe) -> dict[str, Any]:
     """Run `probe` with these options."""
     require_one_process("probe")
     target = Path(options.json).expanduser() if options.json else None
@@ -132,7 +132,7 @@ def draw(
 
 
 def encoders_of(backbone: Backbone, seeds: int) -> list[Backbone]:
-    """The given one, and random ones of its kind, in evaluation mode."""
+    """The loaded backbone, and random ones of its kind, in evaluation mode."""
     encoders: list[Backbone] = [backbone]
     for seed in range(seeds):
         with torch.random.fork_rng(devices=[]):

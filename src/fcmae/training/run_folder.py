@@ -119,12 +119,12 @@ def describe(
     """What the `config.json` of a new run says.
 
     Args:
-        task: the command that goes on with it.
+        task: the name of its command.
         options: of this start.
         plan: what it computes.
         device: where.
-        parameters: of the model that it leaves.
-        own: what the task says beside, or instead.
+        parameters: number of them in the resulting model.
+        own: the task's entries; they replace others of the same name.
     """
     settled = plan.as_dict()
     kept = {name: v for name, v in options.as_dict().items() if name not in OF_THIS_START}
@@ -172,7 +172,7 @@ def _command() -> str | None:
 
 
 def is_finished(folder: Path) -> bool:
-    """Whether a run came to its end, the last step's or one of its own choice, weights and all."""
+    """Whether a run is finished, at its last step or stopped early, and its weights are written."""
     state, weights = folder / "checkpoints" / LAST / "state.json", folder / FILE
     if not (state.exists() and weights.exists()):
         return False
@@ -184,7 +184,7 @@ def is_finished(folder: Path) -> bool:
 
 
 def require_finished(path: str) -> None:
-    """Refuse the folder of a run that has not come to its end; files are taken as they are.
+    """Refuse the folder of an unfinished run; files are taken as they are.
 
     Raises:
         ValueError: with how to finish it.

@@ -1,4 +1,4 @@
-"""Which model weights are of: their shapes tell, but for what is in GRN's place."""
+"""The model that weights are of, by their shapes; what is in GRN's place they do not show."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -60,7 +60,7 @@ def recognise(state: Mapping[str, Tensor], response: str = USUAL) -> Architectur
 
 
 def check_fit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
-    """See that a state is a whole backbone, with a norm and a head or without.
+    """Check that a state is a whole backbone, with a norm and a head or without.
 
     Args:
         state: what there is, in our names.

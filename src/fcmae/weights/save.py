@@ -64,7 +64,7 @@ def convert(
     return replace(weights.report, notes=(*weights.report.notes, note))
 
 
-def run(options: Convert) -> None:
+def run_convert(options: Convert) -> None:
     """Run `convert` with these options."""
     target = Path(options.target).expanduser()
     if target.is_file() and not options.overwrite:
