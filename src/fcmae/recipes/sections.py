@@ -1,7 +1,7 @@
 """Tables and settings as rows of text, for a terminal or a page."""
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 from fcmae.recipes.grammar import cell_text, label
 from fcmae.recipes.lookup import COLUMNS
@@ -47,12 +47,11 @@ def table_section(table: Table[Any], size: str | None = None) -> Section:
 
 def settings_section(title: str, settings: "DataclassInstance", size: str | None = None) -> Section:
     """Settings that are no table; sources of fields that have one make a third text of each row."""
-    hints = get_type_hints(type(settings), include_extras=True)
     rows = []
-    for name in (field.name for field in fields(settings)):
-        cell = getattr(settings, name)
+    for field in fields(settings):
+        cell = getattr(settings, field.name)
         cell = cell[size] if size and isinstance(cell, By) else cell
-        rows.append((label(name), cell_text(name, cell), *getattr(hints[name], "__metadata__", ())))
+        rows.append((label(field.name), cell_text(field.name, cell), *field.metadata.values()))
     return Section(title, rows, [])
 
 
