@@ -45,7 +45,16 @@ def column_of(size: str) -> str | None:
 
 
 def finetune_table(size: str, stage: str) -> tuple[Table[Finetune], str]:
-    """The table of `stage` that has `size`, and its letter there; errors as `finetune_recipe`."""
+    """The table of a stage that has a size (Tables 2-6), and its letter there.
+
+    Args:
+        size: as of `column_of`. V1 takes the column of the V2 model of its size.
+        stage: "1k", from FCMAE to ImageNet-1K; "22k", from FCMAE to ImageNet-22K; or "22k-to-1k",
+            from there on to ImageNet-1K.
+
+    Raises:
+        ValueError: for an unknown size or stage, and a size without a column at that stage.
+    """
     tables = stage_tables(stage)
     letter = column_of(size)
     for table in tables:
@@ -69,21 +78,6 @@ def stage_tables(stage: str) -> tuple[Table[Finetune], ...]:
     if stage not in STAGES:
         raise unknown("stage", stage, STAGES)
     return STAGES[stage]
-
-
-def finetune_recipe(model: str, stage: str) -> Finetune:
-    """Settings of `model`, every cell resolved (Tables 2-6).
-
-    Args:
-        model: as in `fcmae.list_models()`. V1 takes the column of the V2 model of its size.
-        stage: "1k", from FCMAE to ImageNet-1K; "22k", from FCMAE to ImageNet-22K; or "22k-to-1k",
-            from there on to ImageNet-1K.
-
-    Raises:
-        ValueError: for an unknown model or stage, and a model without a column at that stage.
-    """
-    table, letter = finetune_table(model, stage)
-    return table[letter]
 
 
 def layer_decay_kind(model: str) -> str:
