@@ -18,7 +18,7 @@ from fcmae.images import (
 )
 from fcmae.inference.loop import Preprocessing, pooled
 from fcmae.models.encoder import Encoder
-from fcmae.probes import Features, colour_histogram, extract, standardise
+from fcmae.probes.features import Features, colour_histogram, extract, standardise
 from fcmae.training.devices import Runtime
 
 CPU = Runtime(torch.device("cpu"), "fp32")

@@ -13,7 +13,9 @@ from torch import Tensor
 from fcmae.images import Labelled, epoch_order, open_splits
 from fcmae.inference.loop import Preprocessing
 from fcmae.models.encoder import Encoder
-from fcmae.probes import Accuracy, Features, knn, knn_accuracy, nearest_neighbours
+from fcmae.probes import knn
+from fcmae.probes.features import Features
+from fcmae.probes.knn import Accuracy, knn_accuracy, nearest_neighbours
 from fcmae.training.devices import Runtime
 
 CPU = Runtime(torch.device("cpu"), "fp32")

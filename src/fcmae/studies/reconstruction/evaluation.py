@@ -16,8 +16,10 @@ from fcmae.images import (
 )
 from fcmae.inference.loop import evaluating
 from fcmae.models.masks import patch_grid, random_mask
-from fcmae.probes import Features, nearest_neighbours, score, standardise
 from fcmae.probes.blocks import cosine_distances
+from fcmae.probes.comparison import score
+from fcmae.probes.features import Features, standardise
+from fcmae.probes.knn import nearest_neighbours
 from fcmae.studies.reconstruction import Recipe
 from fcmae.studies.reconstruction.model import CHANNELS, Toy, pixels, squared_errors
 from fcmae.studies.reconstruction.training import Data
