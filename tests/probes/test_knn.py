@@ -128,7 +128,7 @@ def test_no_more_images_than_it_says_drawn_whatever_their_class(
     assert (knn.TRAIN, knn.VAL) == (2000, 500)
     monkeypatch.setattr(knn, "TRAIN", 4)
     monkeypatch.setattr(knn, "VAL", 1)
-    parts = calls_of(monkeypatch, knn, "Labelled")
+    parts = calls_of(monkeypatch, Labelled, "subset")
     seen: list[int] = []
     network = encoder()
     features = network.features
