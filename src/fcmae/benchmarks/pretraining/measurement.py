@@ -47,10 +47,6 @@ class Settings:
     update: bool = True  # whether AdamW's step is timed too
 
 
-class OutOfMemory(Exception):
-    """A case needs more memory than there is."""
-
-
 def measure(case: Case, device: torch.device, settings: Settings) -> dict[str, Any]:
     """A row of the benchmark; where a case does not fit in memory, one with `error` alone.
 
@@ -63,8 +59,6 @@ def measure(case: Case, device: torch.device, settings: Settings) -> dict[str, A
     try:
         memory = measure_memory(case, device, settings.modes, update=settings.update)
         return _row(case, device, settings, memory)
-    except OutOfMemory:
-        return refused
     except (RuntimeError, MemoryError) as error:
         if not measuring.is_lack_of_memory(error):
             raise
@@ -139,7 +133,7 @@ def measure_memory(
     """Median peak bytes of each mode above what is held; None where there is no way to know.
 
     Raises:
-        OutOfMemory: if there is not enough for a step.
+        MemoryError: if there is not enough for a step.
     """
     if device.type == "cuda":
         return _memory(case, device, modes, update=update)
@@ -159,7 +153,7 @@ def measure_memory(
         check=False,
     )
     if found.returncode in (TOO_LITTLE, -signal.SIGKILL):
-        raise OutOfMemory
+        raise MemoryError
     found.check_returncode()
     memory: Memory = json.loads(found.stdout)
     return memory
