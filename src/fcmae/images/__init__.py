@@ -24,7 +24,6 @@ from fcmae.images.transforms import centre_crop, evaluation_crop, sample_seed
 from fcmae.images.unreadable import TooManyUnreadable, Unreadable, Unreadables
 from fcmae.images.views import (
     AugmentedView,
-    CentreView,
     Classified,
     EvaluationView,
     Pair,
@@ -38,7 +37,6 @@ __all__ = [
     "IMAGENET_STD",
     "AugmentedView",
     "Batch",
-    "CentreView",
     "Classified",
     "Decoded",
     "EncodedSet",

@@ -21,7 +21,8 @@ MISTAKES = (
     Mistake(
         "inference/loop.py",
         "from fcmae.images import EvaluationView, ImageSet, load_in_order",
-        "from fcmae.images import CentreView as EvaluationView, ImageSet, load_in_order",
+        "from fcmae.images import EvaluationView as View, ImageSet, centre_crop, load_in_order\n"
+        "EvaluationView = lambda size: View(size, centre_crop)",
         "Validation and evaluation see the largest centred crop.",
         (BY_HAND,),
     ),

@@ -7,10 +7,11 @@ from torch import Tensor
 
 from fcmae.images import (
     Batch,
-    CentreView,
+    EvaluationView,
     Labelled,
     Unlabelled,
     Unreadables,
+    centre_crop,
     load_in_order,
     sample_seed,
 )
@@ -116,7 +117,7 @@ def _batches(
 ) -> Iterator[tuple[Tensor, Batch[Unlabelled | None]]]:
     """Every readable image once, whole: the view of accuracies would cut off their edges."""
     unreadables = Unreadables(len(part))
-    view = CentreView((data.recipe.image_size, data.recipe.image_size))
+    view = EvaluationView((data.recipe.image_size, data.recipe.image_size), centre_crop)
     for batch in load_in_order(
         part, view=view, channels=CHANNELS, batch_size=BATCH, workers=data.workers
     ):
