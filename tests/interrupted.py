@@ -10,7 +10,7 @@ import pytest
 def calls_of(
     monkeypatch: pytest.MonkeyPatch, module: ModuleType | type, name: str
 ) -> list[tuple[Any, ...]]:
-    """The arguments of each call of a module's or class's function from now on; it does what it did."""
+    """The arguments of each call of a module's or class's function from now on."""
     right, calls = getattr(module, name), []
 
     def spy(*arguments: Any) -> Any:
