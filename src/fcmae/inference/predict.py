@@ -33,7 +33,8 @@ def run(options: Predict) -> Path:
     classifier, description = load_classifier(options.weights, options.key)
     preprocessing = choose_preprocessing(options, classifier, description, device)
     top = min(options.top, len(description.classes))
-    columns = columns_of(top)
+    ranked = [f"{what}_{i}" for i in range(1, top + 1) for what in ("class", "probability")]
+    columns = ["path", *ranked, "error"]
     images = EncodedSet(FileSource(paths, Path()))
     rows: dict[str, Row] = {images.name(i): dict.fromkeys(columns) for i in range(len(images))}
     unreadable = 0
@@ -78,12 +79,6 @@ def find(images: Sequence[str | Path]) -> list[Path]:
         else:
             found.append(path)
     return list(dict.fromkeys(found))
-
-
-def columns_of(top: int) -> list[str]:
-    """The names of the columns."""
-    ranked = [f"{what}_{i}" for i in range(1, top + 1) for what in ("class", "probability")]
-    return ["path", *ranked, "error"]
 
 
 def best(logits: Tensor, classes: Sequence[str], top: int) -> Row:

@@ -4,6 +4,7 @@ from fcmae.errors import unknown
 from fcmae.recipes.finetune import STAGES, Finetune
 from fcmae.recipes.table import Table
 from fcmae.recipes.unstated import FINETUNING
+from fcmae.sizes import SIZES
 
 COLUMNS = {
     "atto": "A",
@@ -15,13 +16,7 @@ COLUMNS = {
     "large": "L",
     "huge": "H",
 }
-_V1_ONLY = ("small", "xlarge")
-_NAMES: dict[str, str | None] = {
-    **COLUMNS,
-    **{f"convnextv2_{name}": letter for name, letter in COLUMNS.items()},
-    **{f"convnext_{name}": letter for name, letter in COLUMNS.items() if name != "huge"},
-    **{name: None for small in _V1_ONLY for name in (small, f"convnext_{small}")},
-}
+_NAMES = (*COLUMNS, "small", "xlarge", *SIZES)
 
 
 def column_of(size: str) -> str | None:
@@ -41,7 +36,7 @@ def column_of(size: str) -> str | None:
         return letter
     if size not in _NAMES:
         raise unknown("size", size, _NAMES)
-    return _NAMES[size]
+    return COLUMNS.get(size.rpartition("_")[2])
 
 
 def finetune_table(size: str, stage: str) -> tuple[Table[Finetune], str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from fcmae.console.units import scientific
 from fcmae.recipes.lookup import COLUMNS
 from fcmae.recipes.table import By, Erratum, Sweep, Table
 
@@ -124,8 +125,7 @@ def _scalar(name: str, value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float) and value and ("learning_rate" in name or value < 1e-3):
-        mantissa, exponent = f"{value:e}".split("e")
-        return f"{float(mantissa):g}e{int(exponent)}"
+        return scientific(value, digits=7)
     if name.endswith("iterations") and isinstance(value, int) and value >= 10_000:
         return f"{value // 1000}K"
     return str(value)

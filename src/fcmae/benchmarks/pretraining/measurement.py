@@ -54,8 +54,8 @@ def measure(case: Case, device: torch.device, settings: Settings) -> dict[str, A
     more than rounding, and what was timed is then not right.
     """
     refused: dict[str, Any] = {**asdict(case), "error": measuring.TOO_LARGE}
-    if not _may_fit(case, device):
-        return refused
+    if STATE * size_of(case.model).parameters >= _free(device):
+        return refused  # the weights and their optimiser alone are more than is free
     try:
         memory = measure_memory(case, device, settings.modes, update=settings.update)
         return _row(case, device, settings, memory)
@@ -108,11 +108,6 @@ def _row(
         "memory": memory,
         "memory_ratio": memory and memory[OURS] / memory["masked"],
     }
-
-
-def _may_fit(case: Case, device: torch.device) -> bool:
-    """False where the weights and their optimiser alone are more than is free."""
-    return STATE * size_of(case.model).parameters < _free(device)
 
 
 def _free(device: torch.device) -> float:
