@@ -10,7 +10,8 @@ import torch
 
 import fcmae
 from fcmae.benchmarks.measuring import matrix_products, memory_traffic
-from fcmae.report.record import describe_run, processor, version
+from fcmae.report.record import describe_run, processor
+from fcmae.storage.versions import version
 from fcmae.training.devices import Runtime
 from gpu.isolation import Row
 

@@ -7,8 +7,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from fcmae.probes import Score, difference, score
-from fcmae.probes.comparison import WORDS, sentence, table_of
+from fcmae.probes.comparison import WORDS, Score, difference, score, sentence, table_of
 from fcmae.report.verdict import Difference
 
 

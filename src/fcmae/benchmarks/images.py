@@ -29,7 +29,7 @@ from fcmae.images import (
     list_images,
     sample_seed,
 )
-from fcmae.images.jpeg import import_simplejpeg
+from fcmae.images.jpeg import SUFFIXES, import_simplejpeg
 from fcmae.images.loader import Batch, BatchReader, MicroBatch
 from fcmae.images.transforms import random_window
 from fcmae.images.views import DECODINGS
@@ -39,7 +39,6 @@ from fcmae.training.devices import Runtime
 if TYPE_CHECKING:
     from rich.table import Table
 
-SUFFIXES = (".jpg", ".jpeg")
 TOLERANCE = 1.0  # of the mean error, in levels of 255
 CHECKED = 2  # rounds
 CROP_SCALE, FLIP = (0.2, 1.0), 0.5  # of pre-training

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 SMALLEST = 32  # pixels a side that give a site at the last stage
-# Relative difference of logits between the two libraries: rounding, with a margin of ten.
-TOLERANCES = {"fp32": 1e-4, "bf16": 5e-2}
 WARM_UP = 2  # rounds; compilers are busy in the first
 
 Call = Callable[[str, nn.Module, Tensor], None]  # of a library's name, its model and images
@@ -135,12 +133,12 @@ def require_agreement(
     """
     with torch.no_grad(), runtime.autocast():
         ours, theirs = (models[library](images).float() for library in ("ours", "timm"))
-    relative = ((ours - theirs).norm() / theirs.norm()).item()
-    if not relative <= TOLERANCES[runtime.precision]:  # NaN too
+    relative = measuring.relative_difference(ours, theirs)
+    tolerance = measuring.TOLERANCES[runtime.precision]
+    if not relative <= tolerance:  # NaN too
         raise RuntimeError(
-            f"{name}: our logits and timm's differ by {relative:.1e}, more than "
-            f"{TOLERANCES[runtime.precision]:.0e} in {runtime.precision}; not timed, as one "
-            "of them is not right"
+            f"{name}: our logits and timm's differ by {relative:.1e}, more than {tolerance:.0e} in "
+            f"{runtime.precision}; not timed, as one of them is not right"
         )
 
 

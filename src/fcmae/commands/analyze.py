@@ -9,6 +9,11 @@ from fcmae.commands.command import Options, command
 from fcmae.commands.shared import Precision, Reading, Split
 
 Activity = Literal["rectified", "absolute"]
+# Which tensor of a block is measured; the paper does not say which its figures show.
+# block: its output, after the residual addition;
+# branch: what is added to its input;
+# grn: what leaves GRN, or what stands in GRN's place; not in V1;
+# widened: what enters the last linear layer, 4 times as wide: after GRN in V2, after GELU in V1.
 BlockTensor = Literal["block", "branch", "grn", "widened"]
 Mask = Literal["random", "block", "boxes"]
 

@@ -12,7 +12,6 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-import fcmae
 from fcmae.commands.probe import Probe
 from fcmae.console.screen import progress_bar
 from fcmae.errors import check_target
@@ -40,6 +39,7 @@ from fcmae.probes.features import Features, colour_histogram, extract, standardi
 from fcmae.probes.knn import nearest_neighbours
 from fcmae.probes.linear import fit_linear_probe
 from fcmae.storage.atomic import write_text
+from fcmae.storage.versions import versions
 from fcmae.training.devices import Runtime, choose_device, choose_precision
 
 
@@ -87,7 +87,7 @@ def run_probe(options: Probe) -> dict[str, Any]:
         "seeds": options.seeds,
         "device": str(device),
         "precision": runtime.precision,
-        "versions": {"fcmae": fcmae.__version__, "torch": torch.__version__},
+        "versions": versions("fcmae", "torch"),
         **summary(columns, rows, pairs[0].val.labels),
     }
     screen = Console(highlight=False)

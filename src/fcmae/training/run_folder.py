@@ -3,7 +3,6 @@
 import datetime
 import errno
 import json
-import platform
 import shlex
 import shutil
 import sys
@@ -15,10 +14,10 @@ import torch
 from filelock import FileLock, Timeout
 from safetensors import safe_open
 
-import fcmae
 from fcmae.commands.shared import Training
 from fcmae.parallel.processes import num_processes
 from fcmae.storage.atomic import write_text
+from fcmae.storage.versions import versions
 from fcmae.training.checkpoint import LAST
 from fcmae.training.plan import Plan
 from fcmae.weights import FILE
@@ -153,11 +152,7 @@ def describe(
         **own,
         "device": str(device),
         "processes": num_processes(),
-        "versions": {
-            "fcmae": fcmae.__version__,
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-        },
+        "versions": versions("fcmae", "torch", "python"),
         "options": kept,
         "plan": settled,
     }

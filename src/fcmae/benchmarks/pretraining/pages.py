@@ -183,7 +183,10 @@ def _cells(row: Row) -> list[str]:
     return [
         "; ".join(filter(None, (name, objection(row)))),
         *(f"{row['images_per_second'][mode]:.1f}" for mode in modes),
-        *(_faster(row, mode) for mode in modes if mode != "tiled"),
+        *(
+            f"{row['speedup'][pair]:.2f} ({low:.2f} to {high:.2f})"
+            for pair, (low, high) in row["speedup_range"].items()
+        ),
         f"{row['arithmetic_limit']:.2f}",
         *(f"{memory[mode] / 1e6:.0f}" if memory else "-" for mode in modes),
         f"{row['of_matrix_products']['tiled']:.0%}",
@@ -193,11 +196,6 @@ def _cells(row: Row) -> list[str]:
 def modes_of(rows: Sequence[Row]) -> list[str]:
     """The modes that were measured; none where nothing fitted."""
     return next((list(row["images_per_second"]) for row in rows if "error" not in row), [])
-
-
-def _faster(row: Row, mode: str) -> str:
-    low, high = row["speedup_range"][f"tiled / {mode}"]
-    return f"{row['speedup'][f'tiled / {mode}']:.2f} ({low:.2f} to {high:.2f})"
 
 
 def _range(rows: Sequence[Row], mode: str) -> str:

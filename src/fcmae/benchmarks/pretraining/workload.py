@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from fcmae.benchmarks.arithmetic import CLASSES
+from fcmae.benchmarks.measuring import TOLERANCES, relative_difference
 from fcmae.models.autoencoder import create_autoencoder
 from fcmae.models.layers import GRN
 from fcmae.models.loss import reconstruction_loss
@@ -16,8 +17,6 @@ from fcmae.models.masks import random_mask
 from fcmae.training.devices import Runtime
 
 MODES = ("dense", "masked", "tiled", "timm")
-# Relative difference of loss and gradient between modes: rounding, with a margin of ten.
-TOLERANCES = {"fp32": 1e-4, "bf16": 5e-2}
 
 Gradient = tuple[Tensor, Tensor]  # the loss, and the gradient of all parameters as one vector
 Encode = Callable[[Tensor, Tensor], Tensor]  # images and cells to features of visible cells [M, C]
@@ -190,7 +189,7 @@ def difference(ours: Gradient, theirs: Gradient) -> dict[str, float]:
     """Relative differences, by norms, of `loss` and `gradient`; infinite if one is not a number."""
     found = {}
     for name, one, other in zip(("loss", "gradient"), ours, theirs, strict=True):
-        relative = ((one - other).norm() / other.norm()).item()
+        relative = relative_difference(one, other)
         found[name] = math.inf if math.isnan(relative) else relative
     return found
 

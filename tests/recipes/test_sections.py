@@ -1,6 +1,6 @@
 import pytest
 
-from fcmae.recipes.grammar import cell_text, label
+from fcmae.recipes.sections import cell_text, label
 from fcmae.recipes.table import Erratum, by, sweep
 
 
