@@ -5,9 +5,9 @@ from typing import Any, TypeVar
 
 from fcmae.commands.command import Options
 from fcmae.commands.pretrain import Pretrain
-from fcmae.images import digest
 from fcmae.pretraining.methods import method_of
 from fcmae.pretraining.plan import Plan, make_plan
+from fcmae.storage.digest import digest_of_names
 from fcmae.training.start import Facts
 
 Chosen = TypeVar("Chosen", bound=Options)
@@ -21,7 +21,7 @@ def as_given(options: Chosen, given: Collection[str]) -> Chosen:
 
 def facts_of(values: dict[str, Any]) -> Facts:
     """Those among some values, which keep the others and where the data are."""
-    values["names"] = digest(values["names"])
+    values["names"] = digest_of_names(values["names"])
     found = {name: values.pop(name) for name in Facts._fields if name != "data"}
     return Facts(data=values["data"], **found)
 

@@ -55,13 +55,13 @@ def see(
 def test_each_model_has_its_own_predictions(images: Labelled) -> None:
     (right, wrong), unreadable = see(images, Reader(), Reader(shift=1))
     assert unreadable == {}
-    assert right.metrics["accuracy"] == 1
-    assert wrong.metrics["accuracy"] == 0
+    assert right.metrics.values["accuracy"] == 1
+    assert wrong.metrics.values["accuracy"] == 0
     assert right.predictions.indices.tolist() == list(range(10))
     assert right.predictions.predicted.tolist() == list(images.labels)
     assert wrong.predictions.predicted.tolist() == [(label + 1) % 4 for label in images.labels]
-    assert (right.score, wrong.score) == (1, 0)
-    assert right.metrics["top_5"] is None
+    assert (right.metrics.score, wrong.metrics.score) == (1, 0)
+    assert right.metrics.values["top_5"] is None
     assert right.predictions.top_5(5) is None
     assert right.predictions.top_5(6) == 1
 
@@ -101,7 +101,7 @@ def test_unreadable_images_are_left_out_and_named(images: Labelled, tmp_path: Pa
     (right, wrong), unreadable = see(images, Reader(), Reader(shift=1))
     assert unreadable == {"class0/0.png": "empty file"}
     assert right.predictions.indices.tolist() == list(range(1, 10))
-    assert right.metrics["accuracy"] == 1
+    assert right.metrics.values["accuracy"] == 1
     summary = wrong.summary()
     assert summary["images"] == [0, 2, 3, 4]
     assert summary["confusion"] == [[0, 0, 0, 0], [0, 0, 2, 0], [0, 0, 0, 3], [4, 0, 0, 0]]

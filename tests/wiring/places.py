@@ -21,6 +21,9 @@ from fcmae.training.trainer import make_optimizer
 
 SEEDS = range(40)  # of views, where what is seen is a matter of chance
 
+# Of tasks whose length is given in steps: tests/training/test_other_task.py.
+IN_ITERATIONS = {"iterations", "iterations_per_measurement"}
+
 
 @dataclasses.dataclass(frozen=True)
 class Check:

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from wiring import plain
 from wiring.places import (
+    IN_ITERATIONS,
     SEEDS,
     Check,
     betas,
@@ -199,7 +200,7 @@ OWN_TEST = {"data", "init", "seed", "mean", "std"}
 
 def test_every_field_has_a_check() -> None:
     assert names_of(ContrastiveRecipe) == FIELDS.keys()
-    assert names_of(ContrastivePlan) == OPTIONS.keys() | SAID | OWN_TEST
+    assert names_of(ContrastivePlan) == OPTIONS.keys() | SAID | OWN_TEST | IN_ITERATIONS
 
 
 @pytest.mark.parametrize("name", FIELDS)

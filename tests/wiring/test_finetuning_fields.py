@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from wiring import plain
 from wiring.places import (
+    IN_ITERATIONS,
     SEEDS,
     Check,
     batch,
@@ -48,6 +49,8 @@ from fcmae.images.augment import augment
 from fcmae.images.mixing import draw_mix
 from fcmae.models.layers import DropPath
 from fcmae.recipes import TABLE_6
+from fcmae.training.journal import Silence
+from fcmae.training.validation import Metrics
 
 Build = Callable[..., Any]
 MEAN = (0.485, 0.456, 0.406)
@@ -148,7 +151,8 @@ def responses(task: Any) -> set[str]:
 def gives_up(task: Any, *, epochs: int) -> bool:
     """Whether it stops so many epochs after its best."""
     task.state["best"] = {"epoch": 2, "accuracy": 0.5}
-    return task.stops_after(2 + epochs)
+    half = Metrics({"accuracy": 0.5}, "accuracy")
+    return task.best.stops(half, 2 + epochs, 0, Silence())
 
 
 def decay_of_layers(task: Any) -> list[float]:
@@ -228,7 +232,7 @@ OWN_TEST = {"data", "val_images", "classes", "label_share", "init", "seed", "mea
 
 def test_every_field_has_a_check() -> None:
     assert names_of(Recipe) == FIELDS.keys()
-    assert names_of(FinetuningPlan) == OPTIONS.keys() | SAID | OWN_TEST
+    assert names_of(FinetuningPlan) == OPTIONS.keys() | SAID | OWN_TEST | IN_ITERATIONS
 
 
 @pytest.mark.parametrize("name", FIELDS)

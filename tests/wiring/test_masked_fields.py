@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 from wiring import plain
 from wiring.places import (
+    IN_ITERATIONS,
     Check,
     batch,
     betas,
@@ -125,7 +126,7 @@ OWN_TEST = {"data", "init", "seed", "mean", "std"}
 
 def test_every_field_has_a_check() -> None:
     assert names_of(MaskedRecipe) == FIELDS.keys()
-    assert names_of(MaskedPlan) == OPTIONS.keys() | SAID | OWN_TEST
+    assert names_of(MaskedPlan) == OPTIONS.keys() | SAID | OWN_TEST | IN_ITERATIONS
 
 
 @pytest.mark.parametrize("name", FIELDS)

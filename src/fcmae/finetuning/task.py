@@ -32,6 +32,7 @@ from fcmae.training.batching import Batching
 from fcmae.training.devices import Runtime
 from fcmae.training.journal import AnyJournal
 from fcmae.training.task import Follower, Measured
+from fcmae.training.validation import Best
 
 # Set the seeds of what is drawn a step apart from those of the crops, whose index is an image's.
 MIXES, DROPS = 1 << 41, 1 << 42
@@ -93,7 +94,8 @@ class FinetuningTask:
         self.groups = parameter_groups(self.trained, recipe.weight_decay, scales=scales)
         self.mean = torch.tensor(plan.mean, device=runtime.device).view(1, -1, 1, 1)
         self.std = torch.tensor(plan.std, device=runtime.device).view(1, -1, 1, 1)
-        self.state: dict[str, Any] = {"best": None}  # "epoch" and "accuracy" of the best so far
+        self.state: dict[str, Any] = {}
+        self.best = Best(self.state, plan.period, plan.patience)
 
     def prepare(self, batch: Batch[Classified]) -> tuple[Tensor, Tensor]:
         """Normalised, erased and mixed images, and soft targets [n, K], on the device."""
@@ -148,31 +150,18 @@ class FinetuningTask:
         )
         validations, unreadable = validate(models, self.val, preprocessing, self.runtime)
         measured = [validation.metrics for validation in validations]
-        average = measured[1] if self.average else None
-        line = {"kind": "validation", "step": step, "epoch": epoch, **measured[0]}
+        average = measured[1].values if self.average else None
+        line = {"kind": "validation", "step": step, "epoch": epoch, **measured[0].values}
         journal.metrics({**line, "average": average})
-        accuracy = validations[-1].score
+        deciding = measured[-1]
         if self.runtime.first:
-            say(f"epoch {epoch} of {self.plan.epochs}: validation accuracy {accuracy:.2%}")
-        best = self.state["best"]
-        better = best is None or accuracy > best["accuracy"]
-        if better:
-            self.state["best"] = {"epoch": epoch, "accuracy": accuracy}
-            if self.runtime.first:
-                summary = validations[-1].summary()
-                self.keep_best(step, epoch, {**summary, "unreadable": list(unreadable.items())})
-        stop = self.stops_after(epoch)
-        if stop:
-            because = f"no better accuracy for {self.plan.patience} epochs"
-            journal.metrics({"kind": "stop", "step": step, "epoch": epoch, "because": because})
-            if self.runtime.first:
-                say(f"stopped after epoch {epoch}: {because}")
+            say(f"epoch {epoch} of {self.plan.epochs}: validation accuracy {deciding.score:.2%}")
+        better = self.best.is_beaten(deciding, epoch)
+        if better and self.runtime.first:
+            summary = validations[-1].summary()
+            self.keep_best(step, epoch, {**summary, "unreadable": list(unreadable.items())})
+        stop = self.best.stops(deciding, epoch, step, journal)
         return Measured(worth_reporting=better or epoch == self.plan.epochs, stop=stop)
-
-    def stops_after(self, epoch: int) -> bool:
-        """Whether the accuracy has not risen for as many epochs as the plan has patience."""
-        patience = self.plan.patience
-        return patience is not None and epoch - self.state["best"]["epoch"] >= patience
 
     def keep_best(self, step: int, epoch: int, summary: dict[str, Any]) -> None:
         """The weights of the best epoch, what it got wrong, and pictures of that."""

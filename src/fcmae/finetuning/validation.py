@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import nn
@@ -11,6 +11,7 @@ from fcmae.images import Labelled
 from fcmae.inference.classification import Predictions, classify, confusion
 from fcmae.inference.loop import NonFiniteOutput, Preprocessing, evaluating
 from fcmae.training.devices import Runtime
+from fcmae.training.validation import Metrics
 
 MISTAKES = 24  # most confident ones that are kept
 DRAWN = 1000  # classes of a confusion matrix that is written whole; `fcmae evaluate` has the others
@@ -23,23 +24,15 @@ class Validation:
     images: Labelled
     predictions: Predictions
 
-    deciding: ClassVar = "accuracy"  # the metric whose largest value is of the best epoch
-
     @property
-    def metrics(self) -> dict[str, float | None]:
+    def metrics(self) -> Metrics:
         """Mean loss, accuracy, and accuracy among five where there are more classes."""
-        return {
+        values = {
             "loss": self.predictions.cross_entropy,
             "accuracy": self.predictions.top_1,
             "top_5": self.predictions.top_5(len(self.images.classes)),
         }
-
-    @property
-    def score(self) -> float:
-        """The metric that decides which epoch is the best."""
-        score = self.metrics[self.deciding]
-        assert score is not None
-        return score
+        return Metrics(values, deciding="accuracy")
 
     def summary(self) -> dict[str, Any]:
         """Everything that a report shows of one epoch, for JSON; class by class."""
@@ -53,7 +46,7 @@ class Validation:
         wrong = (~found.correct).nonzero().squeeze(1)
         surest = found.confidences[wrong].argsort(descending=True, stable=True)[:MISTAKES]
         return {
-            **self.metrics,
+            **self.metrics.values,
             "calibration_error": found.calibration_error,
             "images": torch.bincount(found.labels, minlength=number).tolist(),
             "confusion": matrix,

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from fcmae.commands.shared import Reading, parse_image_size
 from fcmae.console.screen import progress_bar, say
 from fcmae.console.units import rate
-from fcmae.images import EvaluationView, ImageSet, load_in_order
+from fcmae.images import EvaluationView, ImageSet, View, load_in_order
 from fcmae.inference.load import Description, shape
 from fcmae.models.encoder import Backbone
 from fcmae.parallel.processes import is_first, num_processes
@@ -105,10 +105,11 @@ def choose_preprocessing(
 
 def forward_in_order(
     forward: Callable[[Tensor], Tensor | Sequence[Tensor]],
-    images: ImageSet[object],
+    images: ImageSet[Any],
     preprocessing: Preprocessing,
     runtime: Runtime,
     *,
+    view: View[Any, Any] | None = None,
     title: str | None = None,
 ) -> Iterator[Outputs]:
     """Run networks over images, batch by batch; each process gets its share of the batches.
@@ -122,6 +123,7 @@ def forward_in_order(
         images: where to read.
         preprocessing: of the images.
         runtime: where to compute, in which precision, and the processes that share the work.
+        view: of the images; None for that which accuracies are measured on.
         title: of the progress bar; None for none.
 
     Raises:
@@ -133,7 +135,7 @@ def forward_in_order(
     )
     batches = load_in_order(
         images,
-        view=EvaluationView(preprocessing.size),
+        view=EvaluationView(preprocessing.size) if view is None else view,
         channels=preprocessing.channels,
         batch_size=preprocessing.batch_size,
         rank=runtime.rank,

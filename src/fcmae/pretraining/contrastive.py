@@ -179,6 +179,7 @@ METHOD = Method(
     },
     options=(),
     whole_batches=True,
+    template="pretraining/contrastive.html",
     plan=make_plan,
 )
 

@@ -146,6 +146,7 @@ METHOD = Method(
     },
     options=("patch_size", "mask_ratio"),
     whole_batches=False,
+    template="pretraining/masked.html",
     plan=make_plan,
 )
 

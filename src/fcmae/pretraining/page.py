@@ -1,4 +1,4 @@
-"""The report of a pre-training run, masked or contrastive."""
+"""The report of a pre-training run, by whatever method."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fcmae.console import units
+from fcmae.pretraining.methods import method_of
 from fcmae.pretraining.neighbours import comparison, neighbours_chart, read_probes
 from fcmae.report import summary
 from fcmae.report.axes import Axis, linear_axis
@@ -44,9 +45,9 @@ def page(run: Run) -> str:
         "comparison": comparison(run, probes) if len(probes.epoch) else "",
         "pictures": read_pictures(run.folder / "reconstructions"),
     }
-    method = "contrastive" if run.fact("method") == "moco-v3" else "masked"
+    method = method_of(str(run.fact("method") or "fcmae"), ())  # the first runs did not say
     verdict = [summary.steps_done(run), summary.loss_sentence(run), diversity_sentence(measured)]
-    return run_page(f"pretraining/{method}.html", run, verdict, key_figures(run), own)
+    return run_page(method.template, run, verdict, key_figures(run), own)
 
 
 def key_figures(run: Run) -> list[KeyFigure]:

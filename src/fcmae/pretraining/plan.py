@@ -126,6 +126,7 @@ class Method:
         because: why a plan is not as published where nobody asked for it.
         options: of `pretrain`, that not all methods have.
         whole_batches: whether the loss compares images, so that a batch cannot be cut up.
+        template: of the report, which extends `pretraining/page.html`.
         plan: makes the plan of options and of the fields that the plans of all methods have.
     """
 
@@ -138,6 +139,7 @@ class Method:
     because: Mapping[str, str]
     options: tuple[str, ...]
     whole_batches: bool
+    template: str
     plan: Callable[[Pretrain, Mapping[str, Any]], Plan]
 
 

@@ -17,6 +17,7 @@ from fcmae.images import Order, load
 from fcmae.parallel.processes import is_first, num_processes
 from fcmae.training.batching import Batching
 from fcmae.training.devices import settle
+from fcmae.training.engine import value_of
 from fcmae.training.plan import Lines, Schedule
 from fcmae.training.task import Task
 
@@ -64,7 +65,7 @@ def rehearse(task: Task, batching: Batching, layers: Mapping[str, int] | None = 
     images, other = task.prepare(next(first_step))
 
     def loss(count: int) -> Tensor:
-        return task.loss(model, images[:count], other[:count])
+        return value_of(task.loss(model, images[:count], other[:count]))
 
     cost = measure(model, loss, device, number)
     screen.show_details(in_words(cost, plan, micro_batch_size=micro, processes=num_processes()))

@@ -39,6 +39,11 @@ class Summed(NamedTuple):
     number: Tensor  # of what it is summed over; in a step with none, the gradient is zero
 
 
+def value_of(loss: Tensor | Summed) -> Tensor:
+    """The loss of a micro-batch as one number, whatever it is divided by."""
+    return loss.total if isinstance(loss, Summed) else loss
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One finished step."""

@@ -12,7 +12,7 @@ from fcmae.images import Batch
 from fcmae.parallel.processes import gather
 from fcmae.storage import atomic
 from fcmae.training.devices import Runtime
-from fcmae.training.engine import NonFiniteError
+from fcmae.training.engine import NonFiniteError, value_of
 from fcmae.training.task import Task
 
 
@@ -34,9 +34,9 @@ def explain(
     )
     task.trained.eval()  # one by one, images would have no share in what drop path drew
 
-    def loss(images: Tensor, other: Tensor) -> Tensor:
+    def loss(images: Tensor, other: Any) -> Tensor:
         with torch.no_grad(), runtime.autocast():
-            return task.loss(task.trained, images, other)
+            return value_of(task.loss(task.trained, images, other))
 
     with torch.compiler.set_stance("force_eager"):  # compiled blocks hide their layers
         causes = merge(gather(diagnose(task.trained, parts, loss)))
@@ -74,30 +74,30 @@ def first_non_finite(module: nn.Module, run: Callable[[], object]) -> str | None
 
 def diagnose(
     module: nn.Module,
-    parts: Iterable[tuple[Tensor, Tensor, list[str]]],
-    loss: Callable[[Tensor, Tensor], Tensor],
+    parts: Iterable[tuple[Tensor, Any, list[str]]],
+    loss: Callable[[Tensor, Any], Tensor],
 ) -> dict[str, Any]:
     """Pass a step's images through the model again, one by one, and see where it breaks.
 
     Args:
         module: the model, with the weights that the step began with.
-        parts: images, masks and names of each micro-batch.
-        loss: of images under masks.
+        parts: images, what else their loss needs, and their names, of each micro-batch.
+        loss: of images.
 
     Returns:
         "layer": the first with a value that is not finite, or None when the forward pass is sound
         (the gradient overflowed); "images": names of those whose own loss is not finite.
     """
     layer, names = None, []
-    for images, masks, labels in parts:
+    for images, other, labels in parts:
         for i, name in enumerate(labels):
             values: list[Tensor] = []
             one = slice(i, i + 1)
 
             def run(
-                images: Tensor = images[one], mask: Tensor = masks[one], to: list[Tensor] = values
+                images: Tensor = images[one], other: Any = other[one], to: list[Tensor] = values
             ) -> None:
-                to.append(loss(images, mask))
+                to.append(loss(images, other))
 
             found = first_non_finite(module, run)  # runs the image, whatever is known already
             layer = layer or found

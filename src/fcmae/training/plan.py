@@ -7,7 +7,7 @@ A plan is every number that decides a run, known before it starts: what `config.
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 
@@ -30,14 +30,20 @@ Lines = list[tuple[str, str]]  # names and values to show
 class Schedule:
     """How many steps a run has, and after how many of them what is done in between.
 
-    What trains counts steps alone. An epoch is the period after which a run measures itself.
+    What trains counts steps alone. The length is given in epochs or in iterations, which are
+    steps; a run measures itself after each epoch, or after so many iterations.
     """
-
-    period: ClassVar[str] = "epoch"  # its name in the metrics and on the screen
 
     images: int
     batch_size: int
-    epochs: int
+    epochs: int  # of so many iterations: those that are begun
+    iterations: int | None = None  # None: the length is that of the epochs
+    iterations_per_measurement: int | None = None  # None: an epoch's
+
+    @property
+    def period(self) -> str:
+        """What lies between two measurements, as the metrics and the screen call it."""
+        return "period" if self.iterations_per_measurement else "epoch"
 
     @property
     def steps_per_epoch(self) -> int:
@@ -47,12 +53,19 @@ class Schedule:
     @property
     def steps(self) -> int:
         """Optimiser steps of the whole run."""
-        return self.epochs * self.steps_per_epoch
+        return self.iterations or self.epochs * self.steps_per_epoch
 
     @property
     def steps_per_period(self) -> int:
         """Optimiser steps from one measurement to the next."""
-        return self.steps_per_epoch
+        return self.iterations_per_measurement or self.steps_per_epoch
+
+    @property
+    def length(self) -> str:
+        """The number of steps, and how they fall into epochs, in words."""
+        if self.iterations:
+            return f"{self.steps}, of which {self.steps_per_epoch} are an epoch"
+        return f"{self.steps} = {self.epochs} epochs x {self.steps_per_epoch}"
 
     @property
     def periods(self) -> int:
@@ -61,8 +74,8 @@ class Schedule:
 
     @property
     def log_every(self) -> int:
-        """Steps between two lines of the metrics: about twenty lines an epoch."""
-        return min(max(self.steps_per_epoch // 20, 1), 100)
+        """Steps between two lines of the metrics: about twenty lines a period."""
+        return min(max(self.steps_per_period // 20, 1), 100)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,11 +194,7 @@ def details(
     return [
         ("model", f"{plan.model}, {plan.in_channels} channels, stem stride {plan.stem_stride}"),
         *about,
-        (
-            "steps",
-            f"{plan.steps} = {plan.epochs} epochs x {plan.steps_per_epoch}, "
-            f"batch size {plan.batch_size}",
-        ),
+        ("steps", f"{plan.length}, batch size {plan.batch_size}"),
         (
             "learning rate",
             f"{plan.learning_rate:.3g}{scaling} warm-up {plan.warmup_steps} steps, "

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Protocol
 from torch import Tensor, nn
 
 from fcmae.images import Batch, ImageSet, View
+from fcmae.training.engine import Summed
 from fcmae.training.journal import AnyJournal
 from fcmae.training.plan import Plan
 
@@ -58,11 +59,11 @@ class Task(Protocol):
     def state(self) -> dict[str, Any]:
         """What else a checkpoint holds, for JSON; a resumed run puts the stored values back."""
 
-    def prepare(self, batch: Batch[Any]) -> tuple[Tensor, Tensor]:
+    def prepare(self, batch: Batch[Any]) -> tuple[Tensor, Any]:
         """Images as the module takes them, and what else its loss needs, image by image."""
 
-    def loss(self, module: nn.Module, images: Tensor, other: Tensor) -> Tensor:
-        """The mean loss of prepared images."""
+    def loss(self, module: nn.Module, images: Tensor, other: Any) -> Tensor | Summed:
+        """The mean loss of prepared images; or a sum, and of how many things (`engine.Summed`)."""
 
     def measure(self, journal: AnyJournal, step: int) -> Measured:
         """Before the first step, 0, and at the end of each period."""

@@ -24,7 +24,7 @@ from fcmae.training import checkpoint
 from fcmae.training.batching import Batching
 from fcmae.training.devices import Runtime, start_runtime
 from fcmae.training.dry_run import rehearse
-from fcmae.training.engine import NonFiniteError, Step, optimise
+from fcmae.training.engine import NonFiniteError, Step, Summed, optimise
 from fcmae.training.journal import AnyJournal, Journal, Silence
 from fcmae.training.non_finite import explain
 from fcmae.training.plan import Plan
@@ -206,7 +206,7 @@ class Trainer:
             pin_memory=self.runtime.device.type == "cuda",
         )
 
-    def loss_of(self, module: nn.Module, batch: Batch[Any]) -> Tensor:
+    def loss_of(self, module: nn.Module, batch: Batch[Any]) -> Tensor | Summed:
         """The loss of a micro-batch."""
         self.unreadables.add(batch.unreadable)
         images, other = self.task.prepare(batch)

@@ -29,7 +29,8 @@ TASK, CONTRASTIVE = "finetuning/task.py", "pretraining/contrastive.py"
 SUMS = 'self.window, self.period = Window(*found.state["window"]), Window(*found.state["epoch"])'
 COUNTS = 'self.step, self.stopped = found.state["step"], found.state["stopped"]'
 COUNTED = 'self.task.state[name] = found.state["task"][name]'
-PATIENT = 'epoch - self.state["best"]["epoch"] >= patience'
+PATIENT = 'number - self.state["best"][self.period] < self.patience'
+VALIDATION = "training/validation.py"
 MOMENTS = "key.removeprefix(prefix): value\n"
 READ = '\n        if (place / "state.json").exists():\n            return Checkpoint('
 
@@ -295,30 +296,30 @@ MISTAKES = (
         (f"{DIES}[stops-again]",),
     ),
     Mistake(
-        TASK,
+        VALIDATION,
         PATIENT,
-        'epoch - self.state["best"]["epoch"] > patience',
+        'number - self.state["best"][self.period] <= self.patience',
         "Patience is an epoch longer.",
         (f"{PATIENCE}[True]",),
     ),
     Mistake(
-        TASK,
+        VALIDATION,
         PATIENT,
-        "epoch >= patience",
+        "number < self.patience",
         "Patience counts from the first epoch.",
         (f"{PATIENCE}[True]",),
     ),
     Mistake(
-        TASK,
-        'accuracy > best["accuracy"]',
-        'accuracy >= best["accuracy"]',
+        VALIDATION,
+        "metrics.score > best[",
+        "metrics.score >= best[",
         "A later epoch of the same accuracy takes the best one's place.",
         (f"{PATIENCE}[True]",),
     ),
     Mistake(
         TASK,
-        "accuracy = validations[-1].score",
-        "accuracy = validations[0].score",
+        "deciding = measured[-1]",
+        "deciding = measured[0]",
         "The best epoch is the model's, where the average is kept.",
         (f"{PATIENCE}[True]",),
     ),

@@ -291,9 +291,9 @@ MISTAKES = (
         (SEED,),
     ),
     Mistake(
-        "finetuning/task.py",
-        'epoch - self.state["best"]["epoch"] >= patience',
-        'epoch - self.state["best"]["epoch"] > patience',
+        "training/validation.py",
+        "< self.patience:",
+        "<= self.patience:",
         "Fine-tuning stops an epoch later than its patience says.",
         (FIELD,),
     ),

@@ -28,8 +28,12 @@ from wiring.studies.built import (
 from fcmae.images import decode
 from fcmae.studies.contrastive import contrastive
 from fcmae.studies.scale import SMALL, Scale
+from fcmae.training.journal import Silence
+from fcmae.training.validation import Metrics
 
 # Every field of the scale
+
+HALF = Metrics({"accuracy": 0.5}, "accuracy")
 
 
 def test_every_field_has_a_value_that_is_not_the_scales_and_a_place_where_it_shows() -> None:
@@ -96,7 +100,7 @@ def epochs_of_patience(task: Any) -> int | None:
     """After how many epochs that are no better it would stop."""
     for epochs in range(200):
         task.state["best"] = {"epoch": 1, "accuracy": 0.5}
-        if task.stops_after(1 + epochs):
+        if task.best.stops(HALF, 1 + epochs, 0, Silence()):
             return epochs
     return None
 
