@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import sys
+from collections.abc import Callable, Iterator
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
@@ -89,3 +90,42 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         place.mkdir(exist_ok=True)
         (picture.convert("L") if i % 7 == 0 else picture).save(place / f"{i:02d}.png")
     return root
+
+
+@pytest.fixture(scope="module")
+def tiny_models() -> Iterator[None]:
+    """Every size has one block a stage and 8 channels in the first, for a whole file of tests."""
+    from wiring.small import tiny_sizes
+
+    with tiny_sizes():
+        yield
+
+
+@pytest.fixture(scope="session")
+def coloured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """train/CLASS and val/CLASS: three classes that are told apart by their colour."""
+    from whole_runs import save_coloured
+
+    return save_coloured(tmp_path_factory.mktemp("coloured"))
+
+
+@pytest.fixture(scope="session")
+def trained(
+    folder: Path, coloured: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
+    """A finished run of a tiny model that nothing disturbed, of each kind; nobody may change it."""
+    from whole_runs import KINDS
+    from wiring.small import tiny_sizes
+
+    runs: dict[str, Path] = {}
+
+    def trained(kind: str) -> Path:
+        if kind not in runs:
+            out = tmp_path_factory.mktemp("runs") / "finished"
+            data = coloured if kind == "finetune" else folder
+            command, options = KINDS[kind]
+            with tiny_sizes():
+                runs[kind] = command(data=str(data), out=str(out), **options)
+        return runs[kind]
+
+    return trained

@@ -1,6 +1,7 @@
 """The command line: exit codes, help, and words for what cannot be done."""
 
 import inspect
+import json
 import signal
 import subprocess
 import sys
@@ -85,52 +86,67 @@ def test_help_explains_every_option(
         assert len(" ".join(lines[start:explained]).split()) > 4, option
 
 
-def modules_after(words: str) -> set[str]:
-    """What a fresh interpreter has imported once it has run the command."""
-    code = (
-        "import sys; from fcmae.cli import main\n"
-        f"try: main({words.split()!r})\n"
-        "except SystemExit: pass\n"
-        "print('imported', *sys.modules)"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
-    )
-    return set(result.stdout.rpartition("imported")[2].split())
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        "--help",
-        "--version",
-        "models",
-        "pretrain --help",
-        "doctor --help",
-        "pretrain --epohcs 3",
-        "finetune --help",
-        "evaluate --help",
-        "predict --help",
-        "embed --help",
-        "probe --help",
-        "convert --help",
-        "recipe show pretrain",
-        "benchmark pretraining --help",
-        "benchmark inference --help",
-        "benchmark operators --help",
-        "study sparse-efficiency --help",
-        "study mask-ratio --help",
-        "study normalization --help",
-        "study grn --help",
-        "study scaling --help",
-        "study contrastive --help",
-        "study reconstruction --help",
-    ],
+WORDS = (
+    "--help",
+    "--version",
+    "models",
+    "pretrain --help",
+    "doctor --help",
+    "pretrain --epohcs 3",
+    "finetune --help",
+    "evaluate --help",
+    "predict --help",
+    "embed --help",
+    "probe --help",
+    "convert --help",
+    "recipe show pretrain",
+    "benchmark pretraining --help",
+    "benchmark inference --help",
+    "benchmark operators --help",
+    "study sparse-efficiency --help",
+    "study mask-ratio --help",
+    "study normalization --help",
+    "study grn --help",
+    "study scaling --help",
+    "study contrastive --help",
+    "study reconstruction --help",
 )
-def test_words_alone_import_no_torch(words: str) -> None:
-    modules = modules_after(words)
-    assert "fcmae.cli" in modules
-    assert "torch" not in modules
+IMPORTS = """
+import json, sys
+from fcmae.cli import main
+
+found = {}  # by command; what one has imported, those that follow have too
+for words in sys.argv[1:]:
+    try:
+        main(words.split())
+        found[words] = []
+    except SystemExit:
+        found[words] = []
+    except Exception as error:
+        found[words] = [repr(error)]
+    found[words] += ["torch"] * ("torch" in sys.modules)
+print()
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def imported() -> dict[str, list[str]]:
+    """What is wrong in a fresh interpreter after each command, one after the other."""
+    result = subprocess.run(
+        [sys.executable, "-c", IMPORTS, *WORDS],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    found: dict[str, list[str]] = json.loads(result.stdout.splitlines()[-1])
+    return found
+
+
+@pytest.mark.parametrize("words", WORDS)
+def test_words_alone_import_no_torch(words: str, imported: dict[str, list[str]]) -> None:
+    assert imported[words] == []
 
 
 # What the commands print

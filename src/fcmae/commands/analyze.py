@@ -27,8 +27,6 @@ class FewImages(Options):
         data: folder of images, a .txt file with one path a line, or "sample"; some of them, at even
             distances, are taken.
         num_images: how many of `data`.
-        out: folder of results.json and results.csv, which keep the numbers of earlier calls, and of
-            figure.png, figure.svg and page.html, which show this call.
         device: auto, cpu, cuda or mps.
         precision: auto, fp32 or bf16; auto is bf16 where the hardware has it.
     """
@@ -36,7 +34,6 @@ class FewImages(Options):
     images: Sequence[str | Path] = ()
     data: str | Path | None = None
     num_images: int = 4
-    out: str | Path
     device: str = "auto"
     precision: Precision = "auto"
 
@@ -127,6 +124,8 @@ class Activations(FewImages):
 
     Args:
         weights: runs' folders, or .safetensors or .pth files, of encoders or classifiers.
+        out: folder of results.json and results.csv, which keep the numbers of earlier calls, and of
+            figure.png, figure.svg and page.html, which show this call.
         block: STAGE.INDEX, both from 0, as in the weights' names: 2.5 is stages.2.5. Default: the
             last of the third stage, whose maps are still large enough to look at.
         tensor: of the block: widened, what enters its last linear layer, as in the main paper;
@@ -163,6 +162,8 @@ class Reconstruct(FewImages):
     Args:
         weights: folders of pre-training runs, whose last checkpoint has the decoder as well;
             weights.safetensors alone has not.
+        out: folder of results.json and results.csv, which keep the numbers of earlier calls, and of
+            figure.png, figure.svg and page.html, which show this call.
         mask: random, patch by patch as in training; block, rectangles of patches until as many are
             masked; or boxes, every patch that one of `boxes` touches.
         mask_ratios: shares of the patches to mask, one after the other. Default: the first run's.

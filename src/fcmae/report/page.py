@@ -5,6 +5,7 @@ a reason in a run folder contains.
 """
 
 import base64
+import functools
 from collections.abc import Mapping, Sequence
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -20,6 +21,11 @@ from fcmae.report.summary import KeyFigure
 
 def render(template: str, values: Mapping[str, object]) -> str:
     """Fill in a template, such as `report/run.html`; whatever a value holds stays text."""
+    return _environment().get_template(template).render(values)
+
+
+@functools.cache  # a run writes its page many times, and templates are compiled once
+def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("fcmae", package_path=""),
         autoescape=True,
@@ -30,7 +36,7 @@ def render(template: str, values: Mapping[str, object]) -> str:
     named = ("count", "plural", "percent", "accuracy", "memory", "cell", "loss")
     environment.filters |= {name: getattr(units, name) for name in named}
     environment.filters |= {"embedded": _embedded, "drawn": draw_inline}
-    return environment.get_template(template).render(values)
+    return environment
 
 
 def run_page(
