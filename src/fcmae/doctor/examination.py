@@ -143,15 +143,10 @@ def load_encoder(path: str | Path) -> Encoder:
     Raises:
         ValueError: if the file cannot be read, or is not of a known model.
     """
-    state, description = read_weights(path)
-    encoder = Encoder(
-        description["model"],
-        in_channels=description["in_channels"],
-        stem_stride=description["stem_stride"],
-        response=description["response"],
-    )
+    weights = read_weights(path)
+    encoder = Encoder(**weights.architecture.backbone)
     encoder.load_state_dict(
-        {name: value for name, value in state.items() if not name.startswith(FINAL)}
+        {name: value for name, value in weights.state.items() if not name.startswith(FINAL)}
     )
     return encoder
 
