@@ -1,13 +1,8 @@
 """Whole fine-tuning runs: what they leave behind, what they start from, resuming, bad input."""
 
 import json
-import os
 import shutil
-import signal
-import socket
-import time
 from collections.abc import Callable
-from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
@@ -17,65 +12,25 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
+from whole_runs import KINDS, lines
 
 import fcmae
 from fcmae.commands.finetune import finetune
 from fcmae.finetuning.validation import validate
 
-TINY: dict[str, Any] = {
-    "epochs": 3,
-    "batch_size": 8,
-    "micro_batch_size": 4,
-    "image_size": 32,
-    "stem_stride": 2,
-    # All that is random is on, and the rate is high enough to see a difference.
-    "set": ("mixup=0.8", "cutmix=1", "drop_path=0.2", "base_learning_rate=0.002"),
-    "workers": 0,
-    "device": "cpu",
-}
+TINY = KINDS["finetune"].options
+pytestmark = pytest.mark.usefixtures("tiny_models")
 
 
 @pytest.fixture(scope="module")
-def classes(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three classes of ten and a validation split of four each: quick to see apart."""
-    root = tmp_path_factory.mktemp("classes")
-    for number, name in enumerate(("blue", "green", "red")):
-        for split, count in (("train", 10), ("val", 4)):
-            place = root / split / name
-            place.mkdir(parents=True)
-            for i in range(count):
-                picture = Image.new("RGB", (40 + i, 50), (20, 20, 20))
-                colour = [30, 30, 30]
-                colour[2 - number] = 200
-                picture.paste(tuple(colour), (5, 5 + i, 30, 40))
-                picture.save(place / f"{split}{i}.png")
-    return root
+def classes(coloured: Path) -> Path:
+    return coloured
 
 
 @pytest.fixture(scope="module")
-def finished(classes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(trained: Callable[[str], Path]) -> Path:
     """A run that nothing disturbed."""
-    out = tmp_path_factory.mktemp("runs") / "finished"
-    return finetune(data=str(classes), out=str(out), **TINY)
-
-
-def lines(run: Path, kind: str) -> list[dict[str, Any]]:
-    every = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [line for line in every if line["kind"] == kind]
-
-
-def same_run(one: Path, other: Path) -> None:
-    """Bit-identical weights, average, optimiser, validation and metrics."""
-    for name in (
-        "metrics.jsonl",
-        "validation.json",
-        "weights.safetensors",
-        "best.safetensors",
-        "checkpoints/last/model.safetensors",
-        "checkpoints/last/optimizer.safetensors",
-        "checkpoints/last/state.json",
-    ):
-        assert (one / name).read_bytes() == (other / name).read_bytes(), name
+    return trained("finetune")
 
 
 # What it leaves
@@ -143,7 +98,7 @@ def test_learning_shows(classes: Path, tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def pretrained(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def pretrained(tiny_models: None, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return fcmae.pretrain(
         data=str(folder),
         out=str(tmp_path_factory.mktemp("runs") / "pretrained"),
@@ -221,41 +176,6 @@ def test_weights_of_another_kind_are_refused(
 # Resuming
 
 
-def _run(options: dict[str, Any]) -> None:
-    finetune(**options)
-
-
-def _steps(run: Path) -> int:
-    try:
-        return (run / "metrics.jsonl").read_text().count('"kind": "step"')
-    except FileNotFoundError:
-        return 0
-
-
-def _wait(condition: Callable[[], bool], seconds: float = 120) -> None:
-    limit = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < limit, "nothing happened"
-        time.sleep(0.002)
-
-
-def test_killed_twice_and_resumed_is_exact(
-    finished: Path, classes: Path, tmp_path: Path, processes: ForkServerContext
-) -> None:
-    out = tmp_path / "killed"
-    for resume, after in ((False, 2), (True, 5)):
-        options = {**TINY, "data": str(classes), "out": str(out), "checkpoint_minutes": 0.0}
-        process = processes.Process(target=_run, args=(options | {"resume": resume},))
-        process.start()
-        _wait(lambda after=after, process=process: _steps(out) >= after or not process.is_alive())
-        assert process.pid is not None
-        os.kill(process.pid, signal.SIGKILL)
-        process.join()
-        assert process.exitcode == -signal.SIGKILL
-    finetune(out=str(out), resume=True)
-    same_run(finished, out)
-
-
 def test_killed_before_its_first_checkpoint_it_begins_from_the_weights_again(
     classes: Path, pretrained: Path, tmp_path: Path
 ) -> None:
@@ -322,7 +242,7 @@ def test_resuming_otherwise_names_every_difference(finished: Path) -> None:
         finetune(out=str(finished), resume=True, epochs=100, seed=3, precision="bf16")
 
 
-# Stopping early, shares of labels, several processes
+# Stopping early, shares of labels
 
 
 def test_a_run_without_progress_stops_early_and_is_finished(classes: Path, tmp_path: Path) -> None:
@@ -346,33 +266,6 @@ def test_a_share_of_the_labels(classes: Path, tmp_path: Path) -> None:
     assert json.loads((run / "validation.json").read_text())["train_images"] == [4, 4, 4]
     fields = json.loads((run / "config.json").read_text())["departures"]
     assert {"label_share"} <= {departure["field"] for departure in fields}
-
-
-def _rank(rank: int, port: int, options: dict[str, Any]) -> None:
-    os.environ |= {
-        "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2",
-        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo",
-    }  # fmt: skip
-    torch.set_num_threads(1)
-    finetune(**options)
-
-
-def test_two_processes_compute_what_one_does(
-    finished: Path, classes: Path, tmp_path: Path, processes: ForkServerContext
-) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    options = {**TINY, "data": str(classes), "out": str(tmp_path / "two")}
-    ranks = [processes.Process(target=_rank, args=(rank, port, options)) for rank in range(2)]
-    for process in ranks:
-        process.start()
-    for process in ranks:
-        process.join(200)
-    assert [process.exitcode for process in ranks] == [0, 0]
-    for kind in ("step", "validation"):
-        for ours, theirs in zip(lines(finished, kind), lines(tmp_path / "two", kind), strict=True):
-            assert theirs["loss"] == pytest.approx(ours["loss"], rel=1e-4)
 
 
 # Bad input
@@ -461,6 +354,7 @@ def test_files_that_cannot_be_read_are_named_and_mistakes_that_are_gone_have_no_
 ) -> None:
     data = shutil.copytree(classes, tmp_path / "data")
     (data / "val/blue/val1.png").write_bytes(b"")
+    shutil.copy(data / "val/red/val0.png", data / "val/blue/odd.png")  # of two alike, one is wrong
 
     def validate_and_lose(*models: Any, **options: Any) -> Any:
         found = validate(*models, **options)

@@ -1,15 +1,9 @@
-"""Whole runs of `--method moco-v3`: what they leave, resuming to the bit, processes, bad input."""
+"""Whole runs of `--method moco-v3`: what they leave, what they begin from, bad input."""
 
 import copy
 import json
-import os
-import random
 import shutil
-import signal
-import socket
-import time
 from collections.abc import Callable
-from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
@@ -18,44 +12,23 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from whole_runs import KINDS, STEPS, assert_same_run, lines
 
 import fcmae
 from fcmae.commands.pretrain import pretrain
 from fcmae.inference.load import load_backbone
 from fcmae.pretraining.task import PretrainingTask
+from fcmae.sizes import SIZES
 
-TINY: dict[str, Any] = {
-    "method": "moco-v3",
-    "epochs": 3,
-    "batch_size": 8,
-    "image_size": "32x48",
-    "stem_stride": 2,
-    "set": ("hidden_width=24", "projection_width=8", "base_learning_rate=0.01"),
-    "workers": 0,
-    "device": "cpu",
-}
-STEPS = 9
-
-
-def lines(run: Path, kind: str) -> list[dict[str, Any]]:
-    every = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [line for line in every if line["kind"] == kind]
-
-
-def same_run(one: Path, other: Path) -> None:
-    """The same bytes of metrics, weights, keys, predictor and optimiser."""
-    for name in ("metrics.jsonl", "weights.safetensors"):
-        assert (one / name).read_bytes() == (other / name).read_bytes(), name
-    for name in ("model", "optimizer"):
-        last = f"checkpoints/last/{name}.safetensors"
-        assert (one / last).read_bytes() == (other / last).read_bytes(), name
+ATTO = SIZES["convnextv2_atto"]  # before it is made smaller
+TINY = KINDS["moco-v3"].options
+pytestmark = pytest.mark.usefixtures("tiny_models")
 
 
 @pytest.fixture(scope="module")
-def finished(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(trained: Callable[[str], Path]) -> Path:
     """A run that nothing disturbed."""
-    out = tmp_path_factory.mktemp("runs") / "finished"
-    return pretrain(data=str(folder), out=str(out), **TINY)
+    return trained("moco-v3")
 
 
 def test_a_run_leaves_what_the_contract_says(finished: Path) -> None:
@@ -71,6 +44,17 @@ def test_a_run_leaves_what_the_contract_says(finished: Path) -> None:
     assert "patch_size" not in config["plan"]
     assert [line["epoch"] for line in lines(finished, "look")] == [0, 1, 2, 3]
     assert [line["step"] for line in lines(finished, "step")] == list(range(1, STEPS + 1))
+
+
+def test_the_smallest_model_of_the_paper_is_trained_as_well(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SIZES, "convnextv2_atto", ATTO)
+    options = {**TINY, "data": str(folder), "epochs": 1, "image_size": 32}
+    run = pretrain(**options, out=str(tmp_path / "run"))
+    weights = load_file(run / "weights.safetensors")
+    assert weights["stages.2.5.dwconv.weight"].shape == (160, 1, 7, 7)
+    assert len(lines(run, "look")[-1]["diversity"]) == 12
 
 
 def test_weights_are_the_queries_encoder_as_masked_pre_training_leaves_it(finished: Path) -> None:
@@ -111,7 +95,9 @@ def test_it_learns_to_tell_images_apart(tmp_path: Path) -> None:
     assert losses[-1] < 0.5 * losses[0]
 
 
-def test_the_keys_follow_after_each_step(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_keys_follow_after_each_step(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     momenta: list[float] = []
     from fcmae.models.contrastive import MomentumContrast
 
@@ -123,65 +109,16 @@ def test_the_keys_follow_after_each_step(finished: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(MomentumContrast, "follow", follow)
     config = json.loads((finished / "config.json").read_text())
-    again = finished.with_name("again")
+    again = tmp_path / "again"
     pretrain(data=config["data"]["path"], out=str(again), **TINY)
-    same_run(finished, again)
+    assert_same_run(finished, again)
     progress = np.arange(1, STEPS + 1) / STEPS
     assert momenta == pytest.approx(1 - 0.01 * (1 + np.cos(np.pi * progress)) / 2)
 
 
-# Resuming
-
-
-def _run(options: dict[str, Any]) -> None:
-    pretrain(**options)
-
-
-def _steps(run: Path) -> int:
-    try:
-        return (run / "metrics.jsonl").read_text().count('"kind": "step"')
-    except FileNotFoundError:
-        return 0
-
-
-def _wait(condition: Callable[[], bool], seconds: float = 200) -> None:
-    limit = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < limit, "nothing happened"
-        time.sleep(0.002)
-
-
-@pytest.mark.slow  # a process for each stretch
-def test_killed_at_random_moments_and_resumed_is_exact(
-    finished: Path, folder: Path, tmp_path: Path, processes: ForkServerContext
-) -> None:
-    out = tmp_path / "killed"
-    chance = random.Random(7)
-    stops = ((1, signal.SIGKILL), (4, signal.SIGTERM), (7, signal.SIGKILL))
-    for stretch, (after, number) in enumerate(stops):
-        options = {**TINY, "data": str(folder), "out": str(out), "checkpoint_minutes": 0.0}
-        options |= {"resume": stretch > 0, "workers": 1 if stretch == 1 else 0}
-        process = processes.Process(target=_run, args=(options,))
-        process.start()
-        _wait(lambda after=after, process=process: _steps(out) >= after or not process.is_alive())
-        time.sleep(chance.random() * 0.2)  # inside a step, a checkpoint, a look, whatever it is
-        assert process.pid is not None
-        os.kill(process.pid, number)
-        process.join()
-        assert process.exitcode in (-signal.SIGKILL, 143)
-    pretrain(out=str(out), resume=True)  # with the run's own options
-    same_run(finished, out)
-
-
-def test_a_finished_run_resumes_to_itself(finished: Path) -> None:
-    before = (finished / "metrics.jsonl").read_bytes()
-    pretrain(out=str(finished), resume=True)
-    assert (finished / "metrics.jsonl").read_bytes() == before
-
-
 def test_recomputed_blocks_change_no_bit(finished: Path, folder: Path, tmp_path: Path) -> None:
     options = {**TINY, "data": str(folder), "out": str(tmp_path / "run")}
-    same_run(finished, pretrain(**options, checkpoint_blocks=True))
+    assert_same_run(finished, pretrain(**options, checkpoint_blocks=True))
 
 
 @pytest.mark.slow  # compiles
@@ -194,37 +131,6 @@ def test_compiled_blocks_train_alike(finished: Path, folder: Path, tmp_path: Pat
     # What rounding changes grows from step to step.
     for ours, theirs in zip(lines(finished, "step")[:4], lines(run, "step")[:4], strict=True):
         assert theirs["loss"] == pytest.approx(ours["loss"], rel=1e-3)
-
-
-# Several processes
-
-
-def _rank(rank: int, port: int, options: dict[str, Any]) -> None:
-    os.environ |= {
-        "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2",
-        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo",
-    }  # fmt: skip
-    torch.set_num_threads(1)
-    pretrain(**options)
-
-
-@pytest.mark.slow  # two processes
-def test_two_processes_compute_what_one_does(
-    finished: Path, folder: Path, tmp_path: Path, processes: ForkServerContext
-) -> None:
-    options = {**TINY, "data": str(folder), "out": str(tmp_path / "two")}
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    ranks = [processes.Process(target=_rank, args=(rank, port, options)) for rank in range(2)]
-    for process in ranks:
-        process.start()
-    for process in ranks:
-        process.join(250)
-    assert [process.exitcode for process in ranks] == [0, 0]
-    for ours, theirs in zip(lines(finished, "step"), lines(tmp_path / "two", "step"), strict=True):
-        assert theirs["loss"] == pytest.approx(ours["loss"], rel=2e-4)
-        assert theirs["gradient_norm"] == pytest.approx(ours["gradient_norm"], rel=1e-2)
 
 
 # What it begins from, and what is done with it

@@ -1,15 +1,11 @@
-"""Whole runs: what they leave behind, resuming, several processes, and every bad input."""
+"""Whole masked runs: what they leave behind, what they go on from, and every bad input."""
 
 import errno
 import json
 import os
-import random
 import shutil
 import signal
-import socket
-import time
 from collections.abc import Callable
-from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
@@ -20,35 +16,21 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 from torch._inductor.exc import InvalidCxxCompiler
+from whole_runs import KINDS, STEPS, assert_same_run, lines
 
 import fcmae
 from fcmae.commands.pretrain import pretrain
 from fcmae.training import checkpoint
 from fcmae.training.signals import Interrupted
 
-TINY: dict[str, Any] = {
-    "epochs": 3,
-    "batch_size": 8,
-    "micro_batch_size": 3,  # 3 + 3 + 2: the last is smaller
-    "image_size": "32x48",
-    "stem_stride": 2,
-    "set": ("decoder_width=16", "base_learning_rate=0.01", "warmup_epochs=0.5"),
-    "workers": 0,
-    "device": "cpu",
-}
-STEPS = 9
-
-
-def lines(run: Path, kind: str) -> list[dict[str, Any]]:
-    every = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [line for line in every if line["kind"] == kind]
+TINY = KINDS["fcmae"].options
+pytestmark = pytest.mark.usefixtures("tiny_models")
 
 
 @pytest.fixture(scope="module")
-def finished(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(trained: Callable[[str], Path]) -> Path:
     """A run that nothing disturbed."""
-    out = tmp_path_factory.mktemp("runs") / "finished"
-    return pretrain(data=str(folder), out=str(out), **TINY)
+    return trained("fcmae")
 
 
 def test_a_run_leaves_what_the_contract_says(finished: Path) -> None:
@@ -82,7 +64,7 @@ def test_metrics_have_one_line_a_step_and_an_epoch(finished: Path) -> None:
     looks = lines(finished, "look")
     assert looks[0]["epoch"] == 0
     assert looks[-1]["epoch"] == 3
-    assert len(looks[0]["diversity"]) == 12
+    assert len(looks[0]["diversity"]) == 4
 
 
 def test_learning_rate_warms_up_and_falls(finished: Path) -> None:
@@ -110,153 +92,6 @@ def test_pictures_of_every_look(finished: Path) -> None:
     for i in range(6):
         assert {f"input-{i}.webp", f"masked-{i}.webp"} <= pictures
         assert {f"epoch-{epoch:04d}-{i}.webp" for epoch in epochs} <= pictures
-
-
-# Resuming
-
-
-def same_run(one: Path, other: Path) -> None:
-    """Bit-identical weights, optimiser and metrics."""
-    assert (one / "metrics.jsonl").read_bytes() == (other / "metrics.jsonl").read_bytes()
-    for name in ("model", "optimizer"):
-        ours, theirs = (
-            load_file(run / f"checkpoints/last/{name}.safetensors") for run in (one, other)
-        )
-        assert ours.keys() == theirs.keys()
-        assert all(torch.equal(ours[key], theirs[key]) for key in ours)
-    ours, theirs = ((run / "weights.safetensors").read_bytes() for run in (one, other))
-    assert ours == theirs
-
-
-def _run(options: dict[str, Any]) -> None:
-    pretrain(**options)
-
-
-def _steps(run: Path) -> int:
-    try:
-        return (run / "metrics.jsonl").read_text().count('"kind": "step"')
-    except FileNotFoundError:
-        return 0
-
-
-def _wait(condition: Callable[[], bool], seconds: float = 120) -> None:
-    limit = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < limit, "nothing happened"
-        time.sleep(0.002)
-
-
-def test_killed_at_random_moments_and_resumed_is_exact(
-    finished: Path, folder: Path, tmp_path: Path, processes: ForkServerContext
-) -> None:
-    out = tmp_path / "killed"
-    chance = random.Random(7)
-    for kill, after in enumerate(
-        (1, 4, 7)
-    ):  # at least these steps in the file, then a while longer
-        options = {**TINY, "data": str(folder), "out": str(out), "checkpoint_minutes": 0.0}
-        # The second stretch has read-ahead workers: they must not change anything either.
-        options |= {"resume": kill > 0, "workers": 1 if kill == 1 else 0}
-        process = processes.Process(target=_run, args=(options,))
-        process.start()
-        _wait(lambda after=after, process=process: _steps(out) >= after or not process.is_alive())
-        time.sleep(chance.random() * 0.2)  # inside a step, a checkpoint, a look, whatever it is
-        assert process.pid is not None
-        os.kill(process.pid, signal.SIGKILL)
-        process.join()
-        assert process.exitcode == -signal.SIGKILL
-    pretrain(out=str(out), resume=True)  # with the run's own options
-    same_run(finished, out)
-    assert checkpoint.load(out / "checkpoints", torch.device("cpu")).state["step"] == STEPS  # type: ignore[union-attr]
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_asked_to_stop_saves_and_says_so(
-    finished: Path,
-    folder: Path,
-    tmp_path: Path,
-    processes: ForkServerContext,
-    number: int,
-    code: int,
-) -> None:
-    out = tmp_path / "stopped"
-    options = {**TINY, "data": str(folder), "out": str(out), "workers": 1}
-    process = processes.Process(target=_run, args=(options,))
-    process.start()
-    _wait(lambda: _steps(out) >= 2)
-    assert process.pid is not None
-    os.kill(process.pid, number)
-    process.join(60)
-    assert process.exitcode == code
-    saved = checkpoint.load(out / "checkpoints", torch.device("cpu"))
-    assert saved is not None
-    assert 2 <= saved.state["step"] <= STEPS
-    assert (out / "report.html").exists()
-    pretrain(out=str(out), resume=True)
-    same_run(finished, out)
-
-
-def test_a_finished_run_resumes_to_itself(finished: Path, tmp_path: Path) -> None:
-    before = (finished / "metrics.jsonl").read_bytes()
-    pretrain(out=str(finished), resume=True)
-    assert (finished / "metrics.jsonl").read_bytes() == before
-
-
-# Several processes
-
-
-def _rank(rank: int, port: int, options: dict[str, Any]) -> None:
-    os.environ |= {
-        "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2",
-        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo",
-    }  # fmt: skip
-    torch.set_num_threads(1)
-    pretrain(**options)
-
-
-@pytest.fixture
-def two_processes(processes: ForkServerContext) -> Callable[[dict[str, Any]], list[Any]]:
-    def start(options: dict[str, Any]) -> list[Any]:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        ranks = [processes.Process(target=_rank, args=(rank, port, options)) for rank in range(2)]
-        for process in ranks:
-            process.start()
-        return ranks
-
-    return start
-
-
-def _exit_codes(ranks: list[Any]) -> list[int]:
-    for process in ranks:
-        process.join(200)
-    return [process.exitcode for process in ranks]
-
-
-def test_two_processes_compute_what_one_does(
-    finished: Path, folder: Path, tmp_path: Path, two_processes: Callable[..., list[Any]]
-) -> None:
-    shutil.copytree(finished, tmp_path / "two")  # none of which may be taken for theirs
-    options = {**TINY, "data": str(folder), "out": str(tmp_path / "two"), "overwrite": True}
-    ranks = two_processes(options)
-    assert _exit_codes(ranks) == [0, 0]
-    for ours, theirs in zip(lines(finished, "step"), lines(tmp_path / "two", "step"), strict=True):
-        assert theirs["loss"] == pytest.approx(ours["loss"], rel=2e-5)
-        assert theirs["gradient_norm"] == pytest.approx(ours["gradient_norm"], rel=1e-3)
-
-
-def test_one_process_that_is_asked_to_stop_stops_both(
-    folder: Path, tmp_path: Path, two_processes: Callable[..., list[Any]]
-) -> None:
-    out = tmp_path / "two"
-    ranks = two_processes({**TINY, "data": str(folder), "out": str(out), "epochs": 300})
-    _wait(lambda: _steps(out) >= 2)
-    os.kill(ranks[1].pid, signal.SIGTERM)
-    assert _exit_codes(ranks) == [143, 143]
-    saved = checkpoint.load(out / "checkpoints", torch.device("cpu"))
-    assert saved is not None
-    assert 2 <= saved.state["step"] < 900
 
 
 # Bad input
@@ -470,7 +305,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(
         start(checkpoint_minutes=0.0)
     monkeypatch.undo()
     pretrain(out=str(tmp_path / "run"), resume=True, checkpoint_minutes=5)
-    same_run(finished, tmp_path / "run")
+    assert_same_run(finished, tmp_path / "run")
 
 
 def test_a_loss_that_is_no_number_is_explained(start: Callable[..., Path], tmp_path: Path) -> None:
@@ -580,7 +415,7 @@ def test_one_and_thirteen_channels(folder: Path, tmp_path: Path) -> None:
     options = {**TINY, "epochs": 1, "batch_size": 6}
     many = pretrain(data=str(arrays), out=str(tmp_path / "many"), in_channels=13, **options)
     assert load_file(many / "weights.safetensors")["downsample_layers.0.0.weight"].shape == (
-        40,
+        8,
         13,
         2,
         2,
