@@ -402,7 +402,7 @@ def test_help_shows_shared_options_by_themselves(capsys: pytest.CaptureFixture[s
 
 def test_shared_options_arrive_beside_the_own_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[benchmark.BenchmarkInference] = []
-    monkeypatch.setattr("fcmae.benchmarks.inference.run", seen.append)
+    monkeypatch.setattr("fcmae.benchmarks.inference.run_benchmark_inference", seen.append)
     words = "benchmark inference --threads 3 --models convnext_atto --json a.json"
     assert code_of(words) == 0
     (options,) = seen

@@ -65,7 +65,7 @@ class ChannelMaps(Result):
         return share, math.sqrt(share * (1 - share) / channels)
 
 
-def analyze(options: Activations) -> Path:
+def run_activations(options: Activations) -> Path:
     """Run `analyze activations` with these options."""
     runtime = start("activations", options.device, options.precision)
     if options.channels < 1:

@@ -77,7 +77,7 @@ class Curve(Result):
         return _mean(thirds(self.rows)[0], "distance") - self.late
 
 
-def analyze(options: Diversity) -> Path:
+def run_diversity(options: Diversity) -> Path:
     """Run `analyze diversity` with these options."""
     runtime = start("diversity", options.device, options.precision)
     whole = open_set(options.data)

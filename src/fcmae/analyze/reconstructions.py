@@ -75,7 +75,7 @@ class Masking:
         return f"with patches of {self.patch_size} pixels{at_ratio}"
 
 
-def analyze(options: Reconstruct) -> Path:
+def run_reconstruct(options: Reconstruct) -> Path:
     """Run `analyze reconstruct` with these options."""
     runtime = start("reconstruct", options.device, options.precision)
     check_options(options)

@@ -111,7 +111,7 @@ class ModelSelectivity(Result):
         return index[~index.isnan()].numpy()
 
 
-def analyze(options: Selectivity) -> Path:
+def run_selectivity(options: Selectivity) -> Path:
     """Run `analyze selectivity` with these options."""
     runtime = start("selectivity", options.device, options.precision)
     activities(torch.zeros(1, 1, 1, 1), options.activity)  # refuse an unknown one first of all

@@ -44,7 +44,7 @@ CHECKED = 2  # rounds
 CROP_SCALE, FLIP = (0.2, 1.0), 0.5  # of pre-training
 
 
-def run(options: BenchmarkImages) -> Rows:
+def run_benchmark_images(options: BenchmarkImages) -> Rows:
     """Measure every size, or the photographs of `data`; show and write the rows."""
     command.check(options)
     if options.image_size < 1:

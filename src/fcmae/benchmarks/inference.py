@@ -37,7 +37,7 @@ class InferenceCase:
     precision: str  # "fp32" or "bf16"
 
 
-def run(options: BenchmarkInference) -> Rows:
+def run_benchmark_inference(options: BenchmarkInference) -> Rows:
     """Measure every combination; show and write the rows."""
     command.check(options)
     for value in options.image_sizes:

@@ -37,7 +37,7 @@ READING = (
 )
 
 
-def run(options: SparseEfficiency) -> Rows:
+def run_sparse_efficiency(options: SparseEfficiency) -> Rows:
     """Measure every size; show, draw and write the rows."""
     command.check(options)
     device, out = choose_device(options.device), Path(options.out)

@@ -191,7 +191,7 @@ class Reconstruct(FewImages):
     image_size: int | str | None = None
 
 
-selectivity = command(Selectivity, "fcmae.analyze.selectivity_indices:analyze", Path)
-diversity = command(Diversity, "fcmae.analyze.diversity_by_depth:analyze", Path)
-activations = command(Activations, "fcmae.analyze.activation_maps:analyze", Path)
-reconstruct = command(Reconstruct, "fcmae.analyze.reconstructions:analyze", Path)
+selectivity = command(Selectivity, "fcmae.analyze.selectivity_indices:run_selectivity", Path)
+diversity = command(Diversity, "fcmae.analyze.diversity_by_depth:run_diversity", Path)
+activations = command(Activations, "fcmae.analyze.activation_maps:run_activations", Path)
+reconstruct = command(Reconstruct, "fcmae.analyze.reconstructions:run_reconstruct", Path)

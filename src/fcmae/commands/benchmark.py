@@ -211,8 +211,14 @@ class SparseEfficiency(Computing):
     out: str | Path = Path("runs/sparse-efficiency")
 
 
-pretraining = command(BenchmarkPretraining, "fcmae.benchmarks.pretraining.cases:run", Rows)
-inference = command(BenchmarkInference, "fcmae.benchmarks.inference:run", Rows)
-operators = command(BenchmarkOperators, "fcmae.benchmarks.operators.comparison:run", Rows)
-images = command(BenchmarkImages, "fcmae.benchmarks.images:run", Rows)
-sparse_efficiency = command(SparseEfficiency, "fcmae.benchmarks.sparse_efficiency:run", Rows)
+pretraining = command(
+    BenchmarkPretraining, "fcmae.benchmarks.pretraining.cases:run_benchmark_pretraining", Rows
+)
+inference = command(BenchmarkInference, "fcmae.benchmarks.inference:run_benchmark_inference", Rows)
+operators = command(
+    BenchmarkOperators, "fcmae.benchmarks.operators.comparison:run_benchmark_operators", Rows
+)
+images = command(BenchmarkImages, "fcmae.benchmarks.images:run_benchmark_images", Rows)
+sparse_efficiency = command(
+    SparseEfficiency, "fcmae.benchmarks.sparse_efficiency:run_sparse_efficiency", Rows
+)

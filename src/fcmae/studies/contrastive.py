@@ -37,10 +37,12 @@ class Contrastive(ComparisonOptions):
     methods: tuple[Literal["supervised", "moco-v3", "fcmae"], ...] = ()
 
 
-contrastive = command(Contrastive, "fcmae.studies.contrastive:run", list[dict[str, Any]])
+contrastive = command(
+    Contrastive, "fcmae.studies.contrastive:run_contrastive", list[dict[str, Any]]
+)
 
 
-def run(options: Contrastive) -> list[Row]:
+def run_contrastive(options: Contrastive) -> list[Row]:
     """Train by each method."""
     from fcmae.studies import runner
 

@@ -43,10 +43,10 @@ class Grn(ComparisonOptions):
     cases: tuple[Literal["base", "scale", "aggregate", "normalise", "grn"], ...] = ()
 
 
-grn = command(Grn, "fcmae.studies.grn:run", list[dict[str, Any]])
+grn = command(Grn, "fcmae.studies.grn:run_grn", list[dict[str, Any]])
 
 
-def run(options: Grn) -> list[Row]:
+def run_grn(options: Grn) -> list[Row]:
     """Pre-train and fine-tune each case."""
     from fcmae.studies import runner
 

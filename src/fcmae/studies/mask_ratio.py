@@ -35,10 +35,10 @@ class MaskRatio(ComparisonOptions):
     ratios: tuple[float, ...] = ()
 
 
-mask_ratio = command(MaskRatio, "fcmae.studies.mask_ratio:run", list[dict[str, Any]])
+mask_ratio = command(MaskRatio, "fcmae.studies.mask_ratio:run_mask_ratio", list[dict[str, Any]])
 
 
-def run(options: MaskRatio) -> list[Row]:
+def run_mask_ratio(options: MaskRatio) -> list[Row]:
     """Pre-train with each ratio, and fine-tune."""
     from fcmae.studies import runner
 

@@ -38,10 +38,12 @@ class Normalization(ComparisonOptions):
     finetuned: bool = False
 
 
-normalization = command(Normalization, "fcmae.studies.normalization:run", list[dict[str, Any]])
+normalization = command(
+    Normalization, "fcmae.studies.normalization:run_normalization", list[dict[str, Any]]
+)
 
 
-def run(options: Normalization) -> list[Row]:
+def run_normalization(options: Normalization) -> list[Row]:
     """Pre-train with each response, and measure the diversity of features."""
     from fcmae.studies import runner
     from fcmae.studies.diversity import diversity_of

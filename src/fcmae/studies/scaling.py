@@ -47,10 +47,10 @@ class Scaling(ComparisonOptions):
     sizes: tuple[str, ...] = ()
 
 
-scaling = command(Scaling, "fcmae.studies.scaling:run", list[dict[str, Any]])
+scaling = command(Scaling, "fcmae.studies.scaling:run_scaling", list[dict[str, Any]])
 
 
-def run(options: Scaling) -> list[Row]:
+def run_scaling(options: Scaling) -> list[Row]:
     """Train the four of each size."""
     from fcmae.studies import runner
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PASSES = ("forward", "backward")
 
 
-def run(options: BenchmarkOperators) -> Rows:
+def run_benchmark_operators(options: BenchmarkOperators) -> Rows:
     """Measure every operator at every stage; show and write the rows."""
     command.check(options)
     command.check_patches("image_size", options.image_size)

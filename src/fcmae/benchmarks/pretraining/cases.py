@@ -26,7 +26,7 @@ PIXELS = (96, 128, 160, 224, 288, 384)
 LARGEST = "convnextv2_base"  # larger ones take a processor hours
 
 
-def run(options: BenchmarkPretraining) -> Rows:
+def run_benchmark_pretraining(options: BenchmarkPretraining) -> Rows:
     """Measure every combination; show and write the rows, of a sweep its page too."""
     _check(options)
     device = choose_device(options.device)

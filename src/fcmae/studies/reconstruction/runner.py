@@ -34,7 +34,7 @@ LISTS = ("mask_sizes", "seeds")
 NUMBERS = ("epochs", "num_images", "batch_size", "image_size")
 
 
-def run(options: Reconstruction) -> list[Row]:
+def run_reconstruction(options: Reconstruction) -> list[Row]:
     """Run `study reconstruction` with these options."""
     require_one_process("study reconstruction")
     recipe, encoders = recipe_of(options)
