@@ -2,9 +2,9 @@ import multiprocessing
 import os
 import pickle
 import signal
-import subprocess
 import sys
 from collections.abc import Iterable, Iterator
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -347,45 +347,43 @@ def test_a_damaged_file_has_the_same_reason_however_it_is_read(
     assert [(name, "truncated" in why) for name, why in batch.unreadable] == [("3.jpg", True)]
 
 
-UNIMPORTABLE = """
-import multiprocessing, sys
-from pathlib import Path
-from fcmae.images import EvaluationView, Order, RandomView, load, load_in_order, open_images
-
-if __name__ == "__main__":
-    folder, workers, way = sys.argv[1:]
-    multiprocessing.set_start_method(way)
-    images = open_images(Path(folder))
-    options = {"channels": 3, "workers": int(workers)}
+def _read_all(folder: Path, packages: Path, workers: int, way: str) -> None:
+    """In a process of its own: read batches where simplejpeg is `packages/simplejpeg.py`."""
+    with (packages / "said").open("w") as said:
+        os.dup2(said.fileno(), 2)
+    sys.path.insert(0, str(packages))
+    sys.modules.pop("simplejpeg", None)
+    multiprocessing.set_start_method(way, force=True)
+    images = open_images(folder)
+    options = {"channels": 3, "workers": workers}
     steps = {"seed": 0, "start_step": 0, "stop_step": 1, "micro_batch_size": 2}
     view = RandomView((8, 8), decoding="fast")
     batches = list(load(images, Order(len(images), 5, seed=0), view=view, **steps, **options))
     if way == "fork":
         batches += load_in_order(images, view=EvaluationView((8, 8)), batch_size=2, **options)
-    print({len(batch.examples.image) - len(batch.unreadable) for batch in batches})
-"""
+    assert {len(batch.examples.image) - len(batch.unreadable) for batch in batches} == {1, 2}
 
 
 @pytest.mark.parametrize(("workers", "way"), [(0, "fork"), (2, "fork"), (2, "spawn")])
 def test_a_missing_simplejpeg_is_said_once_whatever_the_workers(
-    photographs: EncodedSet, tmp_path_factory: pytest.TempPathFactory, workers: int, way: str
+    photographs: EncodedSet,
+    tmp_path_factory: pytest.TempPathFactory,
+    processes: ForkServerContext,
+    workers: int,
+    way: str,
 ) -> None:
     folder = tmp_path_factory.mktemp("packages")  # not among the photographs
     (folder / "simplejpeg.py").write_text("raise ImportError('not here')")
-    script = folder / "script.py"
-    script.write_text(UNIMPORTABLE)
     (photographs.source.root / "3.jpg").unlink()  # the damaged one
-    done = subprocess.run(
-        [sys.executable, script, photographs.source.root, str(workers), way],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), *sys.path])},
-        capture_output=True,
-        text=True,
-        check=False,
+    reader = processes.Process(
+        target=_read_all, args=(photographs.source.root, folder, workers, way)
     )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == "{1, 2}\n"
-    assert done.stderr.count("simplejpeg") == 2, done.stderr  # its name, and what to install
-    assert "simplejpeg cannot be imported (not here), so Pillow reads JPEGs" in done.stderr
+    reader.start()
+    reader.join()
+    said = (folder / "said").read_text()
+    assert reader.exitcode == 0, said
+    assert said.count("simplejpeg") == 2, said  # its name, and what to install
+    assert "simplejpeg cannot be imported (not here), so Pillow reads JPEGs" in said
 
 
 def test_where_there_are_no_jpegs_simplejpeg_is_not_missed(

@@ -1,14 +1,16 @@
 """Evaluation against loops over single images; several processes; every bad input."""
 
+import copy
 import dataclasses
 import json
 import math
 import os
+import shutil
 import socket
 from collections import defaultdict
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -32,15 +34,20 @@ def weights(tmp_path: Path) -> Path:
     return tmp_path / "weights.safetensors"
 
 
-@pytest.fixture
-def classifier(weights: Path) -> Classifier:
-    return save_classifier(weights)
+class Made(NamedTuple):
+    """A classifier, its file, and images."""
+
+    classifier: Classifier
+    weights: Path
+    data: Path
 
 
-@pytest.fixture
-def data(tmp_path: Path, classifier: Classifier) -> Path:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     """Nineteen images of four of the seven classes; about half are where they are predicted."""
-    folder = tmp_path / "data"
+    root = tmp_path_factory.mktemp("made")
+    folder, weights = root / "data", root / "weights.safetensors"
+    classifier = save_classifier(weights)
     used = ("fox", "bee", "eel", "dog")
     for number in range(19):
         path = save_image(folder / "new.npy", number)
@@ -50,7 +57,18 @@ def data(tmp_path: Path, classifier: Classifier) -> Path:
         place = folder / "val" / name / f"{number:02d}.npy"
         place.parent.mkdir(parents=True, exist_ok=True)
         path.rename(place)
-    return folder
+    return Made(classifier, weights, folder)
+
+
+@pytest.fixture
+def classifier(made: Made, weights: Path) -> Classifier:
+    shutil.copy(made.weights, weights)
+    return copy.deepcopy(made.classifier)
+
+
+@pytest.fixture
+def data(made: Made, tmp_path: Path, classifier: Classifier) -> Path:
+    return shutil.copytree(made.data, tmp_path / "data")
 
 
 def by_hand(classifier: Classifier, folder: Path) -> dict[str, Any]:
