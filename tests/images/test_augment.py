@@ -175,7 +175,9 @@ def test_without_rand_augment_any_image_is_cropped_and_flipped(kind: torch.dtype
 def test_what_rand_augment_cannot_do_is_refused_with_a_remedy() -> None:
     assert [augmentable(channels) for channels in (1, 2, 3, 4, 13)] == [1, 0, 1, 0, 0]
     for image in (noise(13, 8, 8), noise(2, 8, 8), noise(3, 8, 8) / 255):
-        with pytest.raises(ValueError, match=r"8-bit images of 1 or 3 .*rand_augment None"):
+        with pytest.raises(
+            ValueError, match=r"images of 8 bits and of 1 or 3 .*--set rand_augment=0,0"
+        ):
             augment(Decoded(image), (8, 8), fill=[0.5] * len(image), generator=generator(0))
     with pytest.raises(ValueError, match="fill has 3 values: give one for each of 1 channels"):
         augment(Decoded(noise(1, 8, 8)), (8, 8), fill=MEAN, generator=generator(0))

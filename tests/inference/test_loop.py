@@ -37,7 +37,7 @@ def images(tmp_path: Path) -> EncodedSet:
 
 
 def normalised(images: EncodedSet, index: int) -> Tensor:
-    pixels = evaluation_crop(decode(images.root / images.name(index), 2), (8, 12))
+    pixels = evaluation_crop(decode(images.source.location(index), 2), (8, 12))
     return (pixels - torch.tensor(MEAN).view(-1, 1, 1)) / torch.tensor(STD).view(-1, 1, 1)
 
 
@@ -66,7 +66,7 @@ def test_a_single_tensor_needs_no_list(images: EncodedSet) -> None:
 
 def test_unreadable_files_are_left_out_and_named(images: EncodedSet) -> None:
     for number in (1, 2, 3):
-        (images.root / f"{number}.npy").write_bytes(b"")
+        Path(images.source.location(number)).write_bytes(b"")
     batches = list(forward_in_order(several, images, PREPROCESSING, CPU))
     assert batches[1] == Outputs([], [], [("2.npy", "empty file"), ("3.npy", "empty file")])
     assert [output.indices for output in batches] == [[0], [], [4]]

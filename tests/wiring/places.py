@@ -76,7 +76,7 @@ def peak(task: Any) -> float:
 
 def optimizer_of(task: Any) -> torch.optim.Optimizer:
     """As a run makes it."""
-    return make_optimizer(task, task.place.device)
+    return make_optimizer(task, task.runtime.device)
 
 
 def groups_of(task: Any) -> dict[str, dict[str, Any]]:
@@ -165,7 +165,7 @@ def is_normalised(task: Any, mean: tuple[float, ...], std: tuple[float, ...]) ->
 
 def computes_in(task: Any, dtype: torch.dtype) -> bool:
     """Whether products are computed in this precision."""
-    with task.place.autocast():
+    with task.runtime.autocast():
         return (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
 
 

@@ -39,8 +39,10 @@ def tiny_sizes() -> Iterator[None]:
 class NotTrained:
     """Stands for a run that ends before its first step."""
 
-    def __init__(self, out: Path, task: Any, place: Any, batching: Any, *_: Any, **__: Any) -> None:
-        self.task, self.place, self.batching = task, place, batching
+    def __init__(
+        self, out: Path, task: Any, runtime: Any, batching: Any, *_: Any, **__: Any
+    ) -> None:
+        self.task, self.runtime, self.batching = task, runtime, batching
 
     def run(self) -> None:
         """Do nothing."""
@@ -58,7 +60,7 @@ def built(command: Callable[..., Path], out: Path, **options: Any) -> Any:
 
 
 def begun(command: Callable[..., Path], out: Path, **options: Any) -> NotTrained:
-    """As `built`, with the place and the batching beside the task."""
+    """As `built`, with the runtime and the batching beside the task."""
     runs: list[NotTrained] = []
 
     def begin(*arguments: Any, **more: Any) -> NotTrained:

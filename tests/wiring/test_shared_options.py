@@ -14,7 +14,7 @@ from wiring.places import batch, is_normalised
 from wiring.small import BATCH, TRAIN_IMAGES, begun, built, save_weights
 
 import fcmae
-from fcmae.images import Batch, Decoded, channel_statistics, open_labelled
+from fcmae.images import Batch, Decoded, Pair, channel_statistics, open_labelled
 from fcmae.models.layers import Block
 from fcmae.training.journal import Silence
 from fcmae.training.trainer import Trainer
@@ -125,7 +125,7 @@ def batch_of(task: Any, kind: str) -> Batch:
     """The first, of noise."""
     found = batch(task)
     if kind == "moco-v3":
-        found = dataclasses.replace(found, images=torch.rand(BATCH, 2, 3, 32, 48))
+        found = dataclasses.replace(found, examples=Pair(*torch.rand(2, BATCH, 3, 32, 48)))
     return found
 
 
@@ -145,7 +145,7 @@ def test_steps_are_computed_in_the_precision_that_is_asked_for(
 ) -> None:
     run = begin(kind, precision=precision)
     found, given = products_of(run.task), batch_of(run.task, kind)
-    trainer = Trainer(tmp_path, run.task, run.place, run.batching, lambda: False, resumed=False)
+    trainer = Trainer(tmp_path, run.task, run.runtime, run.batching, lambda: False, resumed=False)
     trainer.loss_of(run.task.trained, given)
     assert dtype in found
     assert precision == "bf16" or len(found) == 1
@@ -158,7 +158,7 @@ def test_a_run_goes_on_in_the_precision_that_it_began_with(
     command, chosen = command_of(kind), "fcmae.training.start.choose_precision"
     monkeypatch.setattr(chosen, lambda *_: "bf16")  # as auto, where the hardware has it
     begun_there = built(command, tmp_path / "run", **options_of(kind, pictures, classes, epochs=1))
-    assert begun_there.place.precision == "bf16"
+    assert begun_there.runtime.precision == "bf16"
     monkeypatch.setattr(chosen, lambda *_: "fp32")
     command(out=str(tmp_path / "run"), resume=True)  # is not refused
 

@@ -90,7 +90,10 @@ MISTAKES = (
         "self.trained, recipe.weight_decay, exempt=recipe.decay_exempt",
         "self.trained, recipe.weight_decay",
         "Biases and norms never decay, also where the recipe wants it.",
-        FIELDS,
+        (
+            "tests/wiring/test_contrastive_fields.py",
+            "tests/wiring/test_masked_fields.py",
+        ),
     ),
     Mistake(
         TASK,
@@ -104,7 +107,10 @@ MISTAKES = (
         "adamw(task.groups, task.plan.recipe.optimizer_momentum, device)",
         "adamw(task.groups, (0.9, 0.95), device)",
         "The optimiser has the momenta of masked pre-training.",
-        FIELDS,
+        (
+            "tests/wiring/test_contrastive_fields.py",
+            "tests/wiring/test_finetuning_fields.py",
+        ),
     ),
     Mistake(
         METHOD,
@@ -146,7 +152,10 @@ MISTAKES = (
         "torch.manual_seed(plan.seed)",
         "torch.manual_seed(0)",
         "Every seed begins with the same weights.",
-        FIELDS,
+        (
+            "tests/wiring/test_contrastive_fields.py",
+            "tests/wiring/test_masked_fields.py",
+        ),
     ),
     Mistake(
         "models/contrastive.py",

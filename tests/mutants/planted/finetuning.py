@@ -219,25 +219,24 @@ MISTAKES = (
         FIELDS,
     ),
     Mistake(
-        "training/trainer.py",
-        "adamw(task.groups, task.plan.recipe.optimizer_momentum, device)",
-        "adamw(task.groups, (0.9, 0.95), device)",
-        "The optimiser has the momenta of pre-training.",
-        FIELDS,
-    ),
-    Mistake(
         "training/plan.py",
         "warmup_steps=self.warmup_steps,",
         "warmup_steps=0,",
         "There is no warm-up.",
-        FIELDS,
+        (
+            "tests/wiring/test_finetuning_fields.py",
+            "tests/wiring/test_masked_fields.py",
+        ),
     ),
     Mistake(
         "training/plan.py",
         "            minimum=self.recipe.minimum_learning_rate,\n",
         "",
         "The rate always falls to 0.",
-        FIELDS,
+        (
+            "tests/wiring/test_finetuning_fields.py",
+            "tests/wiring/test_masked_fields.py",
+        ),
     ),
     Mistake(
         TASK,
@@ -352,7 +351,10 @@ MISTAKES = (
         "return round(self.recipe.warmup_epochs * self.steps_per_epoch)",
         "return round(self.recipe.warmup_epochs)",
         "Epochs of warm-up are taken for steps.",
-        FIELDS,
+        (
+            "tests/wiring/test_finetuning_fields.py",
+            "tests/wiring/test_masked_fields.py",
+        ),
     ),
     Mistake(
         "optim/groups.py",

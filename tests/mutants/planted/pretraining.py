@@ -137,13 +137,6 @@ MISTAKES = (
     Mistake(
         TASK,
         "self.trained, recipe.weight_decay, exempt=recipe.decay_exempt",
-        "self.trained, recipe.weight_decay",
-        "GRN and the mask token never decay, also where the recipe wants it.",
-        FIELDS,
-    ),
-    Mistake(
-        TASK,
-        "self.trained, recipe.weight_decay, exempt=recipe.decay_exempt",
         "self.trained, 0.05, exempt=recipe.decay_exempt",
         "Weight decay is always the paper's.",
         FIELDS,
@@ -156,13 +149,6 @@ MISTAKES = (
         FIELDS,
     ),
     Mistake(
-        "pretraining/run.py",
-        "torch.manual_seed(plan.seed)",
-        "torch.manual_seed(0)",
-        "Every seed begins with the same weights.",
-        FIELDS,
-    ),
-    Mistake(
         METHOD,
         "return load_weights(self.module, path, key=key)",
         "load_weights(self.module, path, key=key)\n"
@@ -171,27 +157,6 @@ MISTAKES = (
         "        })\n"
         "        return load_weights(self.module, path, key=key)",
         "With first weights for the encoder, the decoder begins at zero.",
-        FIELDS,
-    ),
-    Mistake(
-        "training/plan.py",
-        "warmup_steps=self.warmup_steps,",
-        "warmup_steps=0,",
-        "There is no warm-up.",
-        FIELDS,
-    ),
-    Mistake(
-        "training/plan.py",
-        "            minimum=self.recipe.minimum_learning_rate,\n",
-        "",
-        "The rate always falls to 0.",
-        FIELDS,
-    ),
-    Mistake(
-        "training/plan.py",
-        "return round(self.recipe.warmup_epochs * self.steps_per_epoch)",
-        "return round(self.recipe.warmup_epochs)",
-        "Epochs of warm-up are taken for steps.",
         FIELDS,
     ),
     Mistake(

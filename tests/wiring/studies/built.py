@@ -144,7 +144,7 @@ class Built:
     def batches(self) -> list[Batch[Any]]:
         """Of the first two steps, read as they would be."""
         task, run = self.task, self.run
-        trainer = Trainer(task.out, task, run.place, run.batching, lambda: False, resumed=False)
+        trainer = Trainer(task.out, task, run.runtime, run.batching, lambda: False, resumed=False)
         return list(trainer.load(0, 2, run.batching.workers))
 
     @functools.cached_property
