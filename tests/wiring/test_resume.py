@@ -290,12 +290,11 @@ def test_what_is_compared_is_there(undisturbed: Undisturbed) -> None:
     assert files <= kept_files(undisturbed.run).keys()
 
 
-def test_lines_have_the_mean_loss_of_their_steps(
-    undisturbed: Undisturbed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_lines_have_the_mean_loss_of_their_steps(undisturbed: Undisturbed, tmp_path: Path) -> None:
     """So that what is compared below is right in itself: by a run with a line for each step."""
-    monkeypatch.setattr(Schedule, "log_every", 1)
-    run = undisturbed.begin(tmp_path / "run")
+    with pytest.MonkeyPatch.context() as patch:  # which ends before the rare lines of every test do
+        patch.setattr(Schedule, "log_every", 1)
+        run = undisturbed.begin(tmp_path / "run")
     losses = [line["loss"] for line in lines(run, "step")]
     assert len(set(losses)) == STEPS
     found = lines(undisturbed.run, "step")
