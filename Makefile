@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := --constraint constraints.txt --editable '.[dev]'
 PYTEST := $(BIN)/python -m pytest
+GPU_PATH := PYTHONPATH=src:benchmarks
 
 .PHONY: demo test test-all mutants check format gpu gpu-kernels clean docs
 
@@ -34,16 +35,16 @@ format: $(VENV)/.installed
 
 docs: $(VENV)/.installed  ## write anew what is generated: docs/recipes.md, a part of docs/reproduce.md
 	$(BIN)/python -m fcmae.recipes.page docs/recipes.md
-	$(BIN)/python -m fcmae.gpu.reproduce benchmarks/results docs/reproduce.md
+	$(GPU_PATH) $(BIN)/python -m gpu.reproduce benchmarks/results docs/reproduce.md
 
 # What only a GPU can show, with the Python that has torch; one JSON file and a page, whole at any
 # moment. DATA=DIR, of train/CLASS and val/CLASS: the toy study too. CACHE=DIR: of compiled kernels.
 gpu:
-	PYTHONPATH=src $(PYTHON) -m fcmae.gpu --minutes $(or $(MINUTES),9) $(if $(OUT),--out $(OUT)) \
+	$(GPU_PATH) $(PYTHON) -m gpu --minutes $(or $(MINUTES),9) $(if $(OUT),--out $(OUT)) \
 	  $(if $(DATA),--data $(DATA)) $(if $(CACHE),--cache $(CACHE)) $(ARGUMENTS)
 
 gpu-kernels:  ## compile Triton's kernels for an H100 without having one, into CACHE=DIR
-	PYTHONPATH=src $(PYTHON) -m fcmae.gpu.precompile --cache $(or $(CACHE),.triton)
+	$(GPU_PATH) $(PYTHON) -m gpu.precompile --cache $(or $(CACHE),.triton)
 
 # uv installs in half a minute what takes pip several; it comes from pip itself. It trusts the
 # system's certificates here, as pip does; where it still cannot reach an index, pip is tried.

@@ -1,4 +1,4 @@
-"""What the tests of `fcmae.gpu` have its processes do, in place of work for a GPU."""
+"""What the tests of `gpu` have its processes do, in place of work for a GPU."""
 
 import ctypes
 import math
@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from fcmae.gpu.isolation import Row
+from gpu.isolation import Row
 
 
 def squares(device: torch.device, *, number: int) -> Iterator[Row]:

@@ -8,9 +8,9 @@ import pytest
 
 
 def calls_of(
-    monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str
+    monkeypatch: pytest.MonkeyPatch, module: ModuleType | type, name: str
 ) -> list[tuple[Any, ...]]:
-    """The arguments of each call of a module's function from now on; it does what it did."""
+    """The arguments of each call of a module's or class's function from now on."""
     right, calls = getattr(module, name), []
 
     def spy(*arguments: Any) -> Any:
@@ -22,7 +22,7 @@ def calls_of(
 
 
 def cut_off(
-    monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str, when: Callable[..., bool]
+    monkeypatch: pytest.MonkeyPatch, module: ModuleType | type, name: str, when: Callable[..., bool]
 ) -> None:
     """From now on Ctrl-C is pressed in the first call of the function that is as `when` says."""
     right = getattr(module, name)

@@ -377,7 +377,7 @@ def test_only_what_was_typed_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> No
     def start(options: Pretrain) -> None:
         seen.append(options.given)
 
-    monkeypatch.setattr("fcmae.pretraining.run.start", start)
+    monkeypatch.setattr("fcmae.pretraining.run.run_pretrain", start)
     assert code_of("pretrain --out a") == 0
     assert code_of("pretrain --out=a --image_size 224") == 0
     assert seen == [{"out"}, {"out", "image_size"}]
@@ -387,7 +387,7 @@ def test_the_code_of_a_check_that_failed_is_passed_on(monkeypatch: pytest.Monkey
     def failing(options: Doctor) -> int:
         return options.seed
 
-    monkeypatch.setattr("fcmae.doctor.examination.run", failing)
+    monkeypatch.setattr("fcmae.doctor.examination.run_doctor", failing)
     assert code_of("doctor") == 0
     assert code_of("doctor --seed 1") == 1
 
@@ -402,10 +402,28 @@ def test_help_shows_shared_options_by_themselves(capsys: pytest.CaptureFixture[s
 
 def test_shared_options_arrive_beside_the_own_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[benchmark.BenchmarkInference] = []
-    monkeypatch.setattr("fcmae.benchmarks.inference.run", seen.append)
+    monkeypatch.setattr("fcmae.benchmarks.inference.run_benchmark_inference", seen.append)
     words = "benchmark inference --threads 3 --models convnext_atto --json a.json"
     assert code_of(words) == 0
     (options,) = seen
     assert (options.threads, options.models, options.json) == (3, ("convnext_atto",), "a.json")
     assert (options.device, options.repeats) == ("auto", 7)
     assert options.given == {"threads", "models", "json"}
+
+
+def test_an_option_that_a_command_describes_itself_is_one_of_its_own(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert code_of("pretrain --help") == 0
+    own, shared = capsys.readouterr().out.split("training options")
+    assert "--data" in own
+    assert "the photographs that come with" in own
+    assert "--data" not in shared
+
+
+@pytest.mark.parametrize("name", [n for n, row in COMMANDS.items() if "studies" in row.module])
+def test_a_study_has_a_folder_of_its_own(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert code_of(f"{name} --help") == 0
+    words = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert words.count("--out ") == 1
+    assert f"default: runs/{name.replace(' ', '-')}" in words

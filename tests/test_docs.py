@@ -22,6 +22,7 @@ from fcmae.studies.reconstruction import page as toy_page
 from fcmae.studies.reconstruction.claims import comparisons
 
 ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "src" / "fcmae"
 README = (ROOT / "README.md").read_text()
 QUICK = {  # the same commands, on less
     "pretrain": ["--epochs", "1", "--workers", "0", "--device", "cpu"],
@@ -103,9 +104,40 @@ def test_the_targets_of_make_are_there() -> None:
 
 
 def test_links_lead_to_files() -> None:
-    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
+    for page in PAGES:
         for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
             assert link.startswith("https://") or (page.parent / link).exists(), (page, link)
+
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_and_module_that_a_page_names_is_there(page: Path) -> None:
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    for path in re.findall(r"`([\w.-]+/[\w./-]+)`", text):
+        to_be_written = re.search(r"[A-Z]{2}", path.removesuffix("README.md"))
+        if not (to_be_written or path.startswith("runs/")):
+            assert any((folder / path).exists() for folder in (ROOT, PACKAGE)), path
+    text = re.sub(r"`python -m [^`]*`", "", text)  # as it was run, at the commit beside it
+    for name in re.findall(r"\bfcmae(?:\.[a-z_]\w*)+", text):
+        assert exists(name), name
+
+
+def exists(name: str) -> bool:
+    """Whether there is such a module, or something of this name in one."""
+    parts = name.split(".")
+    for length in range(len(parts), 0, -1):
+        try:
+            found: object = importlib.import_module(".".join(parts[:length]))
+        except ModuleNotFoundError:
+            continue
+        for part in parts[length:]:
+            if not hasattr(found, part):
+                return False
+            found = getattr(found, part)
+        return True
+    return False
 
 
 def test_the_code_of_the_tour_runs() -> None:

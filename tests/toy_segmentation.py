@@ -17,7 +17,15 @@ from torch.nn import functional as F
 
 from fcmae.commands.command import command
 from fcmae.commands.shared import Training
-from fcmae.images import Batch, CentreView, Decoded, EncodedSet, FileSource, list_images
+from fcmae.images import (
+    Batch,
+    Decoded,
+    EncodedSet,
+    EvaluationView,
+    FileSource,
+    centre_crop,
+    list_images,
+)
 from fcmae.images.pixels import Shrinkage, whole
 from fcmae.images.segmentation import IGNORED, SegmentationView, Segmented
 from fcmae.inference.loop import Preprocessing, evaluating, forward_in_order
@@ -151,7 +159,11 @@ class SegmentationTask:
         preprocessing = Preprocessing(size, 3, plan.mean, plan.std, batch_size=3, workers=0)
         with evaluating(self.trained):
             for output in forward_in_order(
-                self.trained, self.val, preprocessing, self.runtime, view=CentreView(size)
+                self.trained,
+                self.val,
+                preprocessing,
+                self.runtime,
+                view=EvaluationView(size, centre_crop),
             ):
                 (scores,) = output.tensors
                 labels = torch.stack([self.val.target(i).long() for i in output.indices])

@@ -6,6 +6,8 @@ The public names, in the order that data flows. Nothing heavy is imported before
 import importlib
 from typing import TYPE_CHECKING
 
+from fcmae.storage.versions import VERSION
+
 if TYPE_CHECKING:
     from fcmae import analyze, optim, recipes
     from fcmae.commands.embed import embed
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
     from fcmae.sizes import list_models
     from fcmae.weights import load_weights, save_weights
 
-__version__ = "0.1.0"
+
+__version__ = VERSION
 
 _HOMES = {
     "list_models": "fcmae.sizes",

@@ -1,5 +1,6 @@
 """The command line: `fcmae COMMAND`, one function each. Imports nothing heavy before it must."""
 
+import dataclasses
 import importlib
 import inspect
 import os
@@ -9,7 +10,7 @@ from collections.abc import Callable, Sequence
 from inspect import Parameter
 from typing import NamedTuple, TypeVar
 
-from fcmae.commands.command import Options, names_of
+from fcmae.commands.command import Options, documentation, names_of
 
 T = TypeVar("T")
 
@@ -49,7 +50,7 @@ Each command has --help. Under torchrun: torchrun --nproc-per-node N -m fcmae pr
 
 
 class Command(NamedTuple):
-    """Where a command's function is, and which of its options are given by their place."""
+    """Where a command's function is, and which of its options are positional."""
 
     module: str
     function: str
@@ -152,21 +153,21 @@ def _call(
     typed = {word.partition("=")[0][2:].replace("-", "_") for word in words if word[:2] == "--"}
     parameters = dict(inspect.signature(function).parameters)
     groups = _shared(function)
-    for group in groups:
-        for name in names_of(group):
-            parameters.pop(name, None)
+    for group in groups.values():
+        for option in dataclasses.fields(group):
+            parameters.pop(option.name)
 
-    def with_typed(*places: object, **options: object) -> T:
-        """What was left alone is not passed on: a task may ask which options were given."""
-        for group in groups:
-            options |= vars(options.pop(group.__name__.lower()))
-        given = {name: value for name, value in options.items() if name in typed}
-        return function(**dict(zip(positional, places, strict=True)), **given)
+    def with_typed(*values: object, **options: object) -> T:
+        """Pass on only the options that were typed: a command may ask which they are."""
+        for heading in groups:
+            options |= vars(options.pop(heading))
+        written = {name: value for name, value in options.items() if name in typed}
+        return function(**dict(zip(positional, values, strict=True)), **written)
 
     shown = [
         *(parameters.pop(name).replace(kind=Parameter.POSITIONAL_ONLY) for name in positional),
         *parameters.values(),
-        *(Parameter(g.__name__.lower(), Parameter.KEYWORD_ONLY, annotation=g) for g in groups),
+        *(Parameter(name, Parameter.KEYWORD_ONLY, annotation=g) for name, g in groups.items()),
     ]
     with_typed.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
     with_typed.__annotations__ = {one.name: one.annotation for one in shown}
@@ -177,11 +178,32 @@ def _call(
     return tyro.cli(with_typed, args=words, prog=program, config=config)
 
 
-def _shared(function: Callable[..., object]) -> list[type[Options]]:
-    """The options that a command has in common with others: help shows them by themselves."""
-    options = getattr(function, "__wrapped__", object)
-    bases = options.__mro__[1:]
-    return [base for base in bases if issubclass(base, Options) and base is not Options]
+def _shared(function: Callable[..., object]) -> dict[str, type]:
+    """The options that a command has in common with others, by the headings of help.
+
+    An option that the command describes itself is one of its own.
+    """
+    options = getattr(function, "__wrapped__", None)
+    if options is None:
+        return {}
+    bases = [base for base in options.__mro__[1:] if issubclass(base, Options)]
+    ours = {option.name: option for option in dataclasses.fields(options)}  # with its own defaults
+    args = (inspect.getdoc(options) or "").partition("Args:\n")[2].partition("\n\n")[0]
+    own = set(re.findall(r"^ {4}(\w+):", args, re.MULTILINE))
+    groups = {}
+    for base in bases:
+        if base is Options or any(base in other.__mro__[1:] for other in bases):
+            continue  # whose options are among those of the other
+        fields = [
+            (name, ours[name].type, dataclasses.field(default=ours[name].default))
+            for name in names_of(base)
+            if name not in own
+        ]
+        words = re.sub("(?<=[a-z])(?=[A-Z])", "_", base.__name__.removesuffix("Options"))
+        documented = {"__doc__": documentation(base)}
+        made = dataclasses.make_dataclass(words, fields, kw_only=True, namespace=documented)
+        groups[words.lower()] = made
+    return groups
 
 
 def _once(words: list[str]) -> list[str]:

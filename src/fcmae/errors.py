@@ -31,7 +31,7 @@ def check_target(field: str, path: Path) -> None:
 
 
 def described(error: BaseException, letters: int = 2000) -> str:
-    """An error of any kind in words: its class, and what it says.
+    """An error of any kind in words: its class and its message.
 
     Args:
         error: whatever was raised.

@@ -19,7 +19,6 @@ from fcmae.analyze.activation_maps import (
 )
 from fcmae.analyze.models import AnalyzedModel
 from fcmae.images import centre_crop, decode
-from fcmae.images.fixed_images import Pictures
 from fcmae.inference.load import load_backbone
 from fcmae.storage.atomic import save_tensors
 
@@ -182,7 +181,7 @@ def test_values_that_are_no_numbers_are_refused(tmp_path: Path, data: Path) -> N
 def counted(model: str, dead: int, saturated: int, images: int = 2) -> ChannelMaps:
     row = {"channels": 640, "dead": dead, "saturated": saturated}
     maps = torch.zeros(images, 4, 4, 1)
-    return ChannelMaps(AnalyzedModel(model, model, model, ""), Pictures([], []), maps, row)
+    return ChannelMaps(AnalyzedModel(model, model, model, ""), maps, row)
 
 
 @pytest.mark.parametrize(

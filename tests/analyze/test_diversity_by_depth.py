@@ -13,10 +13,10 @@ from small_models import MEAN, ON_CPU, SIZE, STD, save_model
 from fcmae.analyze import diversity, diversity_by_depth
 from fcmae.analyze.diversity_by_depth import Curve, compare, plot
 from fcmae.analyze.models import AnalyzedModel
-from fcmae.findings.figures import draw
 from fcmae.images import decode, evaluation_crop
 from fcmae.inference.load import load_backbone
 from fcmae.probes.blocks import diversity as diversity_of
+from fcmae.report.charts import places_of
 
 
 def rows_of(out: Path) -> list[dict[str, Any]]:
@@ -188,9 +188,7 @@ def test_without_a_collapse_there_is_nothing_to_reproduce() -> None:
 
 def test_each_curve_is_drawn_at_its_own_depths() -> None:
     drawn = plot([curve("convnextv2_atto", 0.3), curve("convnext_atto", 0.3, blocks=3)])
-    figure = draw([[drawn]], height=2.0)
-    assert figure.get_figheight() == 2
-    assert [list(line.get_xdata()) for line in figure.axes[0].lines] == [
+    assert [list(places_of(drawn, series)) for series in drawn.series] == [
         pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1]),
         [0, 0.5, 1],
     ]

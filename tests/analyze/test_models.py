@@ -1,21 +1,19 @@
 """What models are called, and which of them are compared."""
 
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import torch
 
 from fcmae.analyze.models import (
     AnalyzedModel,
+    Result,
     labelled,
     read_backbones,
     thirds,
     v1_and_v2,
-    verdict,
 )
 from fcmae.commands.shared import Reading
-from fcmae.findings.verdict import NOT_REPRODUCED, REPRODUCED, UNDECIDED
 
 
 @pytest.mark.parametrize(
@@ -49,23 +47,11 @@ def test_a_digest_is_of_the_values(v1: str, v2: str, tmp_path: Path) -> None:
     assert (other.blocks[0], other.blocks[-1]) == ("stages.0.0", "stages.3.1")
 
 
-class Result(NamedTuple):
-    model: AnalyzedModel
-
-
 def test_the_first_of_each_version_are_compared() -> None:
     names = ("convnextv2_nano", "convnext_tiny", "convnextv2_atto", "convnext_atto")
     results = [Result(AnalyzedModel(name, name, name, "")) for name in names]
     assert v1_and_v2(results) == (results[1], results[0])
     assert v1_and_v2(results[::2]) is None
-
-
-@pytest.mark.parametrize(
-    ("larger", "smaller", "found"),
-    [(3.1, 1, REPRODUCED), (1, 3.1, NOT_REPRODUCED), (3, 1, UNDECIDED), (1, 3, UNDECIDED)],
-)
-def test_a_difference_counts_beyond_two_errors(larger: float, smaller: float, found: str) -> None:
-    assert verdict(larger, smaller, error=1) == found
 
 
 @pytest.mark.parametrize(("number", "third"), [(1, 1), (2, 1), (12, 4), (14, 4), (36, 12)])

@@ -3,14 +3,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from interrupted import calls_of, cut_off
 
 from fcmae.benchmarks import measuring
-from fcmae.benchmarks.measuring import TOO_LARGE
 from fcmae.benchmarks.pretraining import cases, measurement
 from fcmae.benchmarks.pretraining.workload import Workload
-from fcmae.benchmarks.sparse_efficiency import draw_study, figure_1, sentences, total
+from fcmae.benchmarks.sparse_efficiency import chart_of, sentences, total
 from fcmae.commands.benchmark import sparse_efficiency
 
 
@@ -44,13 +42,12 @@ def test_a_size_that_is_not_right_is_said_to_be() -> None:
 
 
 def test_masked_stands_beside_tiled() -> None:
-    speed, memory = draw_study(ROWS).axes
-    assert [tick.get_text() for tick in speed.get_xticklabels()] == ["atto", "base"]
-    heights = [
-        [[bar.get_height() for bar in bars] for bars in axes.containers if bars.patches]
-        for axes in (speed, memory)
-    ]
-    assert heights == [[[10.0, 10.0], [20.0, 30.0]], [[4e-7, 8e-7], [2e-7, 2e-7]]]
+    drawn = chart_of(ROWS)
+    ((speed, memory),) = drawn.rows
+    assert drawn.bars
+    assert speed.places == memory.places == ("atto", "base")
+    heights = [[series.values for series in panel.series] for panel in (speed, memory)]
+    assert heights == [[(10.0, 10.0), (20.0, 30.0)], [(4e-7, 8e-7), (2e-7, 2e-7)]]
 
 
 @pytest.fixture
@@ -122,64 +119,3 @@ def test_a_study_that_was_cut_off_goes_on(
 def test_bad_arguments_are_refused(wrong: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         sparse_efficiency(**wrong)
-
-
-# Figure 1's protocol: a row for each mode, also where only one fits
-
-CPU = torch.device("cpu")
-TINY: dict[str, Any] = {
-    "model": "convnextv2_atto",
-    "precision": "fp32",
-    "batch_size": 2,
-    "image_size": 64,
-    "steps": 4,
-}
-
-
-def figure_1_rows(**options: Any) -> list[dict[str, Any]]:
-    return list(figure_1(CPU, **{**TINY, **options}))
-
-
-def test_modes_take_turns_and_agree() -> None:
-    tiled, masked, both = figure_1_rows()
-    assert [row["mode"] for row in (tiled, masked, both)] == [
-        "tiled",
-        "masked",
-        "tiled and masked",
-    ]
-    assert both["agrees"] is True
-    for row in (tiled, masked):
-        assert len(row["turns"]) == 4
-        assert row["images_per_second"] == pytest.approx(2 / row["step_seconds"])
-        assert (row["batch_size"], row["image_size"]) == (2, 64)
-    ratios = [slow / fast for slow, fast in zip(masked["turns"], tiled["turns"], strict=True)]
-    assert masked["speedup_range"] == [min(ratios), max(ratios)]
-    assert min(ratios) <= masked["speedup"] <= max(ratios)
-    held = masked["held"]
-    assert masked["memory_ratio"] == pytest.approx(
-        (held + tiled["memory"]) / (held + masked["memory"])
-    )
-
-
-def test_tiled_has_its_row_where_masked_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    step = Workload.step
-
-    def limited(self: Workload, mask: torch.Tensor, mode: str, *, update: bool = True) -> None:
-        if mode == "masked":
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        step(self, mask, mode, update=update)
-
-    monkeypatch.setattr(Workload, "step", limited)
-    masked, tiled = figure_1_rows()
-    assert (masked["mode"], masked["error"]) == ("masked", TOO_LARGE)
-    assert (tiled["mode"], len(tiled["turns"])) == ("tiled", 4)
-    assert "speedup" not in tiled
-
-
-def test_another_fault_goes_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object, **__: object) -> None:
-        raise RuntimeError("an illegal memory access was encountered")
-
-    monkeypatch.setattr(Workload, "step", broken)
-    with pytest.raises(RuntimeError, match="illegal memory access"):
-        figure_1_rows()

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from fcmae.gpu.__main__ import main
+from gpu.__main__ import main
 
 ROOT = Path(__file__).parents[2]
 MOCKED = """
 import sys
-import fcmae.gpu.parts as parts
-from fcmae.gpu.__main__ import main
+import gpu.parts as parts
+from gpu.__main__ import main
 seconds, cases = float(sys.argv.pop(1)), sys.argv.pop(1)
 mocked = {
     "steadily": [{"number": number, "seconds": seconds} for number in range(1, 2000)],
@@ -31,7 +31,7 @@ raise SystemExit(main())
 
 def start(out: Path, seconds: float, cases: str = "steadily") -> subprocess.Popen[str]:
     """A run whose only part has cases that take so many seconds."""
-    places = [str(ROOT / "src"), str(ROOT / "tests")]
+    places = [str(ROOT / name) for name in ("src", "benchmarks", "tests")]
     options = ["--rehearse", "--device", "cpu", "--out", str(out)]
     return subprocess.Popen(
         [sys.executable, "-c", MOCKED, str(seconds), cases, *options],
@@ -108,9 +108,10 @@ def test_what_failed_is_said_on_the_screen_and_by_the_code_and_the_rest_is_done(
 
 def test_a_machine_without_cuda_is_told_so(tmp_path: Path) -> None:
     out = tmp_path / "new"
+    places = os.pathsep.join([str(ROOT / "src"), str(ROOT / "benchmarks")])
     run = subprocess.run(
-        [sys.executable, "-m", "fcmae.gpu", "--out", str(out)],
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "CUDA_VISIBLE_DEVICES": ""},
+        [sys.executable, "-m", "gpu", "--out", str(out)],
+        env={**os.environ, "PYTHONPATH": places, "CUDA_VISIBLE_DEVICES": ""},
         capture_output=True,
         text=True,
         check=False,

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from fcmae import ops
-from fcmae.gpu import correctness
-from fcmae.gpu.correctness import check_block, examine_encoder, run_tests
 from fcmae.models.layers import Block
 from fcmae.ops import kernels
+from gpu import correctness
+from gpu.correctness import check_block, examine_encoder, run_tests
 
 CPU = torch.device("cpu")
 SMALL = {"channels": 7, "side": 4, "images": 3, "cells": 3}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fcmae.gpu.isolation import CUT_OFF, NO_TIME, run_cases
+from gpu.isolation import CUT_OFF, NO_TIME, run_cases
 
 
 def rows_of(function: str, cases: list[dict], seconds: float = 120, minutes: float = 10) -> list:
@@ -87,11 +87,12 @@ def test_nothing_goes_on_when_the_parent_is_killed_even_where_python_cannot_run(
 ) -> None:
     told = tmp_path / "told"
     code = (
-        "import sys, time; from fcmae.gpu.isolation import run_cases\n"
+        "import sys, time; from gpu.isolation import run_cases\n"
         "ends, case = time.monotonic() + 600, {'told': sys.argv[1]}\n"
         "list(run_cases('gpu_cases:holding', 'cpu', [case], 600, ends))"
     )
-    places = os.pathsep.join(str(Path(__file__).parents[2] / name) for name in ("src", "tests"))
+    root = Path(__file__).parents[2]
+    places = os.pathsep.join(str(root / name) for name in ("src", "benchmarks", "tests"))
     parent = subprocess.Popen(
         [sys.executable, "-c", code, str(told)], env={**os.environ, "PYTHONPATH": places}
     )

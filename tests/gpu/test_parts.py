@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from fcmae.gpu.columns import PARTS
-from fcmae.gpu.parts import chosen, parts, rehearsal
+from gpu.columns import PARTS
+from gpu.parts import chosen, parts, rehearsal
 
 ROOT = Path(__file__).parents[2]
 EVERYTHING = parts(Path("cifar100"), Path("out"))
@@ -56,10 +56,10 @@ def test_all_parts_run_without_libraries_that_a_borrowed_machine_lacks(tmp_path:
     (tmp_path / "sitecustomize.py").write_text(
         "import sys\n" + "".join(f"sys.modules[{name!r}] = None\n" for name in BLOCKED)
     )
-    places = [str(tmp_path), str(ROOT / "src")]
+    places = [str(tmp_path), str(ROOT / "src"), str(ROOT / "benchmarks")]
     options = ["--rehearse", "--device", "cpu", "--out", str(tmp_path / "out"), "--minutes", "25"]
     run = subprocess.run(
-        [sys.executable, "-m", "fcmae.gpu", *options],
+        [sys.executable, "-m", "gpu", *options],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(places)},
         cwd=ROOT,
         stdout=subprocess.PIPE,

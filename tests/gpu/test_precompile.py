@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from fcmae.gpu import precompile
-from fcmae.gpu.precompile import Block, Variants, jobs, move_in
+from gpu import precompile
+from gpu.precompile import Block, Variants, jobs, move_in
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,7 +46,7 @@ def test_what_is_no_list_of_files_is_left_alone(tmp_path: Path, text: str) -> No
 COMPILE = """
 import sys
 from pathlib import Path
-from fcmae.gpu import precompile
+from gpu import precompile
 precompile.jobs = lambda: [precompile.Block(2, 5, tiled=True, dtype="bf16")]
 sys.exit(precompile.main(["--cache", sys.argv[1], "--workers", "1"]))
 """
@@ -57,10 +57,10 @@ def test_a_carried_cache_has_what_was_compiled_elsewhere(tmp_path: Path) -> None
     pytest.importorskip("triton")
 
     def compiled(cache: Path) -> str:
-        places = {"PYTHONPATH": str(ROOT / "src"), "TRITON_INTERPRET": "0"}
+        places = os.pathsep.join([str(ROOT / "src"), str(ROOT / "benchmarks")])
         run = subprocess.run(
             [sys.executable, "-c", COMPILE, str(cache)],
-            env={**os.environ, **places},
+            env={**os.environ, "PYTHONPATH": places, "TRITON_INTERPRET": "0"},
             stdout=subprocess.PIPE,
             text=True,
             check=True,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fcmae.gpu.record import Record, Recorder
+from gpu.record import Record, Recorder
 
 RUN: dict[str, Any] = {
     "machine": "X",

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import torch
 
-from fcmae.gpu.training import pretrain_shortly, toy_study
 from fcmae.studies import reconstruction
+from gpu.training import pretrain_shortly, toy_study
 
 CPU = torch.device("cpu")
 

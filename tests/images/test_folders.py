@@ -137,14 +137,14 @@ def test_a_list_names_files_inside_and_outside_its_folder(tmp_path: Path) -> Non
 
 def test_unknown_splits(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="did you mean 'val'"):
-        open_images("sample", split="valid")
-    with pytest.raises(ValueError, match="give the folder that holds it"):
-        open_images(tmp_path, split="val")
+        open_labelled("sample", split="valid")
+    with pytest.raises(ValueError, match="did you mean 'val'"):
+        open_labelled(tmp_path, split="valid")
 
 
 def test_the_sample_set_is_opened_by_name() -> None:
     pytest.importorskip("skimage")
-    train, val = open_images("sample"), open_images("sample", split="val")
+    train, val = open_images("sample"), open_labelled("sample", "val")
     assert len(train) > len(val) > 0
     assert isinstance(train, Labelled)
     assert train.read(5, 3).pixels.dtype == torch.uint8

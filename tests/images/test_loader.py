@@ -21,10 +21,10 @@ from fcmae.images.order import Order
 from fcmae.images.pixels import Decoded, Shrinkage, whole
 from fcmae.images.segmentation import SegmentationView
 from fcmae.images.sets import EncodedSet, ImageSet, Labelled
+from fcmae.images.transforms import centre_crop
 from fcmae.images.unreadable import Unreadable, Unreadables
 from fcmae.images.views import (
     AugmentedView,
-    CentreView,
     EvaluationView,
     Pair,
     RandomView,
@@ -130,7 +130,7 @@ def test_crops_change_with_epoch_and_seed(images: EncodedSet) -> None:
 
 def test_centred_crops_are_the_same_in_every_epoch(images: EncodedSet) -> None:
     seen: dict[int, Tensor] = {}
-    for batch in batches(images, view=CentreView((9, 7))):
+    for batch in batches(images, view=EvaluationView((9, 7), centre_crop)):
         for index, image in zip(batch.indices, batch.examples.image, strict=True):
             assert torch.equal(seen.setdefault(index, image), image)
 
@@ -453,7 +453,11 @@ def test_an_image_that_cannot_be_seen_is_named_without_a_traceback(
 def test_what_fits_no_image_ends_in_words_without_a_traceback(workers: int) -> None:
     pytest.importorskip("skimage")
     found = load_in_order(
-        open_images("sample"), view=CentreView((8, 8)), channels=4, batch_size=2, workers=workers
+        open_images("sample"),
+        view=EvaluationView((8, 8), centre_crop),
+        channels=4,
+        batch_size=2,
+        workers=workers,
     )
     with pytest.raises(ValueError, match=r"^channels 4: the sample set has 1 or 3$"):
         next(found)

@@ -8,7 +8,7 @@ import torch
 from fcmae.images.augment import augment
 from fcmae.images.pixels import Decoded, Shrunk
 from fcmae.images.transforms import centre_crop, evaluation_crop, random_resized_crop
-from fcmae.images.views import AugmentedView, CentreView, EvaluationView, RandomView, View
+from fcmae.images.views import AugmentedView, EvaluationView, RandomView, View
 
 PIXELS = torch.randint(0, 256, (13, 30, 50), generator=torch.Generator().manual_seed(0)).byte()
 IMAGE = Decoded(PIXELS)
@@ -25,7 +25,9 @@ def test_a_random_view_is_a_function_of_its_seed() -> None:
 
 
 def test_fixed_views_are_the_same_for_any_seed() -> None:
-    assert torch.equal(CentreView((16, 24))(IMAGE, None, 1).image, centre_crop(PIXELS, (16, 24)))
+    assert torch.equal(
+        EvaluationView((16, 24), centre_crop)(IMAGE, None, 1).image, centre_crop(PIXELS, (16, 24))
+    )
     seen = EvaluationView((16, 24))(IMAGE, None, 2).image
     assert torch.equal(seen, evaluation_crop(PIXELS, (16, 24)))
 
@@ -70,7 +72,7 @@ def test_fast_views_shrink_as_far_as_their_crop_allows() -> None:
     [
         RandomView((16, 24)),
         AugmentedView((16, 24), (0.5, 1.0), 0.5, None, (0.5,)),
-        CentreView((16, 24)),
+        EvaluationView((16, 24), centre_crop),
         EvaluationView((16, 24)),
     ],
 )
@@ -98,7 +100,7 @@ def test_the_window_of_a_shrunk_image_is_that_of_the_whole_one() -> None:
     [
         RandomView((8, 9)),
         AugmentedView((8, 9), (0.1, 1.0), 0.5, None, (0.5,)),
-        CentreView((8, 9)),
+        EvaluationView((8, 9), centre_crop),
         EvaluationView((8, 9)),
     ],
 )

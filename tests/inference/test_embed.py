@@ -219,7 +219,8 @@ def test_it_does_not_go_on_with_other_options(
 
 
 def test_it_does_not_go_on_with_other_weights(interrupted: dict[str, Any], weights: Path) -> None:
-    state, description = read_weights(weights)
+    read = read_weights(weights)
+    state, description = read.state, read.description
     state["stages.3.1.pwconv2.bias"][0] += 1e-3
     save_tensors(weights, state, description)
     with pytest.raises(ValueError, match="another weights"):

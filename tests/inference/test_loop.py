@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fcmae.images import FolderSet, decode, evaluation_crop
+from fcmae.images import EncodedSet, FileSource, decode, evaluation_crop
 from fcmae.inference.loop import (
     NonFiniteOutput,
     Outputs,
@@ -27,16 +27,16 @@ CPU = Runtime(torch.device("cpu"), "fp32")
 
 
 @pytest.fixture
-def images(tmp_path: Path) -> FolderSet:
+def images(tmp_path: Path) -> EncodedSet:
     """Five of noise."""
     draw = np.random.default_rng(0)
     for number in range(5):
         noise = draw.integers(0, 255, (9 + number, 13, 2), dtype=np.uint8)
         np.save(tmp_path / f"{number}.npy", noise)
-    return FolderSet(sorted(tmp_path.iterdir()), tmp_path)
+    return EncodedSet(FileSource(sorted(tmp_path.iterdir()), tmp_path))
 
 
-def normalised(images: FolderSet, index: int) -> Tensor:
+def normalised(images: EncodedSet, index: int) -> Tensor:
     pixels = evaluation_crop(decode(images.root / images.name(index), 2), (8, 12))
     return (pixels - torch.tensor(MEAN).view(-1, 1, 1)) / torch.tensor(STD).view(-1, 1, 1)
 
@@ -46,7 +46,7 @@ def several(pixels: Tensor) -> Sequence[Tensor]:
     return [pixels, pixels.double().mean((2, 3)), pixels.amax((1, 2, 3))]
 
 
-def test_all_tensors_of_every_image_come_in_order(images: FolderSet) -> None:
+def test_all_tensors_of_every_image_come_in_order(images: EncodedSet) -> None:
     batches = list(forward_in_order(several, images, PREPROCESSING, CPU))
     assert [output.indices for output in batches] == [[0, 1], [2, 3], [4]]
     whole = [torch.cat(tensors) for tensors in zip(*(o.tensors for o in batches), strict=True)]
@@ -59,12 +59,12 @@ def test_all_tensors_of_every_image_come_in_order(images: FolderSet) -> None:
         torch.testing.assert_close(whole[2][index], expected.amax())
 
 
-def test_a_single_tensor_needs_no_list(images: FolderSet) -> None:
+def test_a_single_tensor_needs_no_list(images: EncodedSet) -> None:
     outputs = forward_in_order(lambda pixels: pixels.mean((2, 3)), images, PREPROCESSING, CPU)
     assert [len(output.tensors) for output in outputs] == [1, 1, 1]
 
 
-def test_unreadable_files_are_left_out_and_named(images: FolderSet) -> None:
+def test_unreadable_files_are_left_out_and_named(images: EncodedSet) -> None:
     for number in (1, 2, 3):
         (images.root / f"{number}.npy").write_bytes(b"")
     batches = list(forward_in_order(several, images, PREPROCESSING, CPU))
@@ -74,14 +74,14 @@ def test_unreadable_files_are_left_out_and_named(images: FolderSet) -> None:
     torch.testing.assert_close(batches[2].tensors[0][0], normalised(images, 4))
 
 
-def test_where_none_can_be_read_the_first_is_named(images: FolderSet) -> None:
+def test_where_none_can_be_read_the_first_is_named(images: EncodedSet) -> None:
     require_some(1, images, {"0.npy": "empty file"}, 2)
     message = r"^data: none of the 5 images can be read \(0\.npy: empty file\): give .* 2 channels$"
     with pytest.raises(ValueError, match=message):
         require_some(0, images, {"0.npy": "empty file", "1.npy": "another"}, 2)
 
 
-def test_processes_share_the_batches(images: FolderSet) -> None:
+def test_processes_share_the_batches(images: EncodedSet) -> None:
     shares = []
     for rank in range(2):
         runtime = Runtime(torch.device("cpu"), "fp32", rank, 2)
@@ -91,7 +91,7 @@ def test_processes_share_the_batches(images: FolderSet) -> None:
 
 
 @pytest.mark.parametrize("which", [0, 1, 2])
-def test_what_is_no_number_names_the_image(images: FolderSet, which: int) -> None:
+def test_what_is_no_number_names_the_image(images: EncodedSet, which: int) -> None:
     def broken(pixels: Tensor) -> Sequence[Tensor]:
         tensors = several(pixels)
         if len(pixels) == 1:
@@ -106,7 +106,7 @@ def test_what_is_no_number_names_the_image(images: FolderSet, which: int) -> Non
     ("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)]
 )
 def test_networks_compute_in_the_precision_of_the_place(
-    images: FolderSet, precision: str, dtype: torch.dtype
+    images: EncodedSet, precision: str, dtype: torch.dtype
 ) -> None:
     layer, seen = nn.Linear(12, 3), set()
 

@@ -250,5 +250,5 @@ def test_a_dry_run_says_what_would_be_done(
     assert "MoCo v3's recipe; departs in: batch_size 4096 -> 8" in said
     assert "300 epochs x 3" in said
     assert "1.66 by chance" in said
-    assert "measured on 8 random images" in said
+    assert "measured on 8 images of the first step" in said
     assert not (tmp_path / "run").exists()

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
@@ -19,7 +20,6 @@ from whole_runs import KINDS, STEPS, assert_same_run, lines
 
 import fcmae
 from fcmae.commands.pretrain import pretrain
-from fcmae.storage import atomic
 from fcmae.training import checkpoint
 from fcmae.training.signals import Interrupted
 
@@ -291,7 +291,7 @@ def test_the_whole_list_of_unreadable_files_is_written(
 def test_a_full_disk_leaves_the_checkpoint_before(
     start: Callable[..., Path], tmp_path: Path, finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save, calls = atomic.save_file, []
+    save, calls = safetensors.torch.save_file, []
 
     def full(tensors: object, path: Path, **rest: Any) -> None:
         calls.append(path)
@@ -300,7 +300,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(
             raise OSError(errno.ENOSPC, "No space left on device")
         save(tensors, path, **rest)
 
-    monkeypatch.setattr(atomic, "save_file", full)
+    monkeypatch.setattr(safetensors.torch, "save_file", full)
     with pytest.raises(OSError, match="make room and go on with --resume"):
         start(checkpoint_minutes=0.0)
     monkeypatch.undo()

@@ -7,9 +7,8 @@ import pytest
 import torch
 from rich.console import Console
 
-from fcmae.findings.verdict import Difference
-from fcmae.probes import Score, difference, score
-from fcmae.probes.comparison import WORDS, sentence, table_of
+from fcmae.probes.comparison import WORDS, Score, difference, score, sentence, table_of
+from fcmae.report.verdict import Difference
 
 
 def test_right_at_once_and_among_five() -> None:

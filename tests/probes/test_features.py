@@ -18,7 +18,7 @@ from fcmae.images import (
 )
 from fcmae.inference.loop import Preprocessing, pooled
 from fcmae.models.encoder import Encoder
-from fcmae.probes import Features, colour_histogram, extract, standardise
+from fcmae.probes.features import Features, colour_histogram, extract, standardise
 from fcmae.training.devices import Runtime
 
 CPU = Runtime(torch.device("cpu"), "fp32")
@@ -59,7 +59,7 @@ def test_each_image_has_its_own_features(tmp_path: Path, channels: int, batch_si
     assert found.values.dtype == torch.float32
     assert found.labels.tolist() == [0, 0, 0, 1, 1]
     for index in range(5):
-        pixels = evaluation_crop(images.read(index, channels), SIZE)
+        pixels = evaluation_crop(images.read(index, channels).pixels, SIZE)
         normalised = (pixels - torch.tensor(made.mean).view(-1, 1, 1)) / 0.2
         with torch.no_grad():
             expected = network(normalised[None], mode="dense").mean((2, 3))[0]

@@ -13,7 +13,9 @@ from torch import Tensor
 from fcmae.images import Labelled, epoch_order, open_splits
 from fcmae.inference.loop import Preprocessing
 from fcmae.models.encoder import Encoder
-from fcmae.probes import Accuracy, Features, knn, knn_accuracy, nearest_neighbours
+from fcmae.probes import knn
+from fcmae.probes.features import Features
+from fcmae.probes.knn import Accuracy, knn_accuracy, nearest_neighbours
 from fcmae.training.devices import Runtime
 
 CPU = Runtime(torch.device("cpu"), "fp32")
@@ -126,7 +128,7 @@ def test_no_more_images_than_it_says_drawn_whatever_their_class(
     assert (knn.TRAIN, knn.VAL) == (2000, 500)
     monkeypatch.setattr(knn, "TRAIN", 4)
     monkeypatch.setattr(knn, "VAL", 1)
-    parts = calls_of(monkeypatch, knn, "Labelled")
+    parts = calls_of(monkeypatch, Labelled, "subset")
     seen: list[int] = []
     network = encoder()
     features = network.features

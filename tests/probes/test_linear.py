@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fcmae.probes import Features, LinearProbe, fit, fit_linear_probe, linear
-from fcmae.probes.linear import held_out
+from fcmae.probes import linear
+from fcmae.probes.features import Features
+from fcmae.probes.linear import LinearProbe, fit, fit_linear_probe, held_out
 
 
 def blobs(images: int, width: int, classes: int, noise: float = 1.0, seed: int = 0) -> Features:

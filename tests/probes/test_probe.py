@@ -16,8 +16,8 @@ from fcmae.commands.probe import probe
 from fcmae.images import open_labelled, share
 from fcmae.models.classifier import create_model
 from fcmae.models.encoder import Encoder
-from fcmae.probes import nearest_neighbours
 from fcmae.probes import probe as probing
+from fcmae.probes.knn import nearest_neighbours
 from fcmae.storage.atomic import save_tensors
 
 QUICK: dict[str, Any] = {"device": "cpu", "workers": 0, "batch_size": 7, "k": (3,), "seeds": 2}

@@ -2,8 +2,8 @@ import re
 
 import pytest
 
-from fcmae.recipes import TABLE_3, TABLE_4, TABLE_5, TABLE_6, finetune_recipe, layer_decay_kind
-from fcmae.recipes.lookup import column_of
+from fcmae.recipes import TABLE_3, TABLE_4, TABLE_5, TABLE_6, layer_decay_kind
+from fcmae.recipes.lookup import column_of, finetune_table
 from fcmae.sizes import SIZES
 
 
@@ -22,18 +22,18 @@ def test_a_size_has_many_names(name: str) -> None:
     assert column_of(name) == "B"
 
 
-def test_a_recipe_is_a_resolved_column() -> None:
-    assert finetune_recipe("convnextv2_tiny", "1k") == TABLE_3["T"]
-    assert finetune_recipe("convnextv2_large", "1k") == TABLE_4["L"]
-    assert finetune_recipe("convnextv2_large", "1k").base_learning_rate == 6.25e-4
-    assert finetune_recipe("convnextv2_nano", "22k") == TABLE_5["N"]
-    assert finetune_recipe("convnextv2_huge", "22k-to-1k") == TABLE_6["H"]
+def test_a_model_has_a_column_of_a_stages_tables() -> None:
+    assert finetune_table("convnextv2_tiny", "1k") == (TABLE_3, "T")
+    assert finetune_table("convnextv2_large", "1k") == (TABLE_4, "L")
+    assert TABLE_4["L"].base_learning_rate == 6.25e-4
+    assert finetune_table("convnextv2_nano", "22k") == (TABLE_5, "N")
+    assert finetune_table("convnextv2_huge", "22k-to-1k") == (TABLE_6, "H")
 
 
 @pytest.mark.parametrize("size", ["atto", "tiny", "large"])
 def test_v1_takes_the_column_of_v2(size: str) -> None:
-    v1 = finetune_recipe(f"convnext_{size}", "1k")
-    assert v1 == finetune_recipe(f"convnextv2_{size}", "1k")
+    v1 = finetune_table(f"convnext_{size}", "1k")
+    assert v1 == finetune_table(f"convnextv2_{size}", "1k")
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_v1_takes_the_column_of_v2(size: str) -> None:
 )
 def test_what_has_no_recipe_is_told_what_to_do(model: str, stage: str, message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
-        finetune_recipe(model, stage)
+        finetune_table(model, stage)
 
 
 def test_base_and_large_decay_by_group() -> None:

@@ -7,21 +7,21 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from PIL import Image
 
-from fcmae.report.charts import LOOKS, Panel, Series
-from fcmae.report.files import draw, save
+from fcmae.report.charts import LOOKS, Chart, Panel, Series
+from fcmae.report.files import draw_figure, save
 
 SERIES = (Series("tiled", "tiled", (3.0, None, 500.0)), Series("dense", "dense", (1.0, 2.0, 4.0)))
 
 
 def axes_of(panel: Panel, *, bars: bool = False) -> Axes:
-    (axes,) = draw([[panel]], bars=bars).axes
+    (axes,) = draw_figure(Chart([[panel]], bars)).axes
     return axes
 
 
 @pytest.mark.parametrize("bars", [False, True])
 def test_a_figure_is_written_twice(bars: bool, tmp_path: Path) -> None:
     panel = Panel("images/s", "size", ("atto", "base", "huge"), SERIES)
-    svg = save(draw([[panel, panel], [panel, panel]], bars=bars), tmp_path, "speed")
+    svg = save(Chart([[panel, panel], [panel, panel]], bars), tmp_path, "speed")
     assert svg == (tmp_path / "speed.svg").read_bytes()
     assert b"<svg" in svg
     with Image.open(tmp_path / "speed.png") as image:
@@ -73,7 +73,8 @@ def test_a_spread_is_a_whisker_on_a_bar_that_is_there() -> None:
 def test_any_name_has_a_look_of_its_own_throughout_a_figure() -> None:
     names = ["tiled", *(f"run {number}" for number in range(9))]
     lines = tuple(Series(name, name, (1.0, 2.0)) for name in names)
-    first, second = draw([[Panel("", "", (1.0, 2.0), some) for some in (lines, lines[:3:-1])]]).axes
+    panels = [Panel("", "", (1.0, 2.0), some) for some in (lines, lines[:3:-1])]
+    first, second = draw_figure(Chart([panels])).axes
     styles = [
         {line.get_label(): (to_hex(line.get_color()), line.get_linestyle()) for line in lines}
         for lines in (first.get_lines(), second.get_lines())
@@ -85,7 +86,7 @@ def test_any_name_has_a_look_of_its_own_throughout_a_figure() -> None:
 
 def test_the_legend_names_once_what_is_in_any_panel() -> None:
     panels = [Panel("", "", (1.0, 2.0, 4.0), series) for series in (SERIES[:1], SERIES)]
-    (legend,) = draw([panels]).legends
+    (legend,) = draw_figure(Chart([panels])).legends
     assert [text.get_text() for text in legend.get_texts()] == ["tiled", "dense"]
 
 

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from report.page import Page as Shown
 
 from fcmae.report.charts import Chart, Panel, Series
-from fcmae.report.files import draw
+from fcmae.report.files import draw_figure
 from fcmae.report.findings import Finding, Page, Section, Table, write_finding, write_page
 
 EVIL = '"><script>alert(1)</script>'
@@ -81,7 +81,7 @@ WRITTEN = {"page.html", "figure.png", "figure.svg"}
 
 
 def test_a_figure_that_is_no_chart_is_embedded(tmp_path: Path) -> None:
-    path = write_finding(tmp_path, finding(draw(ROWS)), RUN)
+    path = write_finding(tmp_path, finding(draw_figure(Chart(ROWS))), RUN)
     assert path == tmp_path / "page.html"
     assert {file.name for file in tmp_path.iterdir()} == WRITTEN
     page = Shown(path)

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_rel
 
-from fcmae.findings.verdict import NOT_REPRODUCED, REPRODUCED, UNDECIDED
-from fcmae.studies.claims import Claim, Values, above, difference, sentence, verdict
+from fcmae.report.verdict import NOT_REPRODUCED, REPRODUCED, UNDECIDED
+from fcmae.studies.claims import Claim, Values, above, difference, sentence
 
 A, B = (70.0, 71.0, 75.0, 69.0), (60.0, 62.5, 64.0, 60.5)
 
@@ -93,7 +93,6 @@ def test_what_was_not_measured_cannot_be_told() -> None:
 )
 def test_one_word_says_how_all_claims_came_out(found: list[bool | None], word: str) -> None:
     claims = [Claim(f"claim {number}", holds) for number, holds in enumerate(found)]
-    assert verdict(claims) == word
     said = sentence("Figure 3", claims)
     assert said.startswith(f"Figure 3 is {word}: claim 0 (")
     assert said.count(";") == 1

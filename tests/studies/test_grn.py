@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from fcmae.findings.verdict import NOT_REPRODUCED, REPRODUCED, UNDECIDED
-from fcmae.studies.claims import Claim, verdict
+from fcmae.report.verdict import NOT_REPRODUCED, REPRODUCED, UNDECIDED, verdict
+from fcmae.studies.claims import Claim
 from fcmae.studies.grn import CASES, STUDY, grn
 from fcmae.studies.page import results_of, table
 from fcmae.studies.results import Results
@@ -39,29 +39,33 @@ def claims(found: list[dict[str, Any]], scale: dict[str, int]) -> list[Claim]:
     return STUDY.claims(results_of(STUDY, found, scale))
 
 
+def word(found: list[Claim]) -> str:
+    return verdict(claim.holds for claim in found)
+
+
 def test_the_papers_order_is_reproduced() -> None:
     found = claims(rows(PERCENT), AT_SMALL)
     assert [claim.holds for claim in found] == [True] * 4
-    assert verdict(found) == REPRODUCED
+    assert word(found) == REPRODUCED
     assert found[0].text.startswith("grn above base by 10 ± 1 points")
     assert found[3].text == "normalise unstable (2 of 2 runs)"
 
 
 def test_another_order_is_not() -> None:
-    assert verdict(claims(rows(PERCENT | {"scale": 60}), AT_SMALL)) == NOT_REPRODUCED
+    assert word(claims(rows(PERCENT | {"scale": 60}), AT_SMALL)) == NOT_REPRODUCED
 
 
 @pytest.mark.parametrize(
     ("values", "seeds"), [(PERCENT | {"base": 49}, 2), (PERCENT, 1), ({"grn": 50}, 2)]
 )
 def test_little_or_nothing_to_compare_decides_nothing(values: dict[str, Any], seeds: int) -> None:
-    assert verdict(claims(rows(values, seeds), AT_SMALL)) == UNDECIDED
+    assert word(claims(rows(values, seeds), AT_SMALL)) == UNDECIDED
 
 
 def test_a_short_run_that_stays_stable_says_nothing_against_the_paper() -> None:
     stable = rows(PERCENT | {"normalise": 42})
-    assert verdict(claims(stable, AT_SMALL)) == UNDECIDED
-    assert verdict(claims(stable, AT_PAPER)) == NOT_REPRODUCED
+    assert word(claims(stable, AT_SMALL)) == UNDECIDED
+    assert word(claims(stable, AT_PAPER)) == NOT_REPRODUCED
 
 
 def test_unstable_is_shown_as_such_in_figure_and_table() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fcmae.findings.record import Record
+from fcmae.report.record import Record
 from fcmae.studies import contrastive, grn, mask_ratio, normalization, page, scaling
 from fcmae.studies.study import Study
 
@@ -45,6 +45,7 @@ def test_a_page_has_verdict_figure_table_and_how_it_was_done(
         "Settings are compared within seeds",
     ):
         assert words in written
+    assert written.count("<svg ") == 2  # wide and narrow
     assert (tmp_path / "figure.png").stat().st_size > 1000
     assert (tmp_path / "figure.svg").exists()
     assert "{" not in written.partition("<h2>Figure</h2>")[2].partition("<svg")[0]

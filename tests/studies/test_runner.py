@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fcmae.training.settings import override
 from studies.conftest import Pretence
 
-from fcmae.findings.record import Record
+from fcmae.report.record import Record
 from fcmae.studies import page, runner
 from fcmae.studies.results import Row
 from fcmae.studies.runner import estimate, open_images
 from fcmae.studies.scale import SMALL
 from fcmae.studies.study import ComparisonOptions, Setting, Study
 from fcmae.training.engine import NonFiniteError
+from fcmae.training.recipe import override
 from fcmae.training.signals import Interrupted
 
 STUDY = Study(

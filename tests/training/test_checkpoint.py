@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 from torch import nn
 
@@ -153,7 +154,7 @@ def cut(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
             *((Path, name) for name in ("mkdir", "rename", "replace", "write_text", "chmod")),
             (shutil, "rmtree"),
             (atomic.os, "fsync"),
-            (atomic, "save_file"),
+            (safetensors.torch, "save_file"),
         ):
             monkeypatch.setattr(place, name, falling(getattr(place, name)))
 
@@ -211,10 +212,10 @@ def test_a_full_disk_leaves_the_last_good_one(
         path.write_bytes(b"half of it")
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
-    save_file, write = atomic.save_file, Path.write_text
+    save_file, write = safetensors.torch.save_file, Path.write_text
     with monkeypatch.context() as patch:
         patch.setattr(
-            atomic,
+            safetensors.torch,
             "save_file",
             lambda tensors, path, **rest: (
                 full(path) if path.name.startswith(file) else save_file(tensors, path, **rest)

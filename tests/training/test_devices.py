@@ -219,8 +219,8 @@ def test_a_processor_keeps_the_pages_that_a_step_freed() -> None:
     # In a process of its own, for what is kept is kept until the end.
     code = (
         "import resource, torch\n"
-        "from fcmae.training.devices import settle\n"
-        "settle(torch.device('cpu'))\n"
+        "from fcmae.training.devices import keep_freed_memory\n"
+        "keep_freed_memory(torch.device('cpu'))\n"
         "def faults():\n"
         "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
         "    [torch.ones(3, 1 << 20) for _ in range(8)]\n"

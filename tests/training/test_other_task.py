@@ -114,7 +114,7 @@ def test_its_dry_run_says_what_it_would_cost(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     segment(data=data, out=tmp_path / "run", dry_run=True, **QUICK)
-    assert "measured on 4 random images" in " ".join(capsys.readouterr().err.split())
+    assert "measured on 4 images of the first step" in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "run").exists()
 
 

@@ -28,7 +28,7 @@ def test_a_dry_run_shows_groups_without_an_optimiser(
     command(data="sample", out=str(tmp_path / "run"), dry_run=True, **TINY)
     said = capsys.readouterr().err
     assert "parameters that decay" in said
-    assert "measured on 4 random images" in said
+    assert "measured on 4 images of the first step" in said
     assert not (tmp_path / "run").exists()
 
 

@@ -118,7 +118,8 @@ def test_a_run_is_read_with_its_description(tmp_path: Path) -> None:
     saved = encoder("convnextv2_pico", in_channels=13, stem_stride=2)
     said = {"model": "convnextv2_pico", "in_channels": 13, "stem_stride": 2, "step": 41}
     save_tensors(tmp_path / "weights.safetensors", saved.state_dict(), said)
-    state, description = read_weights(tmp_path)
+    read = read_weights(tmp_path)
+    state, description = read.state, read.description
     assert description == said | {"num_classes": None, "response": "grn"}
     assert state.keys() == saved.state_dict().keys()
     assert same(saved, state)
@@ -163,7 +164,7 @@ def test_weights_are_found_where_they_are(tmp_path: Path, key: str | None) -> No
     saved = encoder()
     parameters = dict(saved.named_parameters())  # which require gradients
     torch.save(parameters if key is None else {key: parameters}, tmp_path / "a.pt")
-    state, _ = read_weights(tmp_path / "a.pt", key="net" if key == "net" else None)
+    state = read_weights(tmp_path / "a.pt", key="net" if key == "net" else None).state
     assert same(saved, state)
     assert not any(value.requires_grad for value in state.values())
     if key == "net":

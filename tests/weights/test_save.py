@@ -67,7 +67,7 @@ def test_the_encoder_of_an_autoencoder_is_saved_and_found(tmp_path: Path) -> Non
 def test_what_is_saved_describes_itself_and_has_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
         save_weights(classifier(in_channels=1), tmp_path / f"{name}.safetensors")
-    _, description = read_weights(tmp_path / "a.safetensors")
+    description = read_weights(tmp_path / "a.safetensors").description
     assert description == {
         "model": ATTO,
         "in_channels": 1,
@@ -132,7 +132,7 @@ def test_converting_keeps_the_description_or_says_that_it_does_not(tmp_path: Pat
     said = {"model": ATTO, "classes": ["cat", "dog"], "num_classes": 2}
     save_tensors(tmp_path / "a.safetensors", classifier(num_classes=2).state_dict(), said)
     assert convert(tmp_path / "a.safetensors", tmp_path / "b.safetensors", dialect="official")
-    assert read_weights(tmp_path / "b.safetensors")[1]["classes"] == ["cat", "dog"]
+    assert read_weights(tmp_path / "b.safetensors").description["classes"] == ["cat", "dog"]
     report = convert(tmp_path / "a.safetensors", tmp_path / "c.safetensors", dialect="timm")
     assert report.notes == (
         "these files have no description, so what it said is left out: classes",

@@ -31,7 +31,7 @@ from wiring.small import tiny_sizes
 import fcmae
 from fcmae.images import open_labelled, share
 from fcmae.models.encoder import Encoder
-from fcmae.probes import Features
+from fcmae.probes.features import Features
 from fcmae.probes.linear import held_out
 
 ON_CPU: dict[str, Any] = {"device": "cpu", "workers": 0}

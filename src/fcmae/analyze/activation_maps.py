@@ -9,24 +9,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fcmae.analyze.analysis import choose_place, open_record, publish, table_of
-from fcmae.analyze.images import GridPicture, colours, draw_grid, open_pictures
-from fcmae.analyze.models import (
-    AnalyzedBackbone,
-    AnalyzedModel,
-    read_backbones,
-    v1_and_v2,
-    verdict,
-)
+from fcmae.analyze.analysis import open_record, publish, start, table_of
+from fcmae.analyze.images import open_pictures
+from fcmae.analyze.models import AnalyzedBackbone, Result, read_backbones, v1_and_v2
 from fcmae.commands.analyze import Activations
 from fcmae.commands.shared import Reading
 from fcmae.console.units import percent
 from fcmae.errors import unknown
-from fcmae.findings.page import Finding
-from fcmae.findings.record import Row
-from fcmae.findings.verdict import UNDECIDED
 from fcmae.images.fixed_images import Pictures
 from fcmae.probes.blocks import check_tensor, each_block
+from fcmae.report.findings import Finding
+from fcmae.report.grids import GridPicture, colours, draw_grid
+from fcmae.report.record import Row
+from fcmae.report.verdict import Difference, verdict
 from fcmae.training.devices import Runtime
 
 DEAD, SATURATED = 0.01, 0.1  # of root mean squares
@@ -56,11 +51,9 @@ RULE = (
 
 
 @dataclass(frozen=True, slots=True)
-class ChannelMaps:
+class ChannelMaps(Result):
     """A model's maps of all pictures."""
 
-    model: AnalyzedModel
-    pictures: Pictures
     maps: Tensor  # [B, h, w, C]
     row: Row
 
@@ -72,9 +65,9 @@ class ChannelMaps:
         return share, math.sqrt(share * (1 - share) / channels)
 
 
-def analyze(options: Activations) -> Path:
+def run_activations(options: Activations) -> Path:
     """Run `analyze activations` with these options."""
-    runtime = choose_place("activations", options.device, options.precision)
+    runtime = start("activations", options.device, options.precision)
     if options.channels < 1:
         raise ValueError(f"channels {options.channels}: at least 1 is needed")
     one = Reading(key=options.key, image_size=options.image_size, batch_size=1, workers=0)
@@ -98,7 +91,7 @@ def analyze(options: Activations) -> Path:
         row = {**model.facts, "settings": settings | model.settings, "channels": maps.shape[3]}
         row |= {"dead": int(dead.sum()), "saturated": int(saturated.sum())}
         record.add(row)
-        results.append(ChannelMaps(model, shown, maps, row))
+        results.append(ChannelMaps(model, maps, row))
     pair = v1_and_v2(results)
     statements = compare(*pair) if pair else []
     rows = [(result.model.title, result.row) for result in results]
@@ -189,7 +182,8 @@ def compare(v1: ChannelMaps, v2: ChannelMaps) -> list[str]:
     """What the paper's statement comes to."""
     (share_1, error_1), (share_2, error_2) = v1.idle, v2.idle
     few = len(v1.maps) < 2 or v1.maps[..., 0].numel() < MIN_SITES
-    found = UNDECIDED if few else verdict(share_1, share_2, math.hypot(error_1, error_2))
+    fewer = Difference(share_1 - share_2, math.hypot(error_1, error_2)).above
+    found = verdict([None if few else fewer])
     return [
         f"V2 has fewer dead or saturated channels than V1: {found} ({percent(share_2)} against "
         f"{percent(share_1)})."

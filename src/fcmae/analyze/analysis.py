@@ -11,12 +11,11 @@ from fcmae.analyze.images import describe_images
 from fcmae.analyze.models import AnalyzedBackbone
 from fcmae.commands.analyze import Diversity, Selectivity
 from fcmae.console.screen import say
-from fcmae.findings.machine import describe_run
-from fcmae.findings.page import Finding, Table, write_finding
-from fcmae.findings.record import Record, Row, say_written
 from fcmae.images import ImageSet
 from fcmae.inference.loop import Outputs, forward_in_order, require_one_process
 from fcmae.probes.blocks import Measure, each_block
+from fcmae.report.findings import Finding, Table, write_finding
+from fcmae.report.record import Record, Row, describe_run, say_written
 from fcmae.training.devices import Runtime, choose_device, choose_precision, start_runtime
 
 Column = tuple[str, Callable[[Any], str]]
@@ -24,8 +23,8 @@ Column = tuple[str, Callable[[Any], str]]
 KEY = ("digest", "settings")  # the fields of a row that tell it from others
 
 
-def choose_place(name: str, device: str, precision: str) -> Runtime:
-    """Where the analysis of this name computes: in one process.
+def start(name: str, device: str, precision: str) -> Runtime:
+    """Where the analysis of this name computes, which is in one process.
 
     Raises:
         ValueError: under torchrun, or for a device or a precision that there is not.

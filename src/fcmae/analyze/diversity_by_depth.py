@@ -8,24 +8,17 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fcmae.analyze.analysis import BlockAnalysis, Column, choose_place, table_of
+from fcmae.analyze.analysis import BlockAnalysis, Column, start, table_of
 from fcmae.analyze.images import drawn, open_set
-from fcmae.analyze.models import (
-    AnalyzedBackbone,
-    AnalyzedModel,
-    read_backbones,
-    thirds,
-    v1_and_v2,
-    verdict,
-)
+from fcmae.analyze.models import AnalyzedBackbone, Result, read_backbones, thirds, v1_and_v2
 from fcmae.commands.analyze import Diversity
-from fcmae.findings.figures import Panel, Series, draw
-from fcmae.findings.page import Finding
-from fcmae.findings.record import Row
-from fcmae.findings.verdict import REPRODUCED, UNDECIDED
 from fcmae.images import Subset
 from fcmae.inference.loop import require_some
 from fcmae.probes.blocks import check_tensor, cosine_distances
+from fcmae.report.charts import Chart, Panel, Series
+from fcmae.report.findings import Finding
+from fcmae.report.record import Row
+from fcmae.report.verdict import Difference, verdict
 
 PAPER = (
     "In the paper (figure 4 of the main paper) the features of a V1 that is pre-trained by masking "
@@ -63,10 +56,9 @@ RULE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class Curve(Result):
     """A model's rows, in the order of its blocks."""
 
-    model: AnalyzedModel
     rows: list[Row]
 
     @property
@@ -85,16 +77,16 @@ class Curve:
         return _mean(thirds(self.rows)[0], "distance") - self.late
 
 
-def analyze(options: Diversity) -> Path:
+def run_diversity(options: Diversity) -> Path:
     """Run `analyze diversity` with these options."""
-    place = choose_place("diversity", options.device, options.precision)
+    runtime = start("diversity", options.device, options.precision)
     whole = open_set(options.data)
     images = Subset(whole, drawn(whole, options.num_images))
-    models = read_backbones(options.weights, options, place.device)
+    models = read_backbones(options.weights, options, runtime.device)
     for model in models:
         check_tensor(model.backbone, options.tensor)
     measured = {"tensor": options.tensor}
-    analysis = BlockAnalysis("diversity", options, place, models, images, measured)
+    analysis = BlockAnalysis("diversity", options, runtime, models, images, measured)
     curves = []
     for model in models:
         rows = analysis.kept_rows(model)
@@ -108,7 +100,7 @@ def analyze(options: Diversity) -> Path:
         kind="The main paper’s figure 4, measured here",
         title="Feature diversity",
         shows=[*statements, summary(curves), PAPER],
-        figure=draw([[plot(curves)]]),
+        figure=Chart([[plot(curves)]]),
         alternative="feature cosine distance over depth, a curve a model, as in the table",
         reading=[
             READING,
@@ -154,9 +146,8 @@ def measure(model: AnalyzedBackbone, analysis: BlockAnalysis, tensor: str) -> li
 def compare(v1: Curve, v2: Curve) -> list[str]:
     """What the paper's statement comes to."""
     error = max(math.hypot(v1.error, v2.error), MIN_DIFFERENCE / 2)
-    found = verdict(v2.late, v1.late, error)
-    if found == REPRODUCED and v1.fall <= MIN_DIFFERENCE:
-        found = UNDECIDED
+    falls = True if v1.fall > MIN_DIFFERENCE else None
+    found = verdict([Difference(v2.late - v1.late, error).above, falls])
     return [
         f"V1’s features collapse with depth, and V2’s stay more diverse: {found} ({v2.late:.4f} "
         f"against {v1.late:.4f} over the last third of the blocks; V1’s fall by {v1.fall:.4f} "

@@ -3,20 +3,19 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from fcmae.commands.shared import Reading
-from fcmae.findings.record import Row
-from fcmae.findings.verdict import NOT_REPRODUCED, REPRODUCED, UNDECIDED
 from fcmae.inference.load import load_backbone
 from fcmae.inference.loop import Preprocessing, choose_preprocessing
 from fcmae.models.autoencoder import Autoencoder, create_autoencoder
 from fcmae.models.encoder import Backbone
 from fcmae.models.responses import USUAL
 from fcmae.probes.blocks import blocks_of
+from fcmae.report.record import Row
 from fcmae.sizes import is_v2
 from fcmae.storage.digest import digest
 from fcmae.training import checkpoint
@@ -84,12 +83,11 @@ class AnalyzedAutoencoder(AnalyzedModel):
     std: Tensor
 
 
-class Result(Protocol):
+@dataclass(frozen=True, slots=True)
+class Result:
     """What an analysis found of a model."""
 
-    @property
-    def model(self) -> AnalyzedModel:
-        """The model."""
+    model: AnalyzedModel
 
 
 AnyResult = TypeVar("AnyResult", bound=Result)
@@ -204,18 +202,3 @@ def thirds(blocks: Sequence[Item]) -> tuple[Sequence[Item], Sequence[Item]]:
     """The first third of the blocks, and the last; one block at least."""
     third = max(len(blocks) // 3, 1)
     return blocks[:third], blocks[-third:]
-
-
-def verdict(larger: float, smaller: float, error: float) -> str:
-    """Whether the one is greater than the other as the paper says: by more than two errors.
-
-    Two standard errors of a difference, about its 95 % interval where it is normally distributed.
-
-    Args:
-        larger: what is larger in the paper.
-        smaller: what is smaller there.
-        error: the standard error of their difference.
-    """
-    if abs(larger - smaller) <= 2 * error:
-        return UNDECIDED
-    return REPRODUCED if larger > smaller else NOT_REPRODUCED

@@ -7,19 +7,20 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fcmae.analyze.analysis import Column, choose_place, open_record, publish, table_of
-from fcmae.analyze.images import GridPicture, colours, draw_grid, open_pictures
+from fcmae.analyze.analysis import Column, open_record, publish, start, table_of
+from fcmae.analyze.images import open_pictures
 from fcmae.analyze.masks import BOXES, KINDS, RANDOM, block_mask, box_mask, parse_box
 from fcmae.analyze.models import AnalyzedAutoencoder, read_autoencoders
 from fcmae.commands.analyze import Reconstruct
 from fcmae.commands.shared import parse_image_size
 from fcmae.console.units import percent
 from fcmae.errors import unknown
-from fcmae.findings.page import Finding
-from fcmae.findings.record import Row
 from fcmae.images.fixed_images import Pictures
 from fcmae.models.masks import check_patch_size, enlarge, patch_grid, random_mask
 from fcmae.pretraining.reconstructions import GREY, reconstruct
+from fcmae.report.findings import Finding
+from fcmae.report.grids import GridPicture, colours, draw_grid
+from fcmae.report.record import Row
 from fcmae.training.devices import Runtime
 
 PAPER = (
@@ -74,9 +75,9 @@ class Masking:
         return f"with patches of {self.patch_size} pixels{at_ratio}"
 
 
-def analyze(options: Reconstruct) -> Path:
+def run_reconstruct(options: Reconstruct) -> Path:
     """Run `analyze reconstruct` with these options."""
-    runtime = choose_place("reconstruct", options.device, options.precision)
+    runtime = start("reconstruct", options.device, options.precision)
     check_options(options)
     models = read_autoencoders(options.weights)
     size = models[0].image_size

@@ -13,22 +13,11 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from fcmae.analyze.analysis import BlockAnalysis, Column, choose_place, table_of
+from fcmae.analyze.analysis import BlockAnalysis, Column, start, table_of
 from fcmae.analyze.images import drawn
-from fcmae.analyze.models import (
-    AnalyzedBackbone,
-    AnalyzedModel,
-    read_backbones,
-    thirds,
-    v1_and_v2,
-    verdict,
-)
+from fcmae.analyze.models import AnalyzedBackbone, Result, read_backbones, thirds, v1_and_v2
 from fcmae.commands.analyze import Selectivity
 from fcmae.console.screen import shown
-from fcmae.findings.figures import Panel, Series, draw
-from fcmae.findings.page import Finding
-from fcmae.findings.record import Record, Row
-from fcmae.findings.verdict import NOT_REPRODUCED, REPRODUCED, UNDECIDED
 from fcmae.images import Labelled, epoch_order
 from fcmae.inference.evaluate import open_data
 from fcmae.probes.selectivity import (
@@ -39,6 +28,10 @@ from fcmae.probes.selectivity import (
     distance,
     selectivity_index,
 )
+from fcmae.report.charts import Chart, Panel, Series
+from fcmae.report.findings import Finding
+from fcmae.report.record import Record, Row
+from fcmae.report.verdict import NOT_REPRODUCED, REPRODUCED, UNDECIDED, Difference, verdict
 from fcmae.sizes import size_of
 from fcmae.storage.atomic import save_tensors
 from fcmae.storage.digest import digest
@@ -101,16 +94,14 @@ CAPTION = (
 
 
 @dataclass(frozen=True, slots=True)
-class ModelSelectivity:
+class ModelSelectivity(Result):
     """A model's blocks, in order: a row each, and the index of every channel.
 
     Attributes:
-        model: the model.
         rows: what was found.
         indices: float64 [C] by block; NaN for channels that are silent.
     """
 
-    model: AnalyzedModel
     rows: list[Row]
     indices: Mapping[str, Tensor]
 
@@ -120,13 +111,13 @@ class ModelSelectivity:
         return index[~index.isnan()].numpy()
 
 
-def analyze(options: Selectivity) -> Path:
+def run_selectivity(options: Selectivity) -> Path:
     """Run `analyze selectivity` with these options."""
-    place = choose_place("selectivity", options.device, options.precision)
+    runtime = start("selectivity", options.device, options.precision)
     activities(torch.zeros(1, 1, 1, 1), options.activity)  # refuse an unknown one first of all
     whole = open_data(str(options.data), options.split)
     images = whole.subset(drawn(whole, options.num_images))
-    models = read_backbones(options.weights, options, place.device)
+    models = read_backbones(options.weights, options, runtime.device)
     check_depths(models)
     if options.num_images is not None and len(set(images.labels)) < 2:
         raise ValueError(
@@ -134,7 +125,7 @@ def analyze(options: Selectivity) -> Path:
             "selectivity is of one class against the others: take more"
         )
     measured = {"activity": options.activity}
-    analysis = BlockAnalysis("selectivity", options, place, models, images, measured)
+    analysis = BlockAnalysis("selectivity", options, runtime, models, images, measured)
     results = [selectivity_of(model, analysis, options.activity) for model in models]
     add_distances(results, analysis.record)
     return analysis.publish(page(results, options.activity))
@@ -263,7 +254,7 @@ def compare(v1: ModelSelectivity, v2: ModelSelectivity) -> list[str]:
     generic = [result.active(*deep) < GENERIC for result in pair]
     share_1, share_2 = (float(each.mean()) for each in generic)
     errors = (each.std() / math.sqrt(len(each)) for each in generic)
-    more = verdict(share_2, share_1, math.hypot(*errors))
+    more = verdict([Difference(share_2 - share_1, math.hypot(*errors)).above])
     return [
         f"V1 and V2 match early and part with depth: {part_with_depth(near, far)} (distance "
         f"{near.observed:.3f} in the first {len(early)} blocks, {far.observed:.3f} in the last "
@@ -288,7 +279,9 @@ def distance_over(
 ) -> Distance:
     """The mean distance over blocks: as it is, and of channels dealt out by chance.
 
-    A permutation test, on the Wasserstein distance; its limit is one-sided, at 2.5 %.
+    A permutation test, since a Wasserstein distance is never negative: two samples of the same
+    distribution are some distance apart too, the more so the smaller they are, and an interval
+    around what is observed says nothing of that. Its limit is one-sided, at 2.5 %.
     """
     samples = [(one.active(block), other.active(block)) for block in blocks]
     observed = float(np.mean([distance(*pair) for pair in samples]))
@@ -333,7 +326,7 @@ def page(results: Sequence[ModelSelectivity], activity: str) -> Finding:
         kind="The paper’s figure 2, measured here",
         title="Class selectivity",
         shows=[*statements, summary(results), PAPER],
-        figure=draw(density_plots(results), height=PLOT_HEIGHT),
+        figure=Chart(density_plots(results), height=PLOT_HEIGHT),
         alternative="densities of the class selectivity index of blocks, as in the table",
         reading=[
             *(text.format(activity=ACTIVITIES[activity]) for text in READING),

@@ -13,7 +13,7 @@ import torch
 from fcmae.commands.benchmark import Rows
 from fcmae.commands.command import Options
 from fcmae.errors import check_target, unknown
-from fcmae.findings.record import write_rows
+from fcmae.report.record import write_rows
 from fcmae.sizes import size_of
 
 if TYPE_CHECKING:

@@ -19,7 +19,6 @@ from fcmae.benchmarks import command
 from fcmae.benchmarks.measuring import images_per_second, speedups, take_turns
 from fcmae.benchmarks.photographs import make_photographs
 from fcmae.commands.benchmark import BenchmarkImages, Rows
-from fcmae.findings.machine import describe_run
 from fcmae.images import (
     EncodedSet,
     FileSource,
@@ -30,22 +29,22 @@ from fcmae.images import (
     list_images,
     sample_seed,
 )
-from fcmae.images.jpeg import import_simplejpeg
+from fcmae.images.jpeg import SUFFIXES, import_simplejpeg
 from fcmae.images.loader import Batch, BatchReader, MicroBatch
 from fcmae.images.transforms import random_window
 from fcmae.images.views import DECODINGS
+from fcmae.report.record import describe_run
 from fcmae.training.devices import Runtime
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-SUFFIXES = (".jpg", ".jpeg")
 TOLERANCE = 1.0  # of the mean error, in levels of 255
 CHECKED = 2  # rounds
 CROP_SCALE, FLIP = (0.2, 1.0), 0.5  # of pre-training
 
 
-def run(options: BenchmarkImages) -> Rows:
+def run_benchmark_images(options: BenchmarkImages) -> Rows:
     """Measure every size, or the photographs of `data`; show and write the rows."""
     command.check(options)
     if options.image_size < 1:

@@ -2,9 +2,9 @@
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,18 +12,16 @@ from torch import Tensor, nn
 from fcmae.benchmarks import command, measuring
 from fcmae.benchmarks.arithmetic import CLASSES
 from fcmae.commands.benchmark import BenchmarkInference, Rows
-from fcmae.findings.machine import describe_run
 from fcmae.models.classifier import create_model
 from fcmae.models.layers import GRN
-from fcmae.training.devices import Runtime, choose_device, choose_precision, settle
+from fcmae.report.record import describe_run
+from fcmae.training.devices import Runtime, choose_device, choose_precision, keep_freed_memory
 from fcmae.weights.dialects import from_ours
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 SMALLEST = 32  # pixels a side that give a site at the last stage
-# Relative difference of logits between the two libraries: rounding, with a margin of ten.
-TOLERANCES = {"fp32": 1e-4, "bf16": 5e-2}
 WARM_UP = 2  # rounds; compilers are busy in the first
 
 Call = Callable[[str, nn.Module, Tensor], None]  # of a library's name, its model and images
@@ -39,14 +37,14 @@ class InferenceCase:
     precision: str  # "fp32" or "bf16"
 
 
-def run(options: BenchmarkInference) -> Rows:
+def run_benchmark_inference(options: BenchmarkInference) -> Rows:
     """Measure every combination; show and write the rows."""
     command.check(options)
     for value in options.image_sizes:
         if value < SMALLEST:
             raise ValueError(f"image_sizes: {value} is less than {SMALLEST} pixels, the smallest")
     device = choose_device(options.device)
-    settle(device)
+    keep_freed_memory(device)
     precisions = options.precisions or (choose_precision("auto", device),)
     rows: Rows = []
     with command.use_threads(options.threads), command.progress() as status:
@@ -107,20 +105,6 @@ def measure(case: InferenceCase, device: torch.device, repeats: int, *, compiled
     return rows
 
 
-def time_inference(
-    device: torch.device,
-    *,
-    model: str,
-    batch_size: int,
-    image_size: int = 224,
-    precision: str = "bf16",
-    repeats: int = 15,
-) -> Iterator[dict[str, Any]]:
-    """Rows of `measure` for eager models: the median over `repeats` rounds."""
-    case = InferenceCase(model, image_size, batch_size, precision)
-    yield from measure(case, device, repeats, compiled=False)
-
-
 def pair(model: str) -> tuple[nn.Module, nn.Module]:
     """Our classifier and timm's with the same weights, through the names that files go through.
 
@@ -149,12 +133,12 @@ def require_agreement(
     """
     with torch.no_grad(), runtime.autocast():
         ours, theirs = (models[library](images).float() for library in ("ours", "timm"))
-    relative = ((ours - theirs).norm() / theirs.norm()).item()
-    if not relative <= TOLERANCES[runtime.precision]:  # NaN too
+    relative = measuring.relative_difference(ours, theirs)
+    tolerance = measuring.TOLERANCES[runtime.precision]
+    if not relative <= tolerance:  # NaN too
         raise RuntimeError(
-            f"{name}: our logits and timm's differ by {relative:.1e}, more than "
-            f"{TOLERANCES[runtime.precision]:.0e} in {runtime.precision}; not timed, as one "
-            "of them is not right"
+            f"{name}: our logits and timm's differ by {relative:.1e}, more than {tolerance:.0e} in "
+            f"{runtime.precision}; not timed, as one of them is not right"
         )
 
 

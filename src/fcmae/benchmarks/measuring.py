@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 TOO_LARGE = "does not fit in memory"  # the error of a row
 SIDES = {"cpu": (1024, 2048), "cuda": (4096, 8192), "mps": (2048, 4096)}  # of square matrices
+TOLERANCES = {"fp32": 1e-4, "bf16": 5e-2}  # relative differences: rounding, with a margin of ten
 BYTES = {"cpu": 1 << 28, "cuda": 1 << 30, "mps": 1 << 28}  # far beyond every cache
 
 
@@ -89,6 +90,11 @@ def speedups(
     found = {f"{fast} / {slow}": speedup(seconds[slow], seconds[fast]) for fast, slow in pairs}
     fields = ("speedup", "speedup_range")
     return {field: {name: values[field] for name, values in found.items()} for field in fields}
+
+
+def relative_difference(actual: Tensor, expected: Tensor) -> float:
+    """By norms: NaN where one has a NaN."""
+    return float((actual - expected).norm() / expected.norm())
 
 
 # Memory
@@ -187,8 +193,9 @@ class Probe:
 def matrix_products(runtime: Runtime) -> Probe:
     """Products of two square matrices in the step's precision, in operations."""
     candidates: dict[str, tuple[float, Callable[[], object]]] = {}
+    dtype = torch.bfloat16 if runtime.precision == "bf16" else torch.float32
     for side in SIDES[runtime.device.type]:
-        a, b = (_matrix(side, runtime) for _ in range(2))
+        a, b = (torch.randn(side, side, device=runtime.device).to(dtype) for _ in range(2))
         out = torch.empty_like(a)
         operations = 2.0 * side**3
         candidates[f"torch.mm, {side}"] = operations, functools.partial(torch.mm, a, b, out=out)
@@ -202,11 +209,6 @@ def memory_traffic(runtime: Runtime) -> Probe:
     block = torch.zeros(BYTES[runtime.device.type] // 4, device=runtime.device)
     target = torch.empty_like(block)
     return Probe({"copy": (2.0 * BYTES[runtime.device.type], lambda: target.copy_(block))}, runtime)
-
-
-def _matrix(side: int, runtime: Runtime) -> Tensor:
-    dtype = torch.bfloat16 if runtime.precision == "bf16" else torch.float32
-    return torch.randn(side, side, device=runtime.device).to(dtype)
 
 
 def _onednn(a: Tensor, b: Tensor) -> Callable[[], object] | None:

@@ -1,43 +1,22 @@
-"""Figure 1 of the appendix: throughput and memory of pre-training by size, dense and tiled.
+"""Figure 1 of the appendix: throughput and memory of pre-training by size, dense and tiled."""
 
-`run` measures whole cases and draws them. `figure_1` is what `make gpu` measures: each mode stands
-for itself, since a mode that fits is worth knowing where the other does not.
-"""
-
-import functools
-import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import torch
-from torch import Tensor
-
-from fcmae.benchmarks import command, measuring
+from fcmae.benchmarks import command
 from fcmae.benchmarks.pretraining.cases import measure_cases
-from fcmae.benchmarks.pretraining.device_time import kernels_of
-from fcmae.benchmarks.pretraining.measurement import Settings, peak_of
+from fcmae.benchmarks.pretraining.measurement import Settings
 from fcmae.benchmarks.pretraining.pages import rows_table, table_on_screen
-from fcmae.benchmarks.pretraining.workload import (
-    CASE,
-    Case,
-    Workload,
-    objection,
-    require_agreement,
-)
+from fcmae.benchmarks.pretraining.workload import CASE, Case, objection, require_agreement
 from fcmae.commands.benchmark import Rows, SparseEfficiency
-from fcmae.findings.figures import Panel, Series, draw
-from fcmae.findings.machine import describe_run
-from fcmae.findings.page import Finding, write_finding
-from fcmae.findings.record import Record, say_written
+from fcmae.report.charts import Chart, Panel, Series
+from fcmae.report.findings import Finding, write_finding
+from fcmae.report.record import Record, describe_run, say_written
 from fcmae.sizes import is_v2, list_models
 from fcmae.training.devices import choose_device, choose_precision
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-STEPS, TURNS = 20, 4  # of figure 1's protocol (appendix C), and turns that divide them
 BATCH_SIZE = 64  # on each GPU: appendix C, figure 1
 ON_A_PROCESSOR = 4
 LABELS = {"masked": "dense, masked (the paper’s counterpart)", "tiled": "tiled (ours)"}
@@ -58,7 +37,7 @@ READING = (
 )
 
 
-def run(options: SparseEfficiency) -> Rows:
+def run_sparse_efficiency(options: SparseEfficiency) -> Rows:
     """Measure every size; show, draw and write the rows."""
     command.check(options)
     device, out = choose_device(options.device), Path(options.out)
@@ -78,7 +57,7 @@ def run(options: SparseEfficiency) -> Rows:
         kind="The paper’s figure 1, measured again",
         title="Sparse encoding efficiency",
         shows=[*sentences(rows), PAPER],
-        figure=draw_study(rows),
+        figure=chart_of(rows),
         alternative="throughput and memory by size, masked against tiled, as in the table",
         reading=READING,
         table=rows_table(rows),
@@ -108,21 +87,21 @@ def sentences(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return found
 
 
-def draw_study(rows: Sequence[Mapping[str, Any]]) -> "Figure":
+def chart_of(rows: Sequence[Mapping[str, Any]]) -> Chart:
     """Throughput and memory by size, masked beside tiled; sizes that did not fit are left out."""
     rows = [row for row in rows if "error" not in row]
     speed = {mode: [row["images_per_second"][mode] for row in rows] for mode in LABELS}
     memory = {
         mode: [total(row, mode) if row["memory"] else None for row in rows] for mode in LABELS
     }
-    return draw_bars([_size(row) for row in rows], speed, memory)
+    return bar_chart([_size(row) for row in rows], speed, memory)
 
 
-def draw_bars(
+def bar_chart(
     sizes: Sequence[str],
     speed: Mapping[str, Sequence[float | None]],
     memory: Mapping[str, Sequence[float | None]],
-) -> "Figure":
+) -> Chart:
     """Figure 1 as bars: images a second, and bytes held at the peak, of each mode by size."""
     held = {
         mode: [None if value is None else value / GIGABYTE for value in values]
@@ -140,7 +119,7 @@ def draw_bars(
             ("most memory held (GB)", held),
         )
     ]
-    return draw([panels], bars=True)
+    return Chart([panels], bars=True)
 
 
 def total(row: Mapping[str, Any], mode: str) -> int:
@@ -155,80 +134,3 @@ def _size(row: Mapping[str, Any]) -> str:
 
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
-
-
-def figure_1(
-    device: torch.device,
-    *,
-    model: str,
-    precision: str = "bf16",
-    batch_size: int = BATCH_SIZE,
-    image_size: int = 224,
-    steps: int = STEPS,
-) -> Iterator[dict[str, Any]]:
-    """Forward and backward passes without an update: images a second, and the peak of memory.
-
-    The modes take turns of a quarter of the steps; a ratio is the median over turns.
-
-    Args:
-        device: where.
-        model: a name of `fcmae.list_models()`.
-        precision: fp32 or bf16.
-        batch_size: images a step.
-        image_size: pixels a side.
-        steps: of each mode.
-
-    Yields:
-        A row for each mode, times in seconds and memory in bytes; `error` where it does not fit.
-        `device_seconds` is the sum of a step's kernels. Where both fit, masked's has `speedup`, how
-        many times faster tiled is, and `device_speedup`, the same of the kernels alone; a third row
-        says how far their losses and gradients are apart.
-    """
-    case = Case(model, image_size, batch_size, 0.6, precision)
-    workload = Workload(case, device)
-    masks = [workload.fresh_mask() for _ in range(steps)]
-    memory: dict[str, int] = {}
-    for mode in ("tiled", "masked"):
-        try:
-            memory[mode] = peak_of(workload, mode, update=False, repeats=1)
-        except (RuntimeError, MemoryError) as error:
-            if not measuring.is_lack_of_memory(error):
-                raise
-            workload.forget_gradients()
-            torch.cuda.empty_cache()
-            yield {**asdict(case), "mode": mode, "error": measuring.TOO_LARGE}
-
-    def step(masks: Sequence[Tensor], mode: str) -> None:
-        """All of them one after another: the host may run ahead, as in training."""
-        for mask in masks:
-            workload.whole_step(mask, mode, update=False)
-
-    parts = [masks[turn::TURNS] for turn in range(TURNS)]
-    ways = {mode: functools.partial(step, mode=mode) for mode in memory}
-    turns = measuring.take_turns(ways, workload.runtime, TURNS, iter(parts).__next__, warm_up=0)
-    held, rows = workload.held(update=False), {}
-    for mode, taken in turns.items():
-        seconds = [value / len(part) for value, part in zip(taken, parts, strict=True)]
-        median = statistics.median(seconds)
-        kernels = kernels_of(functools.partial(step, masks[:1], mode), device, 1)
-        rows[mode] = {
-            **asdict(case),
-            "mode": mode,
-            "images_per_second": batch_size / median,
-            "step_seconds": median,
-            "turns": seconds,
-            "memory": memory[mode],
-            "held": held,
-            "device_seconds": sum(kernel.seconds for kernel in kernels),
-        }
-    if len(rows) < 2:
-        yield from rows.values()
-        return
-    tiled, masked = rows["tiled"], rows["masked"]
-    masked |= {
-        "device_speedup": masked["device_seconds"] / tiled["device_seconds"],
-        **measuring.speedup(masked["turns"], tiled["turns"]),
-        "memory_ratio": (held + memory["tiled"]) / (held + memory["masked"]),
-    }
-    yield from (tiled, masked)
-    yield {**asdict(case), "mode": "tiled and masked", **workload.agreement()}

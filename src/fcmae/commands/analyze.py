@@ -9,13 +9,18 @@ from fcmae.commands.command import Options, command
 from fcmae.commands.shared import Precision, Reading, Split
 
 Activity = Literal["rectified", "absolute"]
+# Which tensor of a block is measured; the paper does not say which its figures show.
+# block: its output, after the residual addition;
+# branch: what is added to its input;
+# grn: what leaves GRN, or what stands in GRN's place; not in V1;
+# widened: what enters the last linear layer, 4 times as wide: after GRN in V2, after GELU in V1.
 BlockTensor = Literal["block", "branch", "grn", "widened"]
 Mask = Literal["random", "block", "boxes"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class FewImages(Options):
-    """Of what shows a few images.
+    """Which images are shown, and where the results go.
 
     Args:
         images: image files; give these or `data`.
@@ -55,8 +60,8 @@ class Selectivity(Reading):
         split: train or val.
         out: folder of results.json, results.csv, figure.png, figure.svg, page.html and indices/,
             every channel's index.
-        activity: of a channel for an image, since a block's output is not rectified: rectified,
-            the mean over space of max(x, 0); or absolute, of |x|.
+        activity: what counts as a channel's activity, since a block's output is not rectified:
+            rectified, the mean over space of max(x, 0); or absolute, of |x|.
         num_images: so many of them, drawn the same each time. Default: all.
 
     Returns:
@@ -79,7 +84,7 @@ class Diversity(Reading):
     """Measure how unlike each other the channels of every block are, as in the paper's figure 6.
 
     The feature cosine distance is the mean over all pairs of channels of (1 - cosine) / 2 of their
-    flattened maps, averaged over images: 0 where all channels say the same, 0.5 where they are
+    flattened maps, averaged over images: 0 where all channels are alike, 0.5 where they are
     unrelated. Images are whole: nothing is masked. Files that cannot be read are left out and
     counted.
 
@@ -112,10 +117,10 @@ class Diversity(Reading):
 
 @dataclass(frozen=True, kw_only=True)
 class Activations(FewImages):
-    """Draw what channels of one block say of a few images, models side by side.
+    """Draw the channels of one block for a few images, models side by side.
 
     Each channel is a small map. Dead channels, close to zero everywhere, and saturated ones, the
-    same value everywhere, are counted over all channels of the block: they say nothing.
+    same value everywhere, tell nothing of an image: all of the block's channels are counted.
 
     Args:
         weights: runs' folders, or .safetensors or .pth files, of encoders or classifiers.
@@ -186,7 +191,7 @@ class Reconstruct(FewImages):
     image_size: int | str | None = None
 
 
-selectivity = command(Selectivity, "fcmae.analyze.selectivity_indices:analyze", Path)
-diversity = command(Diversity, "fcmae.analyze.diversity_by_depth:analyze", Path)
-activations = command(Activations, "fcmae.analyze.activation_maps:analyze", Path)
-reconstruct = command(Reconstruct, "fcmae.analyze.reconstructions:analyze", Path)
+selectivity = command(Selectivity, "fcmae.analyze.selectivity_indices:run_selectivity", Path)
+diversity = command(Diversity, "fcmae.analyze.diversity_by_depth:run_diversity", Path)
+activations = command(Activations, "fcmae.analyze.activation_maps:run_activations", Path)
+reconstruct = command(Reconstruct, "fcmae.analyze.reconstructions:run_reconstruct", Path)

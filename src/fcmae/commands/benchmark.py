@@ -29,7 +29,7 @@ class Measuring(Options):
     """How it is measured, and where that is written.
 
     Args:
-        repeats: rounds; medians are taken over them. At least 7 say something.
+        repeats: rounds; medians are taken over them, and fewer than 7 are too few.
         json: a file to write rows, machine, versions, command and date to.
     """
 
@@ -43,12 +43,12 @@ class BenchmarkPretraining(Measuring, Computing):
 
     Each step is forward, backward and AdamW on fixed random images with a fresh mask. The modes
     take turns, so that a busy machine disturbs them alike; ratios are medians of the ratios within
-    a round. Dense hides nothing from its encoder, at the same decoder and loss; timm trains its own
-    model of the same name on labels of the same images. Beside each
-    combination stands how far its tiled and masked steps are apart; where that is more than
-    rounding, the row says that it is not right, and the command ends with an error once all rows
-    are shown and written. A combination that does not fit in memory is a row that says so. Plain
-    matrix products take a turn too: they tell which share of the device's rate is used.
+    a round. Dense hides nothing from its encoder, with the same decoder and loss; timm trains its
+    own model of the same name on labels of the same images. Each row has the difference between its
+    tiled and masked steps; where that is more than rounding, the row says that it is not right, and
+    the command ends with an error once all rows are shown and written. A combination that does not
+    fit in memory is a row that says so. Plain matrix products take a turn too: they show which
+    share of the device's rate is used.
 
     Args:
         models: names of `fcmae.list_models()`; every combination with what follows is run.
@@ -211,8 +211,14 @@ class SparseEfficiency(Computing):
     out: str | Path = Path("runs/sparse-efficiency")
 
 
-pretraining = command(BenchmarkPretraining, "fcmae.benchmarks.pretraining.cases:run", Rows)
-inference = command(BenchmarkInference, "fcmae.benchmarks.inference:run", Rows)
-operators = command(BenchmarkOperators, "fcmae.benchmarks.operators.comparison:run", Rows)
-images = command(BenchmarkImages, "fcmae.benchmarks.images:run", Rows)
-sparse_efficiency = command(SparseEfficiency, "fcmae.benchmarks.sparse_efficiency:run", Rows)
+pretraining = command(
+    BenchmarkPretraining, "fcmae.benchmarks.pretraining.cases:run_benchmark_pretraining", Rows
+)
+inference = command(BenchmarkInference, "fcmae.benchmarks.inference:run_benchmark_inference", Rows)
+operators = command(
+    BenchmarkOperators, "fcmae.benchmarks.operators.comparison:run_benchmark_operators", Rows
+)
+images = command(BenchmarkImages, "fcmae.benchmarks.images:run_benchmark_images", Rows)
+sparse_efficiency = command(
+    SparseEfficiency, "fcmae.benchmarks.sparse_efficiency:run_sparse_efficiency", Rows
+)

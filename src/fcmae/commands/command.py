@@ -18,7 +18,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What the options of every command have."""
+    """What the options of every command share: which of them a caller wrote out."""
 
     given: frozenset[str] = field(default=frozenset(), init=False, repr=False, compare=False)
     # The names of those that a caller wrote out, rather than left at their defaults.
@@ -55,16 +55,16 @@ def command(
     assert isinstance(options, type)
 
     def call(*positional: P.args, **given: P.kwargs) -> R:
-        settled = options(*positional, **given)
-        object.__setattr__(settled, "given", frozenset(given))
+        chosen = options(*positional, **given)
+        object.__setattr__(chosen, "given", frozenset(given))
         module, _, name = home.partition(":")
-        returned: R = getattr(importlib.import_module(module), name)(settled)
+        returned: R = getattr(importlib.import_module(module), name)(chosen)
         return returned
 
     functools.update_wrapper(call, options, updated=())
     words = re.sub("(?<=[a-z])(?=[A-Z])", "_", options.__name__)
     call.__name__ = call.__qualname__ = words.lower()
-    call.__doc__ = _documentation(options)
+    call.__doc__ = documentation(options)
     signature = inspect.signature(options)
     call.__signature__ = signature.replace(return_annotation=result)  # type: ignore[attr-defined]
     return call
@@ -75,7 +75,7 @@ def names_of(options: type[Options]) -> list[str]:
     return [option.name for option in dataclasses.fields(options) if option.init]
 
 
-def _documentation(options: type) -> str:
+def documentation(options: type) -> str:
     """The docstring, with what its bases say of the options that they share."""
     opening, args, rest = (inspect.getdoc(options) or "").partition("Args:\n")
     shared = [

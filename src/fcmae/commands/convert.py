@@ -29,4 +29,4 @@ class Convert(Options):
     overwrite: bool = False
 
 
-convert = command(Convert, "fcmae.weights.save:run", type(None))
+convert = command(Convert, "fcmae.weights.save:run_convert", type(None))

@@ -33,4 +33,4 @@ class Doctor(Options):
     seed: int = 0
 
 
-doctor = command(Doctor, "fcmae.doctor.examination:run", int)
+doctor = command(Doctor, "fcmae.doctor.examination:run_doctor", int)

@@ -44,4 +44,4 @@ class Embed(Reading):
     overwrite: bool = False
 
 
-embed = command(Embed, "fcmae.inference.embed:run", Path)
+embed = command(Embed, "fcmae.inference.embed:run_embed", Path)

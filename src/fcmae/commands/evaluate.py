@@ -73,4 +73,4 @@ class Evaluation:
     assumed: str | None
 
 
-evaluate = command(Evaluate, "fcmae.inference.evaluate:run", Evaluation)
+evaluate = command(Evaluate, "fcmae.inference.evaluate:run_evaluate", Evaluation)

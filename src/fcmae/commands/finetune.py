@@ -58,4 +58,4 @@ class Finetune(Training):
     patience: int | None = None
 
 
-finetune = command(Finetune, "fcmae.finetuning.run:start", Path)
+finetune = command(Finetune, "fcmae.finetuning.run:run_finetune", Path)

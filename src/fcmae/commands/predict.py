@@ -40,4 +40,4 @@ class Predict(Reading):
     overwrite: bool = False
 
 
-predict = command(Predict, "fcmae.inference.predict:run", Path)
+predict = command(Predict, "fcmae.inference.predict:run_predict", Path)

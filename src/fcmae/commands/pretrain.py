@@ -61,4 +61,4 @@ class Pretrain(Training):
     probe_every: int | None = None
 
 
-pretrain = command(Pretrain, "fcmae.pretraining.run:start", Path)
+pretrain = command(Pretrain, "fcmae.pretraining.run:run_pretrain", Path)

@@ -45,4 +45,4 @@ class Probe(Reading):
     json: str | Path | None = None
 
 
-probe = command(Probe, "fcmae.probes.probe:run", dict[str, Any])
+probe = command(Probe, "fcmae.probes.probe:run_probe", dict[str, Any])

@@ -32,18 +32,18 @@ class Models(Options):
     """
 
 
-recipe_show = command(RecipeShow, "fcmae.commands.recipe:print_recipe", type(None))
-models = command(Models, "fcmae.commands.recipe:print_models", type(None))
+recipe_show = command(RecipeShow, "fcmae.commands.recipe:run_recipe_show", type(None))
+models = command(Models, "fcmae.commands.recipe:run_models", type(None))
 
 
-def print_recipe(options: RecipeShow) -> None:
+def run_recipe_show(options: RecipeShow) -> None:
     """Print what `recipe_show` is asked for."""
     from fcmae.recipes.show import show_recipe
 
     print(show_recipe(options.task, options.size, options.stage), end="")
 
 
-def print_models(options: Models) -> None:
+def run_models(options: Models) -> None:
     """Print the table of all sizes."""
     from fcmae.recipes.show import show_models
 

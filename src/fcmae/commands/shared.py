@@ -62,10 +62,10 @@ class Training(Options):
         workers: processes that read images, for each device. Default: 1 on the CPU, which trains
             with the others; else the cores, at most 8.
         dry_run: say what would be done, and do nothing.
-        resume: go on with the run in `out`, with its options. Those that say where and how may be
-            given anew (device, micro_batch_size, checkpoint_blocks, compile, checkpoint_minutes,
-            workers, and how often is probed; data, if the folder moved); any other must be as it
-            was.
+        resume: go on with the run in `out`, with its options. Those that say where and how it
+            computes may be given again (device, micro_batch_size, checkpoint_blocks, compile,
+            checkpoint_minutes, workers, how often it is probed; data, if the folder moved); all
+            others must be as they were.
         overwrite: delete the run in `out` first.
     """
 

@@ -1,1 +1,1 @@
-"""A look at this installation and these weights: what runs here, and whether it is right."""
+"""Checks of this installation and of weights: what runs here, and whether it is right."""

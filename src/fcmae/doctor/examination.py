@@ -26,7 +26,7 @@ from fcmae.weights.recognition import FINAL
 REPEATABLE = ("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
-def run(options: Doctor) -> int:
+def run_doctor(options: Doctor) -> int:
     """Show the installation and every check; 0 if all passed, else 1."""
     from rich.console import Console
 
@@ -90,12 +90,12 @@ def examine(
         yield checks.weights_are_finite(encoder)
         if trained:
             yield checks.response_norm_is_alive(encoder)
-        for place, dtype in (*exact, (device, torch.float32), (device, torch.bfloat16)):
-            yield _attempt(checks.depthwise_conv_agrees, place, dtype)
-            yield _attempt(checks.response_norm_agrees, place, dtype)
+        for on, dtype in (*exact, (device, torch.float32), (device, torch.bfloat16)):
+            yield _attempt(checks.depthwise_conv_agrees, on, dtype)
+            yield _attempt(checks.response_norm_agrees, on, dtype)
         encoder = with_live_branches(encoder, seed).eval()
-        for place, dtype in (*exact, (device, torch.float32)):
-            sample = checks.Sample.draw(encoder, image_size, place, dtype, seed)
+        for on, dtype in (*exact, (device, torch.float32)):
+            sample = checks.Sample.draw(encoder, image_size, on, dtype, seed)
             yield _attempt(checks.modes_agree, sample)
             yield _attempt(checks.nothing_leaks, sample)
             yield _attempt(checks.images_do_not_mix, sample)
@@ -143,15 +143,10 @@ def load_encoder(path: str | Path) -> Encoder:
     Raises:
         ValueError: if the file cannot be read, or is not of a known model.
     """
-    state, description = read_weights(path)
-    encoder = Encoder(
-        description["model"],
-        in_channels=description["in_channels"],
-        stem_stride=description["stem_stride"],
-        response=description["response"],
-    )
+    weights = read_weights(path)
+    encoder = Encoder(**weights.architecture.backbone)
     encoder.load_state_dict(
-        {name: value for name, value in state.items() if not name.startswith(FINAL)}
+        {name: value for name, value in weights.state.items() if not name.startswith(FINAL)}
     )
     return encoder
 

@@ -6,13 +6,12 @@ import shutil
 
 import torch
 
-import fcmae
 from fcmae import ops
 from fcmae.errors import described
-from fcmae.findings.machine import version
 from fcmae.models.autoencoder import create_autoencoder
 from fcmae.models.masks import random_mask
 from fcmae.ops.tiles import Tiles
+from fcmae.storage.versions import VERSION, version
 from fcmae.training.devices import Runtime
 
 LIBRARIES = ("torch", "torchvision", "numba", "triton")
@@ -22,7 +21,7 @@ def installation(device: torch.device) -> list[tuple[str, str]]:
     """Names and values to show, in order; nothing here passes or fails."""
     precisions = ("fp32", "bf16")
     return [
-        ("fcmae", fcmae.__version__),
+        ("fcmae", VERSION),
         ("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
         *((name, version(name) or "not installed") for name in LIBRARIES),
         ("processor", f"{os.cpu_count()} cores, {torch.get_num_threads()} threads in use"),

@@ -1,1 +1,1 @@
-"""Fine-tuning: what is settled before it starts, what is trained, how it is validated."""
+"""Fine-tuning: its plan, its first weights, the task, validation and the report."""

@@ -1,4 +1,4 @@
-"""What became of the classes: their accuracies, their sizes, and what they were taken for."""
+"""Classes of a validation: their accuracies, their sizes, and which are confused."""
 
 from typing import NamedTuple
 
@@ -12,12 +12,12 @@ IMBALANCED = 3  # times as many images in the largest class as in the smallest
 
 
 class ClassRow(NamedTuple):
-    """How the images of one class fared."""
+    """The accuracy of one class."""
 
     name: str
     share: float  # right of them, 0 to 1
     right: str  # "42 of 50"
-    mistaken_for: str  # the class most often said instead, empty where there is none
+    mistaken_for: str  # the class most often predicted instead; empty where none is
 
 
 class SizeRow(NamedTuple):

@@ -1,4 +1,4 @@
-"""What a fine-tuning begins with: the model that its first weights are of, and the classifier."""
+"""First weights of a fine-tuning: the model that they are of, and the classifier with them."""
 
 import torch
 
@@ -54,7 +54,7 @@ def read_first_weights(opened: OpenedRun[Finetune]) -> FirstWeights:
 
 
 def make_model(plan: FinetuningPlan, opened: OpenedRun[Finetune]) -> Classifier:
-    """The classifier with its first weights; the head is fresh, also where the file has one."""
+    """The classifier with its first weights; its head is always fresh."""
     torch.manual_seed(plan.seed)
     model = create_model(
         plan.model,

@@ -1,4 +1,4 @@
-"""From options to a plan of fine-tuning: the table's column, small data's needs, departures."""
+"""From options to a plan of fine-tuning: the table's column, fitted to few images; departures."""
 
 import dataclasses
 import math
@@ -83,7 +83,7 @@ class FinetuningPlan(training_plan.Plan):
 
     @property
     def learning_rate(self) -> float:
-        """The peak, of the head: base x batch size / 256, or the same with batches' roots."""
+        """The peak, of the head: base x batch size / 256, or with roots of both sizes."""
         batch, table = float(self.batch_size), finetune_table(self.model, self.stage)
         if self.recipe.learning_rate_scaling == "square-root":
             batch = math.sqrt(batch * table[0][table[1]].batch_size)
@@ -178,7 +178,7 @@ def default_recipe(
 def compare(
     plan: FinetuningPlan, column: Column, own: Recipe, options: Finetune
 ) -> tuple[Departure, ...]:
-    """Every field in which the plan is not the table's or the authors' code's, with the reason."""
+    """Every field in which the plan departs from the table or the authors' code; the reason."""
     few, size = f"few images: {plan.images}", (FINETUNING.image_size,) * 2
     init = SCRATCH if plan.init == SCRATCH else "FCMAE"
 

@@ -1,4 +1,4 @@
-"""What a fine-tuning run found out on its validation images, as its folder has it."""
+"""The validations of a fine-tuning run, read from its folder."""
 
 import math
 from collections.abc import Mapping
@@ -61,7 +61,7 @@ class Mistake(NamedTuple):
 
 @dataclass(frozen=True)
 class Results:
-    """The validations, and what became of the images in the best of them; K classes."""
+    """All validations, and the details of the best of them; K classes."""
 
     validations: Validations
     best: Best | None  # None before the first validation

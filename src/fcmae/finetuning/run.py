@@ -25,7 +25,7 @@ TRIED = 6  # images that are read before anything is written
 IMBALANCED = 3  # the largest class has so many times the images of the smallest
 
 
-def start(wanted: Finetune) -> Path:
+def run_finetune(wanted: Finetune) -> Path:
     """Run `finetune` with these options."""
     opened = open_run(wanted, "finetune")
     options = opened.options
@@ -91,7 +91,7 @@ def check_pairs(plan: FinetuningPlan, batching: Batching) -> None:
 
 
 def check_depth(plan: FinetuningPlan, images: Labelled) -> None:
-    """Refuse RandAugment for images that are not of 8 bits, as far as a look at a few tells."""
+    """Refuse RandAugment for images that are not of 8 bits, as far as a few of them tell."""
     if not plan.recipe.rand_augment[0]:
         return
     for index in range(0, len(images), max(len(images) // TRIED, 1)):

@@ -1,4 +1,4 @@
-"""What is trained when a classifier is: the model and its average, mixed images, validation."""
+"""The task of fine-tuning: a classifier and its average, mixed images, validation."""
 
 import json
 from pathlib import Path

@@ -19,7 +19,7 @@ DRAWN = 1000  # classes of a confusion matrix that is written whole; `fcmae eval
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """What one model says of the images."""
+    """The predictions of one model."""
 
     images: Labelled
     predictions: Predictions
@@ -75,8 +75,8 @@ def validate(
         runtime: device and processes.
 
     Returns:
-        What each model says, the same in every process; and the files that could not be read, with
-        the reason.
+        The predictions of each model, the same in every process; and the files that could not be
+        read, with the reason.
 
     Raises:
         ValueError: if no image can be read.

@@ -8,7 +8,6 @@ nothing else, and a resumed run goes on exactly.
 
 from fcmae.images.decode import decode
 from fcmae.images.folders import (
-    EXTENSIONS,
     FileSource,
     list_images,
     open_classes,
@@ -19,13 +18,12 @@ from fcmae.images.folders import (
 from fcmae.images.loader import Batch, load, load_in_order
 from fcmae.images.order import Order, epoch_order
 from fcmae.images.pixels import Decoded
-from fcmae.images.sets import EncodedSet, ImageSet, Labelled, Source, Subset, draw, share
+from fcmae.images.sets import EncodedSet, ImageSet, Labelled, Subset, draw, share
 from fcmae.images.statistics import IMAGENET_MEAN, IMAGENET_STD, channel_statistics
-from fcmae.images.transforms import centre_crop, evaluation_crop, random_resized_crop, sample_seed
+from fcmae.images.transforms import centre_crop, evaluation_crop, sample_seed
 from fcmae.images.unreadable import TooManyUnreadable, Unreadable, Unreadables
 from fcmae.images.views import (
     AugmentedView,
-    CentreView,
     Classified,
     EvaluationView,
     Pair,
@@ -35,12 +33,10 @@ from fcmae.images.views import (
 )
 
 __all__ = [
-    "EXTENSIONS",
     "IMAGENET_MEAN",
     "IMAGENET_STD",
     "AugmentedView",
     "Batch",
-    "CentreView",
     "Classified",
     "Decoded",
     "EncodedSet",
@@ -51,7 +47,6 @@ __all__ = [
     "Order",
     "Pair",
     "RandomView",
-    "Source",
     "Subset",
     "TooManyUnreadable",
     "Unlabelled",
@@ -71,7 +66,6 @@ __all__ = [
     "open_images",
     "open_labelled",
     "open_splits",
-    "random_resized_crop",
     "sample_seed",
     "share",
 ]

@@ -66,9 +66,8 @@ def augment(
     channels = len(crop)
     if not augmentable(channels) or image.pixels.dtype != torch.uint8:
         raise ValueError(
-            f"rand_augment {rand_augment} needs 8-bit images of 1 or 3 channels, not "
-            f"{image.pixels.dtype} "
-            f"of {channels}: leave it out (rand_augment None)"
+            f"rand_augment {rand_augment} needs images of 8 bits and of 1 or 3 channels, not "
+            f"{image.pixels.dtype} of {channels}: leave it out with --set rand_augment=0,0"
         )
     if len(fill) != channels:
         raise ValueError(f"fill has {len(fill)} values: give one for each of {channels} channels")

@@ -1,4 +1,4 @@
-"""A few images of a set, always the same ones: to look at, and to find out what can be read."""
+"""A few images of a set, always the same: to be shown, and to find out early what can be read."""
 
 from typing import NamedTuple
 

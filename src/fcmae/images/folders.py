@@ -75,32 +75,21 @@ class FileSource:
         return open_file(self.root / self._names[index])
 
 
-def open_images(data: str | Path, *, split: str = "train") -> EncodedSet | Labelled:
+def open_images(data: str | Path) -> EncodedSet | Labelled:
     """Open what `--data` names.
 
     Args:
         data: a folder of images, nested or flat; a text file with a path a line; or "sample", the
             photographs that come with scikit-image (a folder of that name is "./sample").
-        split: "train" or "val"; only the sample set has a "val" of its own.
 
     Raises:
-        ValueError: if there are no images there, or no such split.
+        ValueError: if there are no images there.
     """
-    if split not in SPLITS:
-        raise unknown("split", split, SPLITS)
     if data == "sample":
-        return open_sample(split)
-    if split != "train":
-        raise ValueError(f"split {split!r}: {str(data)!r} has none; give the folder that holds it")
+        return open_labelled("sample")
     paths = list_images(data)
     root = Path(data) if Path(data).is_dir() else Path(data).parent
     return EncodedSet(FileSource(paths, root))
-
-
-def open_sample(split: str) -> Labelled:
-    """The sample set, whose classes are its photographs."""
-    images = SampleSet(split)
-    return Labelled(images, images.labels, images.classes)
 
 
 def open_labelled(data: str | Path, split: str = "train") -> Labelled:
@@ -115,7 +104,8 @@ def open_labelled(data: str | Path, split: str = "train") -> Labelled:
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
     if data == "sample":
-        return open_sample(split)
+        images = SampleSet(split)
+        return Labelled(images, images.labels, images.classes)
     folder = Path(data) / split
     if not folder.is_dir():
         whole = Path(data).parent if Path(data).name in SPLITS else Path(data)

@@ -13,7 +13,13 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
 from fcmae.images.pixels import Decoded
-from fcmae.images.transforms import random_resized_crop, random_window, sample_seed, shrinkage
+from fcmae.images.transforms import (
+    random_resized_crop,
+    random_window,
+    sample_seed,
+    shrinkage,
+    uniform,
+)
 from fcmae.images.views import EXACT, Pair
 
 REACH = 3  # deviations to either side that a blur reaches
@@ -68,7 +74,7 @@ class PairView:
 
     def _view(self, image: Decoded, number: int, generator: torch.Generator) -> Tensor:
         def happens(probability: float) -> bool:
-            return _uniform(0, 1, generator) < probability
+            return uniform(0, 1, generator) < probability
 
         view = random_resized_crop(
             image, self.size, self.crop_scale, self.horizontal_flip, generator=generator
@@ -78,7 +84,7 @@ class PairView:
         if happens(self.grey) and len(view) == 3:
             view = F.rgb_to_grayscale(view, num_output_channels=3)
         if happens(self.blur[number]):
-            view = blur(view, _uniform(*self.blur_sigma, generator))
+            view = blur(view, uniform(*self.blur_sigma, generator))
         if happens(self.solarise[number]):
             view = F.solarize(view, THRESHOLD)
         return view
@@ -95,8 +101,8 @@ def jitter(
         generator: decides the order and the amounts.
     """
     known = {1: 2, 3: 4}.get(len(image), 0)  # of the adjustments, in their order
-    amounts = [_uniform(max(0, 1 - bound), 1 + bound, generator) for bound in most[:3]]
-    amounts.append(_uniform(-most[3], most[3], generator))
+    amounts = [uniform(max(0, 1 - bound), 1 + bound, generator) for bound in most[:3]]
+    amounts.append(uniform(-most[3], most[3], generator))
     for number in torch.randperm(4, generator=generator).tolist():
         if number < known and most[number]:
             image = ADJUSTMENTS[number](image, amounts[number])
@@ -118,7 +124,3 @@ def blur(image: Tensor, sigma: float) -> Tensor:
 
 def _dice(seed: int, number: int) -> torch.Generator:
     return torch.Generator().manual_seed(sample_seed(seed, 0, number))
-
-
-def _uniform(low: float, high: float, generator: torch.Generator) -> float:
-    return torch.empty(1).uniform_(low, high, generator=generator).item()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fcmae.images.pixels import Decoded
-from fcmae.images.transforms import ASPECT_RATIOS, Crop, Window, crop
+from fcmae.images.transforms import LOG_RATIOS, Crop, Window, crop, uniform
 
 IGNORED = 255  # the label of what does not count, and of what lies beyond the image's edges
 
@@ -72,19 +72,16 @@ def draw_roaming_crop(
     Where it is shorter than the image, it lies within it; where it is longer, the image within it.
     """
 
-    def uniform(low: float, high: float) -> float:
-        return torch.empty(1).uniform_(low, high, generator=generator).item()
-
     def place(length: int, whole: int) -> int:
         low, high = sorted((0, whole - length))
         return int(torch.randint(low, high + 1, (1,), generator=generator).item())
 
     height, width = size
-    area = height * width * uniform(*scale)
-    ratio = math.exp(uniform(*map(math.log, ASPECT_RATIOS)))
+    area = height * width * uniform(*scale, generator)
+    ratio = math.exp(uniform(*LOG_RATIOS, generator))
     rows, columns = max(1, round(math.sqrt(area / ratio))), max(1, round(math.sqrt(area * ratio)))
     window = Window(place(rows, height), place(columns, width), rows, columns)
-    return Crop(window, torch.rand(1, generator=generator).item() < horizontal_flip)
+    return Crop(window, uniform(0, 1, generator) < horizontal_flip)
 
 
 def crop_labels(label_map: Tensor, drawn: Crop, size: tuple[int, int]) -> Tensor:

@@ -1,6 +1,6 @@
 """Images by number: where they come from, parts of them, and which of them a part has."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from typing import BinaryIO, Generic, Protocol, TypeVar
 
@@ -57,7 +57,7 @@ class ImageSet(Protocol[Target_co]):
         """
 
     def target(self, index: int) -> Target_co:
-        """What is to be learned of the image, in its own pixels where it has places."""
+        """What is to be learned of the image; positions are in pixels of the stored image."""
 
 
 class EncodedSet:
@@ -143,10 +143,8 @@ class Labelled:
 
     def counts(self) -> list[int]:
         """The number of images of each class."""
-        counts = [0] * len(self.classes)
-        for label in self.labels:
-            counts[label] += 1
-        return counts
+        counts = Counter(self.labels)
+        return [counts[label] for label in range(len(self.classes))]
 
 
 def draw(length: int, number: int, seed: int = 0) -> list[int]:

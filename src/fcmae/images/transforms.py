@@ -13,6 +13,7 @@ from fcmae.images.pixels import Decoded, Shrunk
 from fcmae.images.resample import resample
 
 ASPECT_RATIOS = (3 / 4, 4 / 3)  # width over height, of random crops
+LOG_RATIOS = (math.log(ASPECT_RATIOS[0]), math.log(ASPECT_RATIOS[1]))
 ATTEMPTS = 10
 # Pixels that a shrunk window must have, a side, for each of the result. 1 is hardly faster and
 # three times as far off at hard edges; 2 halves the error, but leaves common windows whole.
@@ -64,18 +65,8 @@ def random_resized_crop(
     Returns:
         float32 [C, *size] in 0..1, resized bicubically with antialiasing.
     """
-    return crop(image, draw_crop(image.size, scale, horizontal_flip, generator), size)
-
-
-def draw_crop(
-    size: tuple[int, int],
-    scale: tuple[float, float],
-    horizontal_flip: float,
-    generator: torch.Generator,
-) -> Crop:
-    """Draw a crop of an image of height and width `size`."""
-    window = random_window(*size, scale, generator)
-    return Crop(window, torch.rand(1, generator=generator).item() < horizontal_flip)
+    window = random_window(*image.size, scale, generator)
+    return crop(image, Crop(window, uniform(0, 1, generator) < horizontal_flip), size)
 
 
 def crop(image: Decoded, drawn: Crop, size: tuple[int, int]) -> Tensor:
@@ -93,20 +84,22 @@ def random_window(
 ) -> Window:
     """A window of random area, aspect ratio and place; after ten misfits, a centred one."""
 
-    def uniform(low: float, high: float) -> float:
-        return torch.empty(1).uniform_(low, high, generator=generator).item()
-
     def below(bound: int) -> int:
         return int(torch.randint(0, bound, (1,), generator=generator).item())
 
     for _ in range(ATTEMPTS):
-        area = height * width * uniform(*scale)
-        ratio = math.exp(uniform(math.log(ASPECT_RATIOS[0]), math.log(ASPECT_RATIOS[1])))
+        area = height * width * uniform(*scale, generator)
+        ratio = math.exp(uniform(*LOG_RATIOS, generator))
         rows, columns = round(math.sqrt(area / ratio)), round(math.sqrt(area * ratio))
         if 0 < rows <= height and 0 < columns <= width:
             return Window(below(height - rows + 1), below(width - columns + 1), rows, columns)
     ratio = min(max(width / height, ASPECT_RATIOS[0]), ASPECT_RATIOS[1])
     return centred_window(height, width, ratio)
+
+
+def uniform(low: float, high: float, generator: torch.Generator) -> float:
+    """A number between two others."""
+    return torch.empty(1).uniform_(low, high, generator=generator).item()
 
 
 def shrinkage(window: Window, size: tuple[int, int]) -> int:

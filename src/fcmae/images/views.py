@@ -1,5 +1,6 @@
 """How an image is seen: what becomes of it and of its target between the file and the batch."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -10,7 +11,6 @@ from fcmae.errors import unknown
 from fcmae.images.augment import augment
 from fcmae.images.pixels import Decoded
 from fcmae.images.transforms import (
-    centre_crop,
     evaluation_crop,
     random_resized_crop,
     random_window,
@@ -107,11 +107,6 @@ class AugmentedView:
 
     def __call__(self, image: Decoded, target: int | Tensor, seed: int) -> Classified:
         """Crop, flip and augment as `seed` says; a class, or soft labels, stay as they are."""
-        if self.rand_augment and image.pixels.dtype != torch.uint8:
-            raise ValueError(
-                f"rand_augment {self.rand_augment} needs images of 8 bits, and there are others: "
-                "leave it out with --set rand_augment=0,0"
-            )
         augmented = augment(
             image,
             self.size,
@@ -125,26 +120,11 @@ class AugmentedView:
 
 
 @dataclass(frozen=True, slots=True)
-class CentreView:
-    """The largest centred crop of the right shape."""
-
-    size: tuple[int, int]
-
-    def shrinkage(self, height: int, width: int, seed: int) -> int:
-        """Not at all: what is looked at is exact."""
-        return 1
-
-    def __call__(self, image: Decoded, target: object, seed: int) -> Unlabelled:
-        """The same whatever `seed` is."""
-        assert image.shrunk is None
-        return Unlabelled(centre_crop(image.pixels, self.size))
-
-
-@dataclass(frozen=True, slots=True)
 class EvaluationView:
-    """What accuracies are measured on (authors' code)."""
+    """What accuracies are measured on (authors' code), or another crop of whole images."""
 
     size: tuple[int, int]
+    crop: Callable[[Tensor, tuple[int, int]], Tensor] = evaluation_crop
 
     def shrinkage(self, height: int, width: int, seed: int) -> int:
         """Not at all: what is measured is exact."""
@@ -153,7 +133,7 @@ class EvaluationView:
     def __call__(self, image: Decoded, target: object, seed: int) -> Unlabelled:
         """The same whatever `seed` is."""
         assert image.shrunk is None
-        return Unlabelled(evaluation_crop(image.pixels, self.size))
+        return Unlabelled(self.crop(image.pixels, self.size))
 
 
 def _generator(seed: int) -> torch.Generator:

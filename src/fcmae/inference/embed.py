@@ -42,7 +42,7 @@ class Pooled(nn.Module):
         return features if self.norm is None else self.norm(features)
 
 
-def run(options: Embed) -> Path:
+def run_embed(options: Embed) -> Path:
     """Run `embed` with these options."""
     require_one_process("embed")
     out = Path(options.out).expanduser().absolute()

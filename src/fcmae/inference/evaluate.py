@@ -25,7 +25,7 @@ ROWS = 20  # classes on the screen
 NAMES = 5  # that an error lists
 
 
-def run(options: Evaluate) -> Evaluation:
+def run_evaluate(options: Evaluate) -> Evaluation:
     """Run `evaluate` with these options."""
     target = Path(options.json).expanduser() if options.json else None
     if target:

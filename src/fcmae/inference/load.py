@@ -76,42 +76,39 @@ def load_classifier(path: str | Path, key: str | None = None) -> tuple[Classifie
             themselves does not fit together.
     """
     path = str(Path(path).expanduser())
-    state, stored = read_weights(path, key=key)
-    num_classes = stored["num_classes"]
-    if num_classes is None:
+    weights = read_weights(path, key=key)
+    architecture = weights.architecture
+    if architecture.num_classes is None:
         raise ValueError(
             f"weights {path} have no head, as after pre-training: fine-tune them first, or give "
             "those of a classifier"
         )
-    description = _describe(path, stored)
+    description = _describe(path, weights.description)
     with torch.device("meta"):
-        classifier = Classifier(**_architecture(stored), num_classes=num_classes)
-    return _filled(path, classifier, state), description
+        classifier = Classifier(**architecture._asdict())
+    return _filled(path, classifier, weights.state), description
 
 
 def load_backbone(path: str | Path, key: str | None = None) -> LoadedBackbone:
     """Read the backbone of an encoder or a classifier, as `load_classifier` does."""
     path = str(Path(path).expanduser())
-    state, stored = read_weights(path, key=key)
+    weights = read_weights(path, key=key)
+    state = weights.state
     own = {name: state[name] for name in state if not name.startswith(("norm.", "head."))}
     of_norm = {name.removeprefix("norm."): state[name] for name in state if name[:5] == "norm."}
     with torch.device("meta"):
-        backbone = Backbone(**_architecture(stored))
+        backbone = Backbone(**weights.architecture.backbone)
         norm = LayerNorm(backbone.widths[-1])
     return LoadedBackbone(
         _filled(path, backbone, own),
         _filled(path, norm, of_norm) if of_norm else None,
-        _describe(path, stored),
+        _describe(path, weights.description),
     )
 
 
 def shape(size: tuple[int, int]) -> str:
     """Height and width, in words."""
     return f"{size[0]} x {size[1]}"
-
-
-def _architecture(stored: dict[str, Any]) -> dict[str, Any]:
-    return {name: stored[name] for name in ("model", "in_channels", "stem_stride", "response")}
 
 
 def _filled(path: str, module: M, state: dict[str, Tensor]) -> M:

@@ -1,7 +1,5 @@
 """What `predict` does: find the images, run the classifier, write the table."""
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,13 +12,14 @@ from fcmae.errors import check_target
 from fcmae.images import EncodedSet, FileSource, list_images
 from fcmae.inference.load import load_classifier
 from fcmae.inference.loop import choose_preprocessing, forward_in_order, require_one_process
+from fcmae.report.record import as_csv
 from fcmae.storage.atomic import write_text
 from fcmae.training.devices import choose_device, choose_precision, start_runtime
 
 Row = dict[str, str | float | None]
 
 
-def run(options: Predict) -> Path:
+def run_predict(options: Predict) -> Path:
     """Run `predict` with these options."""
     require_one_process("predict")
     out = Path(options.out).expanduser()
@@ -33,7 +32,8 @@ def run(options: Predict) -> Path:
     classifier, description = load_classifier(options.weights, options.key)
     preprocessing = choose_preprocessing(options, classifier, description, device)
     top = min(options.top, len(description.classes))
-    columns = columns_of(top)
+    ranked = [f"{what}_{i}" for i in range(1, top + 1) for what in ("class", "probability")]
+    columns = ["path", *ranked, "error"]
     images = EncodedSet(FileSource(paths, Path()))
     rows: dict[str, Row] = {images.name(i): dict.fromkeys(columns) for i in range(len(images))}
     unreadable = 0
@@ -48,7 +48,7 @@ def run(options: Predict) -> Path:
             unreadable += len(output.unreadable)
     table = [row | {"path": name} for name, row in rows.items()]
     as_json = out.suffix == ".json"
-    write_text(out, json.dumps(table, indent=1) + "\n" if as_json else as_csv(table, columns))
+    write_text(out, json.dumps(table, indent=1) + "\n" if as_json else as_csv(table))
     if unreadable:
         say(f"{unreadable} of {len(rows)} files could not be read; the column error says why")
     say(f"Wrote {out}: {len(rows)} rows")
@@ -80,12 +80,6 @@ def find(images: Sequence[str | Path]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def columns_of(top: int) -> list[str]:
-    """The names of the columns."""
-    ranked = [f"{what}_{i}" for i in range(1, top + 1) for what in ("class", "probability")]
-    return ["path", *ranked, "error"]
-
-
 def best(logits: Tensor, classes: Sequence[str], top: int) -> Row:
     """The `top` most probable classes of logits [K]; of equal ones, the first comes first."""
     probabilities, order = logits.double().softmax(0).sort(descending=True, stable=True)
@@ -94,12 +88,3 @@ def best(logits: Tensor, classes: Sequence[str], top: int) -> Row:
         row[f"class_{rank + 1}"] = classes[int(order[rank])]
         row[f"probability_{rank + 1}"] = round(float(probabilities[rank]), 6)
     return row
-
-
-def as_csv(rows: Sequence[Row], columns: Sequence[str]) -> str:
-    """Comma-separated, with a header."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()

@@ -26,14 +26,41 @@ class Output:
 
 
 class Autoencoder(nn.Module):
-    """An encoder of what is visible and a decoder of what is not (section 3)."""
+    """An encoder of what is visible and a decoder of what is not (section 3).
+
+    Args:
+        model: a name of `fcmae.list_models()`, V1 or V2.
+        in_channels: channels of the images.
+        patch_size: pixels a side of what is masked together; any multiple of the total stride, 8
+            times the stem's. None: the total stride, 32 with the paper's stem.
+        stem_stride: 4 as in the paper; 1 or 2 for images of 32 to 96 pixels.
+        decoder_width: channels of the decoder (section 3: 512).
+        decoder_depth: blocks of the decoder (section 3: 1).
+        norm_pix: whether targets are normalised within each cell.
+        response: what the encoder's blocks have in GRN's place, of `fcmae.models.responses`; the
+            decoder's keep GRN.
+    """
 
     def __init__(
-        self, encoder: Encoder, decoder: Decoder, *, patch_size: int, norm_pix: bool
+        self,
+        model: str = "convnextv2_atto",
+        *,
+        in_channels: int = 3,
+        patch_size: int | None = None,
+        stem_stride: int = 4,
+        decoder_width: int = 512,
+        decoder_depth: int = 1,
+        norm_pix: bool = True,
+        response: str = USUAL,
     ) -> None:
         super().__init__()
-        self.encoder, self.decoder = encoder, decoder
-        self.patch_size, self.norm_pix = patch_size, norm_pix
+        self.encoder = encoder = Encoder(
+            model, in_channels=in_channels, stem_stride=stem_stride, response=response
+        )
+        self.patch_size = check_patch_size(patch_size, encoder.stride)
+        values = encoder.stride**2 * in_channels
+        self.decoder = Decoder(encoder.widths[-1], values, width=decoder_width, depth=decoder_depth)
+        self.norm_pix = norm_pix
 
     def forward(self, images: Tensor, mask: Tensor, mode: str = "tiled") -> Output:
         """One pass.
@@ -61,37 +88,4 @@ class Autoencoder(nn.Module):
         return patch_grid(height, width, self.patch_size)
 
 
-def create_autoencoder(
-    model: str = "convnextv2_atto",
-    *,
-    in_channels: int = 3,
-    patch_size: int | None = None,
-    stem_stride: int = 4,
-    decoder_width: int = 512,
-    decoder_depth: int = 1,
-    norm_pix: bool = True,
-    response: str = USUAL,
-) -> Autoencoder:
-    """Build an autoencoder with fresh weights.
-
-    Args:
-        model: a name of `fcmae.list_models()`, V1 or V2.
-        in_channels: channels of the images.
-        patch_size: pixels a side of what is masked together; any multiple of the total stride, 8
-            times the stem's. None: the total stride, 32 with the paper's stem.
-        stem_stride: 4 as in the paper; 1 or 2 for images of 32 to 96 pixels.
-        decoder_width: channels of the decoder (section 3: 512).
-        decoder_depth: blocks of the decoder (section 3: 1).
-        norm_pix: whether targets are normalised within each cell.
-        response: what the encoder's blocks have in GRN's place, of `fcmae.models.responses`; the
-            decoder's keep GRN.
-    """
-    encoder = Encoder(model, in_channels=in_channels, stem_stride=stem_stride, response=response)
-    patch_size = check_patch_size(patch_size, encoder.stride)
-    decoder = Decoder(
-        encoder.widths[-1],
-        encoder.stride**2 * in_channels,
-        width=decoder_width,
-        depth=decoder_depth,
-    )
-    return Autoencoder(encoder, decoder, patch_size=patch_size, norm_pix=norm_pix)
+create_autoencoder = Autoencoder

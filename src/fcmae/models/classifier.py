@@ -8,11 +8,21 @@ from fcmae.models.responses import USUAL
 
 
 class Classifier(Backbone):
-    """ConvNeXt for classification, with the authors' names: their released files load strictly."""
+    """ConvNeXt for classification, with the authors' names: their released files load strictly.
+
+    Args:
+        model: a name of `fcmae.list_models()`.
+        num_classes: classes of the head.
+        in_channels: channels of the images.
+        stem_stride: 4 as in the paper; 1 or 2 for images of 32 to 96 pixels.
+        drop_path: stochastic depth of the last block; linear from 0 at the first.
+        head_init: factor of the head's initial weights (Tables 2-6: 0.001).
+        response: what V2's blocks have in GRN's place, of `fcmae.models.responses`.
+    """
 
     def __init__(
         self,
-        model: str,
+        model: str = "convnextv2_atto",
         *,
         num_classes: int = 1000,
         in_channels: int = 3,
@@ -43,33 +53,4 @@ class Classifier(Backbone):
         return logits
 
 
-def create_model(
-    model: str = "convnextv2_atto",
-    *,
-    num_classes: int = 1000,
-    in_channels: int = 3,
-    stem_stride: int = 4,
-    drop_path: float = 0.0,
-    head_init: float = 1.0,
-    response: str = USUAL,
-) -> Classifier:
-    """Build a classifier with fresh weights.
-
-    Args:
-        model: a name of `fcmae.list_models()`.
-        num_classes: classes of the head.
-        in_channels: channels of the images.
-        stem_stride: 4 as in the paper; 1 or 2 for images of 32 to 96 pixels.
-        drop_path: stochastic depth of the last block; linear from 0 at the first.
-        head_init: factor of the head's initial weights (Tables 2-6: 0.001).
-        response: what V2's blocks have in GRN's place, of `fcmae.models.responses`.
-    """
-    return Classifier(
-        model,
-        num_classes=num_classes,
-        in_channels=in_channels,
-        stem_stride=stem_stride,
-        drop_path=drop_path,
-        head_init=head_init,
-        response=response,
-    )
+create_model = Classifier

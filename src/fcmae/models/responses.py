@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fcmae.errors import unknown
+from fcmae.models.perceptron import wide
 from fcmae.ops.response_norm.reference import EPSILON, root, sum_of_squares
 from fcmae.ops.tiles import Sites, Tiles, hide, spread
 from fcmae.sizes import is_v2
@@ -34,17 +35,18 @@ NEIGHBOURS, ALPHA, BETA, K = 5, 1e-4, 0.75, 2.0  # n, alpha, beta and k of Krizh
 class Affine(nn.Module):
     """A scale gamma and a shift beta for each channel, in GRN's names and shapes."""
 
-    def __init__(self, channels: int, scale: float) -> None:
+    scale = 0.0  # gamma at first
+
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.gamma = nn.Parameter(torch.full((1, 1, 1, channels), scale))
+        self.gamma = nn.Parameter(torch.full((1, 1, 1, channels), self.scale))
         self.beta = nn.Parameter(torch.zeros(1, 1, 1, channels))
 
 
 class LayerResponse(Affine):
     """LayerNorm over the widened channels of each site; eps 1e-6, as in the rest of the block."""
 
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels, 1.0)
+    scale = 1.0
 
     def forward(self, x: Tensor, sites: Sites) -> Tensor:
         """X [.., .., .., C] -> the same shape."""
@@ -60,11 +62,12 @@ class BatchResponse(Affine):
     move the statistics twice.
     """
 
+    scale = 1.0
     running_mean: Tensor
     running_var: Tensor
 
     def __init__(self, channels: int) -> None:
-        super().__init__(channels, 1.0)
+        super().__init__(channels)
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_var", torch.ones(channels))
 
@@ -107,16 +110,13 @@ class LocalResponse(nn.Module):
 
     def forward(self, x: Tensor, sites: Sites) -> Tensor:
         """X [.., .., .., C] -> the same shape."""
-        columns = _exact(x).flatten(0, 2).unsqueeze(2)  # [V, C, 1]
+        columns = wide(x).flatten(0, 2).unsqueeze(2)  # [V, C, 1]
         normed = F.local_response_norm(columns, NEIGHBOURS, NEIGHBOURS * ALPHA, BETA, K)
         return normed.view(x.shape).to(x.dtype)
 
 
 class ScaleResponse(Affine):
     """gamma * X + beta + X: scale and shift without a norm, Table 9 (a)."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels, 0.0)
 
     def forward(self, x: Tensor, sites: Sites) -> Tensor:
         """X [.., .., .., C] -> the same shape."""
@@ -125,9 +125,6 @@ class ScaleResponse(Affine):
 
 class AggregateResponse(Affine):
     """gamma * X * G(X) + beta + X, G each channel's L2 norm over an image's sites: Table 9 (b)."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels, 0.0)
 
     def forward(self, x: Tensor, sites: Sites) -> Tensor:
         """X [.., .., .., C] -> the same shape."""
@@ -146,19 +143,11 @@ class NormaliseResponse(Affine):
     by is a mean of norms there, and of values of either sign here: it may be anything near 0.
     """
 
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels, 0.0)
-
     def forward(self, x: Tensor, sites: Sites) -> Tensor:
         """X [.., .., .., C] -> the same shape."""
-        exact = _exact(hide(x, sites))
+        exact = wide(hide(x, sites))
         factor = 1 + self.gamma * exact / (exact.mean(3, keepdim=True) + EPSILON)
         return (exact * factor + self.beta).to(x.dtype)
-
-
-def _exact(x: Tensor) -> Tensor:
-    """In float32 at least."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 OTHERS: dict[str, type[nn.Module]] = {

@@ -1,4 +1,4 @@
-"""Visible patches as tiles: one flat list over the batch, with the place of each.
+"""Visible patches as tiles: one flat list over the batch, with the position of each.
 
 The encoder's strides are s, 2s, 4s, 8s, so a cell of 8s x 8s pixels is a square tile of 8, 4, 2, 1
 sites a side at the four stages. `pack` gathers the visible cells of a dense map into `[M, t, t, C]`
@@ -16,7 +16,7 @@ class Tiles:
     """Where the M tiles of a batch lie on its grid of cells."""
 
     grid: tuple[int, int, int]  # images, rows and columns of cells: B, h, w
-    index: Tensor  # [M] int64, each tile's place in the flattened grid, ascending
+    index: Tensor  # [M] int64, each tile's position in the flattened grid, ascending
     image: Tensor  # [M] int64, each tile's image
 
     @staticmethod

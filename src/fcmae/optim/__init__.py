@@ -1,8 +1,7 @@
 """How parameters are grouped for the optimiser, how the learning rate runs, what is averaged."""
 
-from fcmae.optim.adamw import adamw
 from fcmae.optim.average import Average
-from fcmae.optim.groups import parameter_groups
+from fcmae.optim.groups import adamw, parameter_groups
 from fcmae.optim.layer_decay import layer_ids, layer_scales
 from fcmae.optim.schedule import learning_rate, scaled_learning_rate
 

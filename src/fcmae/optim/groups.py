@@ -1,8 +1,9 @@
-"""Which parameters decay, and whose learning rate is scaled."""
+"""The optimiser: which parameters decay, whose learning rate is scaled, and AdamW of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import nn
 
 from fcmae.errors import unknown
@@ -59,3 +60,18 @@ def parameter_groups(
         | ({} if scales is None else {"scale": scale})
         for (spared, scale), group in sorted(groups.items())
     ]
+
+
+def adamw(
+    groups: Sequence[dict[str, Any]], momentum: tuple[float, float], device: torch.device
+) -> torch.optim.AdamW:
+    """AdamW (Tables 1 to 6), in one pass over the weights where PyTorch has such a kernel.
+
+    A process's first one takes a second: PyTorch imports its compiler for it.
+
+    Args:
+        groups: as of `parameter_groups`; their learning rates are set before each step.
+        momentum: β1 and β2.
+        device: that of the parameters.
+    """
+    return torch.optim.AdamW(groups, betas=momentum, fused=device.type in ("cpu", "cuda"))

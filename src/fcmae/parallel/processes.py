@@ -1,7 +1,7 @@
 """Processes that share a run: how many there are, which of them writes, and what they exchange.
 
 Whatever else knows of processes asks here. A process that was started alone, or has not met the
-others yet, exchanges nothing: each function then gives back what it was given.
+others yet, exchanges nothing: each function then returns its argument.
 """
 
 import contextlib

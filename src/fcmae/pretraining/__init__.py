@@ -1,1 +1,1 @@
-"""Pre-training: what is settled before it starts, what is trained, what is looked at meanwhile."""
+"""Pre-training: methods, their plans, the task, what is observed meanwhile, and the report."""

@@ -71,7 +71,7 @@ class ContrastiveRecipe:
         )
 
     def rules(self, in_channels: int) -> tuple[Rule, ...]:
-        """Of the heads and of the views."""
+        """What the values of heads and views must be."""
 
         def probabilities(*values: float) -> bool:
             return all(0 <= value <= 1 for value in values)
@@ -102,7 +102,7 @@ class ContrastiveRecipe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContrastivePlan(Plan):
-    """What guesses score, beside what every plan has."""
+    """A plan that knows the loss of guesses."""
 
     recipe: ContrastiveRecipe
 
@@ -143,7 +143,7 @@ class ContrastivePlan(Plan):
 
 
 def make_plan(options: Pretrain, common: Mapping[str, Any]) -> ContrastivePlan:
-    """There must be whole cells in an image, and another image to tell one from."""
+    """The plan of these options; images have whole cells, and batches two images or more."""
     stride, (height, width) = total_stride(options.stem_stride), common["image_size"]
     if any(side < stride or side % stride for side in (height, width)):
         raise ValueError(

@@ -9,7 +9,7 @@ from fcmae.images import Labelled, TooManyUnreadable, open_splits
 from fcmae.images.fixed_images import choose
 from fcmae.inference.loop import Preprocessing
 from fcmae.models.encoder import Backbone
-from fcmae.probes import knn_accuracy
+from fcmae.probes.knn import knn_accuracy
 from fcmae.storage.digest import digest_of_names
 from fcmae.training.devices import Runtime
 from fcmae.training.plan import Plan

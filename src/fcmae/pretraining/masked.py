@@ -51,7 +51,7 @@ class MaskedRecipe:
         return replace(self, warmup_epochs=warmup, decay_exempt="fixed")
 
     def rules(self, in_channels: int) -> tuple[Rule, ...]:
-        """Of the decoder."""
+        """What the decoder's sizes must be."""
         return (
             ("decoder_width", self.decoder_width > 0, "1 or more"),
             ("decoder_depth", self.decoder_depth > 0, "1 or more"),
@@ -106,7 +106,7 @@ class MaskedPlan(Plan):
 
 
 def make_plan(options: Pretrain, common: Mapping[str, Any]) -> MaskedPlan:
-    """Masks must leave something of an image, and hide something."""
+    """The plan of these options; masks must hide some patches and leave some visible."""
     patch_size = check_patch_size(options.patch_size, total_stride(options.stem_stride))
     height, width = common["image_size"]
     rows, columns = patch_grid(height, width, patch_size)

@@ -17,7 +17,7 @@ def method_of(name: str, given: Collection[str]) -> Method:
     """The method of this name.
 
     Raises:
-        ValueError: for an unknown name, and where options were given that mean nothing for it.
+        ValueError: for an unknown name, or for an option that means nothing for it.
     """
     if name not in METHODS:
         raise unknown("method", name, METHODS)

@@ -1,4 +1,4 @@
-"""How well nearest neighbours tell classes as pre-training goes on: the curve, and what it says."""
+"""kNN accuracy during pre-training: its curve, and the sentence about it."""
 
 import math
 from collections.abc import Iterator

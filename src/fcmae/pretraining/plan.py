@@ -49,7 +49,7 @@ class Recipe(training_recipe.Recipe, Protocol):
         """The published recipe as it is used: in a shorter run, and for such images."""
 
     def rules(self, in_channels: int) -> tuple[Rule, ...]:
-        """What the fields must be that the method alone has."""
+        """What the values must be of fields that only this method has."""
 
 
 class Learner(Protocol):
@@ -81,7 +81,7 @@ class Learner(Protocol):
         """The mean loss of prepared images."""
 
     def observe(self, epoch: int) -> dict[str, Any]:
-        """What is seen of the fixed images, for the metrics; nothing where there are none."""
+        """Measure the fixed images, for the metrics; empty where there are none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,15 +92,15 @@ class Plan(training_plan.Plan, ABC):
 
     @abstractmethod
     def comparisons(self) -> list[Comparison]:
-        """What the method alone compares with what was published."""
+        """Comparisons with what was published that only this method has."""
 
     @abstractmethod
     def details(self) -> Lines:
-        """What is said on the screen of this method's images and loss."""
+        """Lines for the screen on this method's images and loss."""
 
     @abstractmethod
     def facts(self) -> dict[str, Any]:
-        """What `config.json` says of this method alone."""
+        """Entries of `config.json` that only this method has."""
 
     @abstractmethod
     def learner(self, pictures: Pictures | None, out: Path) -> Learner:
@@ -123,8 +123,8 @@ class Method:
         image_size: as published.
         precision: as published.
         recipe: as published.
-        because: why a plan is not as published where nobody asked for it.
-        options: of `pretrain`, that not all methods have.
+        because: why a plan departs in fields that the user did not set.
+        options: those of `pretrain` that only some methods have.
         whole_batches: whether the loss compares images, so that a batch cannot be cut up.
         template: of the report, which extends `pretraining/page.html`.
         plan: makes the plan of options and of the fields that the plans of all methods have.
@@ -174,7 +174,7 @@ def make_plan(method: Method, options: Pretrain, facts: Facts) -> Plan:
 
 
 def compare(method: Method, plan: Plan, own: Recipe, options: Pretrain) -> tuple[Departure, ...]:
-    """Every field in which the plan is not what was published, with the reason."""
+    """Every field in which the plan departs from what was published, with the reason."""
     epochs = method.epochs[0] if len(method.epochs) == 1 else method.epochs
     because = {
         name: text.format(channels=plan.in_channels) for name, text in method.because.items()

@@ -35,7 +35,7 @@ EXEMPT = {
 }
 
 
-def start(wanted: Pretrain) -> Path:
+def run_pretrain(wanted: Pretrain) -> Path:
     """Run `pretrain` with these options."""
     opened, method = choose_method(open_run(wanted, "pretrain"))
     options = opened.options

@@ -1,4 +1,4 @@
-"""What is trained when an encoder is pre-trained, by whatever method."""
+"""The task of pre-training an encoder, by any method."""
 
 from pathlib import Path
 from typing import Any

@@ -1,27 +1,20 @@
-"""What the blocks of a backbone say of images: a measure of one tensor of each, block by block.
+"""Measures of the blocks of a backbone on images: of one tensor of each, block by block.
 
 Diversity is one such measure: how unlike each other the channels of a block are (figure 6).
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
 
+from fcmae.commands.analyze import BlockTensor
 from fcmae.errors import unknown
 from fcmae.models.encoder import Backbone
 from fcmae.models.layers import Block
 
-BlockTensor = Literal["block", "branch", "grn", "widened"]
-"""Which tensor of a block is measured; the paper does not say which its figures show:
-
-- block: its output, after the residual addition;
-- branch: what is added to its input;
-- grn: what leaves GRN, or what stands in GRN's place; not in V1;
-- widened: what enters the last linear layer, 4 times as wide: after GRN in V2, after GELU in V1.
-"""
 Measure = Callable[[Tensor], Tensor]  # of a tensor [B, H, W, C]
 
 
@@ -108,7 +101,7 @@ def diversity(backbone: Backbone, images: Tensor, tensor: str = "block") -> dict
 def cosine_distances(x: Tensor) -> Tensor:
     """Mean over all pairs of channels of (1 - cosine) / 2 of their flattened maps, an image each.
 
-    0 when all channels say the same, as in a collapse, and 0.5 when they are unrelated. As in the
+    0 when all channels are alike, as in a collapse, and 0.5 when they are unrelated. As in the
     paper (the main paper's section 3, and figure 6) the mean is over C x C ordered pairs, those of
     a channel with itself among them. A channel that is zero everywhere has cosine 0 with any.
 
@@ -121,7 +114,13 @@ def cosine_distances(x: Tensor) -> Tensor:
     Returns:
         float64 [B].
     """
-    return torch.stack([_cosine_distance(image.flatten(0, 1)) for image in x])
+    distances = []
+    for image in x:  # one by one, since float64 of a batch is large
+        channels = image.flatten(0, 1)  # [H * W, C]
+        double = channels.cpu().double() if channels.device.type == "mps" else channels.double()
+        units = torch.nn.functional.normalize(double, dim=0)
+        distances.append((1 - units.sum(1).square().sum() / channels.shape[1] ** 2) / 2)
+    return torch.stack(distances)
 
 
 @contextmanager
@@ -151,10 +150,3 @@ def _heard(block: Block, tensor: str, measure: Measure) -> Iterator[list[Tensor]
         yield found
     finally:
         handle.remove()
-
-
-def _cosine_distance(channels: Tensor) -> Tensor:
-    """Of the columns of [H * W, C]; image by image, since float64 of a batch is large."""
-    double = channels.cpu().double() if channels.device.type == "mps" else channels.double()
-    units = torch.nn.functional.normalize(double, dim=0)
-    return (1 - units.sum(1).square().sum() / channels.shape[1] ** 2) / 2

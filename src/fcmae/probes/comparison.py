@@ -11,8 +11,8 @@ from rich import box
 from rich.table import Table
 from torch import Tensor
 
-from fcmae.findings.verdict import Difference
 from fcmae.inference.classification import ranks
+from fcmae.report.verdict import Difference
 
 WEIGHTS, RANDOM, HISTOGRAM = "these weights", "random weights", "the colour histogram"
 WORDS = {True: "better", False: "worse", None: "no better"}

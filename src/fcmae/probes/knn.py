@@ -1,6 +1,6 @@
-"""Weighted nearest neighbours: what the features alone say, with nothing trained on them.
+"""Weighted nearest neighbours: how well features tell classes, with nothing trained on them.
 
-`knn_accuracy` is the quick look at an encoder that is still being trained.
+`knn_accuracy` is the quick probe of an encoder that is still being trained.
 """
 
 from collections.abc import Sequence
@@ -19,11 +19,11 @@ from fcmae.training.devices import Runtime
 
 TEMPERATURE = 0.07  # as usual for features of self-supervised networks
 CHUNK = 1 << 24  # similarities at a time
-TRAIN, VAL = 2000, 500  # images of the quick look, at most
+TRAIN, VAL = 2000, 500  # images of the quick probe, at most
 
 
 class Accuracy(NamedTuple):
-    """Shares of the images that were looked at."""
+    """Shares of the images that were classified."""
 
     top_1: float
     top_5: float | None  # None up to five classes

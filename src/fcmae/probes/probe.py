@@ -12,7 +12,6 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-import fcmae
 from fcmae.commands.probe import Probe
 from fcmae.console.screen import progress_bar
 from fcmae.errors import check_target
@@ -40,6 +39,7 @@ from fcmae.probes.features import Features, colour_histogram, extract, standardi
 from fcmae.probes.knn import nearest_neighbours
 from fcmae.probes.linear import fit_linear_probe
 from fcmae.storage.atomic import write_text
+from fcmae.storage.versions import versions
 from fcmae.training.devices import Runtime, choose_device, choose_precision
 
 
@@ -55,7 +55,7 @@ class Pair:
         return self.train.rows(kept[self.train.indices]), self.val
 
 
-def run(options: Probe) -> dict[str, Any]:
+def run_probe(options: Probe) -> dict[str, Any]:
     """Run `probe` with these options."""
     require_one_process("probe")
     target = Path(options.json).expanduser() if options.json else None
@@ -87,7 +87,7 @@ def run(options: Probe) -> dict[str, Any]:
         "seeds": options.seeds,
         "device": str(device),
         "precision": runtime.precision,
-        "versions": {"fcmae": fcmae.__version__, "torch": torch.__version__},
+        "versions": versions("fcmae", "torch"),
         **summary(columns, rows, pairs[0].val.labels),
     }
     screen = Console(highlight=False)
@@ -132,7 +132,7 @@ def draw(
 
 
 def encoders_of(backbone: Backbone, seeds: int) -> list[Backbone]:
-    """The given one, and random ones of its kind, in evaluation mode."""
+    """The loaded backbone, and random ones of its kind, in evaluation mode."""
     encoders: list[Backbone] = [backbone]
     for seed in range(seeds):
         with torch.random.fork_rng(devices=[]):

@@ -1,16 +1,16 @@
 """Class selectivity: how much a channel answers to one class alone (appendix C, figure 2)."""
 
 import math
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fcmae.commands.analyze import Activity
 from fcmae.errors import unknown
 
-Activity = Literal["rectified", "absolute"]
 Values = NDArray[np.float64]
 
 NARROW = 5e-3  # the least bandwidth of a density

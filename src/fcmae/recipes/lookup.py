@@ -4,6 +4,7 @@ from fcmae.errors import unknown
 from fcmae.recipes.finetune import STAGES, Finetune
 from fcmae.recipes.table import Table
 from fcmae.recipes.unstated import FINETUNING
+from fcmae.sizes import SIZES
 
 COLUMNS = {
     "atto": "A",
@@ -15,13 +16,7 @@ COLUMNS = {
     "large": "L",
     "huge": "H",
 }
-_V1_ONLY = ("small", "xlarge")
-_NAMES: dict[str, str | None] = {
-    **COLUMNS,
-    **{f"convnextv2_{name}": letter for name, letter in COLUMNS.items()},
-    **{f"convnext_{name}": letter for name, letter in COLUMNS.items() if name != "huge"},
-    **{name: None for small in _V1_ONLY for name in (small, f"convnext_{small}")},
-}
+_NAMES = (*COLUMNS, "small", "xlarge", *SIZES)
 
 
 def column_of(size: str) -> str | None:
@@ -41,11 +36,20 @@ def column_of(size: str) -> str | None:
         return letter
     if size not in _NAMES:
         raise unknown("size", size, _NAMES)
-    return _NAMES[size]
+    return COLUMNS.get(size.rpartition("_")[2])
 
 
 def finetune_table(size: str, stage: str) -> tuple[Table[Finetune], str]:
-    """The table of `stage` that has `size`, and its letter there; errors as `finetune_recipe`."""
+    """The table of a stage that has a size (Tables 2-6), and its letter there.
+
+    Args:
+        size: as of `column_of`. V1 takes the column of the V2 model of its size.
+        stage: "1k", from FCMAE to ImageNet-1K; "22k", from FCMAE to ImageNet-22K; or "22k-to-1k",
+            from there on to ImageNet-1K.
+
+    Raises:
+        ValueError: for an unknown size or stage, and a size without a column at that stage.
+    """
     tables = stage_tables(stage)
     letter = column_of(size)
     for table in tables:
@@ -69,21 +73,6 @@ def stage_tables(stage: str) -> tuple[Table[Finetune], ...]:
     if stage not in STAGES:
         raise unknown("stage", stage, STAGES)
     return STAGES[stage]
-
-
-def finetune_recipe(model: str, stage: str) -> Finetune:
-    """Settings of `model`, every cell resolved (Tables 2-6).
-
-    Args:
-        model: as in `fcmae.list_models()`. V1 takes the column of the V2 model of its size.
-        stage: "1k", from FCMAE to ImageNet-1K; "22k", from FCMAE to ImageNet-22K; or "22k-to-1k",
-            from there on to ImageNet-1K.
-
-    Raises:
-        ValueError: for an unknown model or stage, and a model without a column at that stage.
-    """
-    table, letter = finetune_table(model, stage)
-    return table[letter]
 
 
 def layer_decay_kind(model: str) -> str:

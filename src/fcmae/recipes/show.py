@@ -29,35 +29,24 @@ def show_recipe(task: str, size: str | None = None, stage: str | None = None) ->
             a column at the stage.
     """
     if task == "pretrain":
-        sections = _pretrain(size, stage)
+        if stage is not None:
+            raise ValueError(f"stage {stage!r}: only finetune has stages; leave it out")
+        if size is not None:
+            column_of(size)  # the one column is every size's, but the name may be wrong
+        left_out = settings_section("What Table 1 leaves out", PRETRAINING)
+        sections = [table_section(TABLE_1), left_out]
     elif task == "finetune":
-        sections = _finetune(size, "1k" if stage is None else stage)
+        stage, letter = "1k" if stage is None else stage, None
+        tables = stage_tables(stage)
+        if size is not None:
+            table, letter = finetune_table(size, stage)
+            tables = (table,)
+        left_out = settings_section("What Tables 2-6 leave out", FINETUNING, letter)
+        left_out.notes.append(V1)
+        sections = [*(table_section(table, letter) for table in tables), left_out]
     else:
         raise unknown("recipe", task, ("pretrain", "finetune"))
-    return "\n".join(_text(section) for section in sections)
-
-
-def _pretrain(size: str | None, stage: str | None) -> list[Section]:
-    if stage is not None:
-        raise ValueError(f"stage {stage!r}: only finetune has stages; leave it out")
-    if size is not None:
-        column_of(size)  # the one column is every size's, but the name may be wrong
-    return [
-        table_section(TABLE_1),
-        settings_section("What Table 1 leaves out", PRETRAINING),
-    ]
-
-
-def _finetune(size: str | None, stage: str) -> list[Section]:
-    if size is None:
-        letter = None
-        tables = [table_section(table) for table in stage_tables(stage)]
-    else:
-        table, letter = finetune_table(size, stage)
-        tables = [table_section(table, letter)]
-    left_out = settings_section("What Tables 2-6 leave out", FINETUNING, letter)
-    left_out.notes.append(V1)
-    return [*tables, left_out]
+    return "\n".join(map(_text, sections))
 
 
 def _text(section: Section) -> str:

@@ -1,6 +1,6 @@
 """Charts as PNG and SVG files, drawn by matplotlib without touching its global state."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from fcmae.report import charts
 from fcmae.report.axes import Axis
-from fcmae.report.charts import HEIGHT, INK, PAPER, RULE, Chart, Look, Panel
+from fcmae.report.charts import INK, PAPER, RULE, Chart, Look, Panel
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -18,19 +18,6 @@ if TYPE_CHECKING:
 WIDTH = 9.0  # inches, of a row of panels
 DOTS = 160  # an inch, in the PNG
 ABREAST, LETTERS = 5, 120  # names in a line of the legend, and letters, at the most
-
-
-def draw(
-    rows: Sequence[Sequence[Panel]], *, bars: bool = False, height: float = HEIGHT
-) -> "Figure":
-    """Rows of panels over one legend, where what has the same label is named once.
-
-    Args:
-        rows: panels from the top down, from left to right; every row has as many.
-        bars: groups of bars, from zero, rather than lines.
-        height: of a row, in inches; the figure is 9 wide.
-    """
-    return draw_figure(Chart(rows, bars, height))
 
 
 def draw_figure(chart: Chart) -> "Figure":

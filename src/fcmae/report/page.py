@@ -33,17 +33,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        "count": units.count,
-        "plural": units.plural,
-        "percent": units.percent,
-        "accuracy": units.accuracy,
-        "memory": units.memory,
-        "cell": units.cell,
-        "loss": units.loss,
-        "embedded": _embedded,
-        "drawn": draw_inline,
-    }
+    named = ("count", "plural", "percent", "accuracy", "memory", "cell", "loss")
+    environment.filters |= {name: getattr(units, name) for name in named}
+    environment.filters |= {"embedded": _embedded, "drawn": draw_inline}
     return environment
 
 

@@ -1,7 +1,6 @@
 """Rows of what was measured, and on what; `results.json` is taken up again by the next call."""
 
 import csv
-import importlib.metadata
 import io
 import json
 import platform
@@ -14,8 +13,8 @@ from typing import Any
 
 import torch
 
-import fcmae
 from fcmae.storage.atomic import write_text
+from fcmae.storage.versions import versions
 
 Row = dict[str, Any]  # JSON-able
 
@@ -141,23 +140,12 @@ def describe_run(device: torch.device) -> dict[str, object]:
     return {
         "machine": describe_machine(device),
         "versions": {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "timm": version("timm"),
-            "fcmae": fcmae.__version__,
+            **versions("python", "torch", "timm", "fcmae"),
             "system": f"{platform.system()} {platform.release()}",
         },
         "command": shlex.join([Path(program).name, *arguments]),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-
-
-def version(library: str) -> str | None:
-    """Of what is installed; None of what is not."""
-    try:
-        return importlib.metadata.version(library)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def processor() -> str:

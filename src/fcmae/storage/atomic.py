@@ -3,21 +3,24 @@
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
-from safetensors.torch import save_file
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def save_tensors(
-    path: Path, tensors: dict[str, Tensor], description: dict[str, Any] | None = None
+    path: Path, tensors: "dict[str, Tensor]", description: dict[str, Any] | None = None
 ) -> None:
     """Write a safetensors file whole or not at all.
 
     A description goes under the one key "fcmae", as JSON: of several keys the library would write
     the order by chance, and the same run would not give the same bytes.
     """
+    from safetensors.torch import save_file  # texts are written without torch
+
     temporary = path.with_name(path.name + ".unfinished")
     on_cpu = {name: value.detach().contiguous().cpu() for name, value in tensors.items()}
     metadata = None if description is None else {"fcmae": json.dumps(description)}

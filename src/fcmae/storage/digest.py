@@ -1,4 +1,4 @@
-"""Fingerprints, by which what is stored tells whether it was made of the same things."""
+"""Fingerprints: whether something that is stored was made of the same things."""
 
 import hashlib
 import os

@@ -111,12 +111,9 @@ def _chosen(content: Any, key: str | None) -> TensorFile:
 
 
 def _is_state(value: object) -> bool:
-    return (
-        isinstance(value, dict)
-        and len(value) > 0
-        and all(isinstance(name, str) for name in value)
-        and all(isinstance(one, Tensor) for one in value.values())
-    )
+    if not isinstance(value, dict) or not value:
+        return False
+    return all(isinstance(name, str) and isinstance(one, Tensor) for name, one in value.items())
 
 
 def _detached(state: dict[str, Tensor]) -> dict[str, Tensor]:

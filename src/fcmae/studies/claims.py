@@ -1,18 +1,17 @@
-"""Whether what the paper says is seen here too, by one rule for every study.
+"""Whether what the paper says is seen here too: differences of settings, and their errors.
 
-A claim is that one thing has a higher value than another. It holds where zero is outside the 95 %
-interval of the difference, by Student's t, and fails where it is so the other way round. A seed
-draws the same images and labels in every setting, and moves all of them: so settings are compared
-within seeds, as in a randomised block design (Montgomery, Design and Analysis of Experiments,
-chapter 4), and the standard error comes from what is left when each setting and each seed has its
-own level, since two or three seeds of one pair say little of it. Of two settings alone it is
-Student's paired test.
+A claim is that one thing has a higher value than another. It holds where their difference counts by
+the rule of `report.verdict`, and fails where it counts the other way round. A seed draws the same
+images and labels in every setting, and moves all of them: so settings are compared within seeds, as
+in a randomised block design (Montgomery, Design and Analysis of Experiments, chapter 4), and the
+standard error comes from what is left when each setting and each seed has its own level, since two
+or three seeds of one pair say little of it. Of two settings alone it is Student's paired test.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from fcmae.findings.verdict import NOT_REPRODUCED, REPRODUCED, UNDECIDED
+from fcmae.report.verdict import Difference, verdict
 
 RULE = (
     "A difference is given ± its standard error, and counts where zero is outside its 95 % "
@@ -59,17 +58,7 @@ def above(values: Values, higher: str, lower: str, *, unit: str = " points") -> 
     if not found.freedom:
         return Claim(f"{text}{unit}, too few seeds", None)
     text = f"{text} ± {found.error:.1g}{unit}"
-    clear = is_clear(found.value, found.error, found.freedom)
-    return Claim(text, found.value > 0 if clear else None)
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """Of two settings: least squares' estimate, its standard error, and degrees of freedom."""
-
-    value: float
-    error: float
-    freedom: int
+    return Claim(text, found.above)
 
 
 def difference(values: Values, higher: str, lower: str) -> Difference | None:
@@ -97,27 +86,7 @@ def difference(values: Values, higher: str, lower: str) -> Difference | None:
     return Difference(float(f"{value:.12g}"), float(f"{error:.12g}"), freedom)
 
 
-def is_clear(difference: float, error: float, freedom: int) -> bool:
-    """Whether zero is outside the 95 % interval of a difference.
-
-    Args:
-        difference: of means.
-        error: its standard error.
-        freedom: degrees of freedom that this was measured with, 1 or more.
-    """
-    from scipy.stats import t  # takes half a second to import
-
-    return abs(difference) > error * float(t.ppf(0.975, freedom))
-
-
-def verdict(claims: Sequence[Claim]) -> str:
-    """One of the three words."""
-    found = {claim.holds for claim in claims}
-    if False in found:
-        return NOT_REPRODUCED
-    return UNDECIDED if None in found else REPRODUCED
-
-
 def sentence(subject: str, claims: Sequence[Claim]) -> str:
     """The comparison in one sentence: "Figure 3 is reproduced: 0.6 above 0.1 by 2 ± 0.5 ..."."""
-    return f"{subject} is {verdict(claims)}: {'; '.join(map(str, claims))}."
+    word = verdict(claim.holds for claim in claims)
+    return f"{subject} is {word}: {'; '.join(map(str, claims))}."

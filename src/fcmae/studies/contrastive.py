@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from fcmae.commands.command import command
 from fcmae.console.units import duration
-from fcmae.findings.figures import Panel, Series
+from fcmae.report.charts import Panel, Series
 from fcmae.studies.claims import above
 from fcmae.studies.results import Results, Row, mean, series
 from fcmae.studies.scale import CONTRASTIVE, FINETUNING, PRETRAINING, SUPERVISED, Scale
@@ -37,10 +37,12 @@ class Contrastive(ComparisonOptions):
     methods: tuple[Literal["supervised", "moco-v3", "fcmae"], ...] = ()
 
 
-contrastive = command(Contrastive, "fcmae.studies.contrastive:run", list[dict[str, Any]])
+contrastive = command(
+    Contrastive, "fcmae.studies.contrastive:run_contrastive", list[dict[str, Any]]
+)
 
 
-def run(options: Contrastive) -> list[Row]:
+def run_contrastive(options: Contrastive) -> list[Row]:
     """Train by each method."""
     from fcmae.studies import runner
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fcmae.commands.command import command
-from fcmae.findings.figures import Panel, Series
+from fcmae.report.charts import Panel, Series
 from fcmae.studies.claims import Claim, above
 from fcmae.studies.results import Results, Row, counted, difference, mean, series
 from fcmae.studies.scale import Scale
@@ -43,10 +43,10 @@ class Grn(ComparisonOptions):
     cases: tuple[Literal["base", "scale", "aggregate", "normalise", "grn"], ...] = ()
 
 
-grn = command(Grn, "fcmae.studies.grn:run", list[dict[str, Any]])
+grn = command(Grn, "fcmae.studies.grn:run_grn", list[dict[str, Any]])
 
 
-def run(options: Grn) -> list[Row]:
+def run_grn(options: Grn) -> list[Row]:
     """Pre-train and fine-tune each case."""
     from fcmae.studies import runner
 

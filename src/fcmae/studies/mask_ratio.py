@@ -6,7 +6,7 @@ from typing import Any
 
 from fcmae.commands.command import command
 from fcmae.console.units import accuracy as percent
-from fcmae.findings.figures import Panel
+from fcmae.report.charts import Panel
 from fcmae.studies.claims import above
 from fcmae.studies.results import Results, Row, mean, series
 from fcmae.studies.scale import Scale
@@ -35,10 +35,10 @@ class MaskRatio(ComparisonOptions):
     ratios: tuple[float, ...] = ()
 
 
-mask_ratio = command(MaskRatio, "fcmae.studies.mask_ratio:run", list[dict[str, Any]])
+mask_ratio = command(MaskRatio, "fcmae.studies.mask_ratio:run_mask_ratio", list[dict[str, Any]])
 
 
-def run(options: MaskRatio) -> list[Row]:
+def run_mask_ratio(options: MaskRatio) -> list[Row]:
     """Pre-train with each ratio, and fine-tune."""
     from fcmae.studies import runner
 

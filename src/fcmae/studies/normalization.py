@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fcmae.commands.command import command
-from fcmae.findings.figures import Panel
+from fcmae.report.charts import Panel
 from fcmae.studies.claims import above
 from fcmae.studies.results import Results, Row, counted, series
 from fcmae.studies.scale import PRETRAINING, Scale
@@ -38,10 +38,12 @@ class Normalization(ComparisonOptions):
     finetuned: bool = False
 
 
-normalization = command(Normalization, "fcmae.studies.normalization:run", list[dict[str, Any]])
+normalization = command(
+    Normalization, "fcmae.studies.normalization:run_normalization", list[dict[str, Any]]
+)
 
 
-def run(options: Normalization) -> list[Row]:
+def run_normalization(options: Normalization) -> list[Row]:
     """Pre-train with each response, and measure the diversity of features."""
     from fcmae.studies import runner
     from fcmae.studies.diversity import diversity_of

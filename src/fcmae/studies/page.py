@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fcmae.console.units import percent
-from fcmae.findings.figures import draw, save
-from fcmae.findings.page import Page, Section, Table, write_page
-from fcmae.findings.record import Record
+from fcmae.report.charts import Chart
+from fcmae.report.findings import Finding, Section, Table, write_finding
+from fcmae.report.record import Record
 from fcmae.studies.claims import RULE, sentence
 from fcmae.studies.results import Results, Row
 from fcmae.studies.study import Study
@@ -16,15 +16,17 @@ def write(study: Study, record: Record) -> None:
     """Write the figure and the page of all rows so far."""
     folder, scale = record.path.parent, record.run["settings"]
     results = results_of(study, record.rows, scale)
-    figure = save(draw([study.panels(results)], bars=study.bars), folder)
-    reading = [text.format(**scale) for text in study.reading]
-    sections = (
-        Section("Figure", reading, figure, study.alternative),
-        Section("Table", table=table(study, results)),
-        Section("How it was done", (trained_in_words(results), RULE)),
+    finding = Finding(
+        kind=study.kind,
+        title=study.title,
+        shows=findings(study, results),
+        figure=Chart([study.panels(results)], study.bars),
+        alternative=study.alternative,
+        reading=[text.format(**scale) for text in study.reading],
+        table=table(study, results),
     )
-    page = Page(study.kind, study.title, findings(study, results), sections)
-    write_page(folder / "page.html", page, record.run)
+    done = Section("How it was done", (trained_in_words(results), RULE))
+    write_finding(folder, finding, record.run, [done])
 
 
 def results_of(study: Study, rows: Sequence[Row], scale: Mapping[str, Any]) -> Results:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fcmae.findings.figures import Series
+from fcmae.report.charts import Series
 
 Row = dict[str, Any]  # as in results.json
 Measure = Callable[[Row], float | None]  # a number of a row, None where it has none

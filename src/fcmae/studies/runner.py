@@ -10,10 +10,9 @@ from typing import TypeVar
 
 from fcmae.console.screen import say
 from fcmae.console.units import duration
-from fcmae.findings.machine import describe_run
-from fcmae.findings.record import Record, say_written
 from fcmae.images import Labelled, open_splits, share
 from fcmae.inference.loop import require_one_process
+from fcmae.report.record import Record, describe_run, say_written
 from fcmae.studies import page, scale
 from fcmae.studies.results import Row
 from fcmae.studies.scale import NO_TABLE, Scale

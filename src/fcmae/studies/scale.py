@@ -11,12 +11,8 @@ from fcmae.sizes import size_of, total_stride
 Keywords = dict[str, Any]  # options of `pretrain` or `finetune`
 # The parts of a scale, as its fields begin. Pre-training, of either kind, is on all images and has
 # no table by size that its numbers could be left to.
-PRETRAINING, CONTRASTIVE, FINETUNING, SUPERVISED = (
-    "pretraining",
-    "contrastive",
-    "finetuning",
-    "supervised",
-)
+PRETRAINING, CONTRASTIVE = "pretraining", "contrastive"
+FINETUNING, SUPERVISED = "finetuning", "supervised"
 NO_TABLE = (PRETRAINING, CONTRASTIVE)
 # Of supervised training (Liu et al. 2022, table 5); smaller sizes have Table 2's.
 DROP_PATH = {"tiny": 0.1, "base": 0.5, "large": 0.5}

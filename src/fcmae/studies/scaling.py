@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from fcmae.commands.command import command
-from fcmae.findings.figures import Panel, Series
 from fcmae.recipes.accuracies import TABLE_7, TABLE_7_V1_FCMAE, TABLE_7_V2_SUPERVISED
 from fcmae.recipes.lookup import COLUMNS
+from fcmae.report.charts import Panel, Series
 from fcmae.studies.claims import Claim, above
-from fcmae.studies.results import Results, Row, counted, mean, series
+from fcmae.studies.results import Results, Row, counted, difference, mean, series
 from fcmae.studies.scale import FINETUNING, PRETRAINING, SUPERVISED, Scale
 from fcmae.studies.study import ComparisonOptions, Setting, Study, some_of
 
@@ -47,10 +47,10 @@ class Scaling(ComparisonOptions):
     sizes: tuple[str, ...] = ()
 
 
-scaling = command(Scaling, "fcmae.studies.scaling:run", list[dict[str, Any]])
+scaling = command(Scaling, "fcmae.studies.scaling:run_scaling", list[dict[str, Any]])
 
 
-def run(options: Scaling) -> list[Row]:
+def run_scaling(options: Scaling) -> list[Row]:
     """Train the four of each size."""
     from fcmae.studies import runner
 
@@ -125,8 +125,8 @@ def first_of(label: str) -> str:
 
 def gain(value: float | None, first: float | None) -> str:
     """` (+0.9)`; nothing where one is missing, or there is no difference."""
-    difference = None if value is None or first is None else value - first
-    return f" ({difference:+.1f})" if difference else ""
+    more = difference(value, first)
+    return f" ({more:+.1f})" if more else ""
 
 
 STUDY = Study(

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 
 from fcmae.commands.command import Options
 from fcmae.errors import unknown
-from fcmae.findings.figures import Panel
+from fcmae.report.charts import Panel
 from fcmae.studies.claims import Claim
 from fcmae.studies.results import Results, Row, counted
 from fcmae.studies.scale import FINETUNING, PRETRAINING, Keywords, Scale
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class StudyOptions(Options):
-    """Of every study.
+    """Data, scale and device of a study.
 
     Args:
         device: auto, cpu, cuda, cuda:N or mps.
@@ -38,7 +38,7 @@ class StudyOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class ComparisonOptions(StudyOptions):
-    """Of the studies whose settings are runs of `fcmae pretrain` and `fcmae finetune`.
+    """A study whose settings are runs of `fcmae pretrain` and `fcmae finetune`.
 
     Args:
         data: folder with train/CLASS and val/CLASS.

@@ -1,4 +1,4 @@
-"""How a run's work is cut up, which decides no more than how sums are rounded."""
+"""How batches are divided into micro-batches and processes; only rounding depends on it."""
 
 import math
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from fcmae.training.devices import num_readers
 
 @dataclass(frozen=True, slots=True)
 class Batching:
-    """How the work is cut up in one process."""
+    """How one process computes its part of each batch."""
 
     local_batch_size: int  # images of a step in this process
     micro_batch_size: int  # images at a time
-    whole_batches: bool  # whether these must be one number: the loss compares images
+    whole_batches: bool  # whether the two must be equal: the loss compares images
     checkpoint_blocks: bool  # recompute them in the backward pass
     compile_blocks: bool
     workers: int
@@ -31,9 +31,9 @@ def make_batching(
     *,
     whole_batches: bool = False,
 ) -> Batching:
-    """How the work is cut up, which decides no more than how sums are rounded.
+    """Divide batches among micro-batches and processes; only rounding depends on it.
 
-    Where a loss compares the images of a batch, `whole_batches`, these cannot be cut up.
+    A loss that compares the images of a batch needs `whole_batches`: they are not divided.
     """
     processes = num_processes()
     if batch_size % processes:

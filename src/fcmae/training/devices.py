@@ -82,12 +82,12 @@ def num_readers(device: torch.device) -> int:
     return 1 if device.type == "cpu" else min(8, max((os.cpu_count() or 1) // num_processes(), 1))
 
 
-def settle(device: torch.device) -> None:
-    """Have the C library keep what is freed for the next step, rather than give it back each time.
+def keep_freed_memory(device: torch.device) -> None:
+    """Let the C library keep freed memory for the next step, rather than return it each time.
 
-    On a processor each step asks for the same tens of megabytes, and pages that were given back
-    cost a fault each when they come again: a tenth to a sixth of a step. Where this is not glibc,
-    nothing changes.
+    On a processor each step asks for the same tens of megabytes. Pages that were returned to the
+    system cost a page fault each when they are needed again: a tenth to a sixth of a
+    step. Without glibc, nothing changes.
     """
     if device.type != "cpu":
         return
@@ -98,8 +98,8 @@ def settle(device: torch.device) -> None:
 
 
 def start_runtime(device: torch.device, precision: str) -> Runtime:
-    """Make ready a device that was chosen, and join the other processes when under torchrun."""
-    settle(device)
+    """Prepare the chosen device, and join the other processes under torchrun."""
+    keep_freed_memory(device)
     if device.type == "cuda":
         torch.cuda.set_device(device)
         if precision == "fp32":  # exact resume: the same bits every time; bf16 prefers speed

@@ -1,4 +1,4 @@
-"""`--dry-run`: the optimiser's groups, and a run's cost, measured on a few random images."""
+"""`--dry-run`: the optimiser's groups, and a run's cost, measured on a few images."""
 
 import time
 from collections import defaultdict
@@ -16,24 +16,24 @@ from fcmae.console.units import duration
 from fcmae.images import Order, load
 from fcmae.parallel.processes import is_first, num_processes
 from fcmae.training.batching import Batching
-from fcmae.training.devices import settle
+from fcmae.training.devices import keep_freed_memory
 from fcmae.training.engine import value_of
 from fcmae.training.plan import Lines, Schedule
 from fcmae.training.task import Task
 
-IMAGES = 4  # that are tried
-WHOLE = 16  # that are tried where layers work on a batch as a whole, which costs the same for few
+IMAGES = 4  # to measure on
+WHOLE = 16  # the same, where the loss compares images: few cost as much as many
 STATE = 4  # times the weights: they, their gradients, and AdamW's two moments
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Of one image, and of the model."""
+    """What one image costs, and what the model does."""
 
     seconds: float  # forward and backward
     saved: int  # bytes that the backward pass needs
     state: int  # bytes of weights, gradients and optimiser
-    images: int = IMAGES  # that were tried
+    images: int = IMAGES  # that this was measured on
 
 
 def rehearse(task: Task, batching: Batching, layers: Mapping[str, int] | None = None) -> None:
@@ -41,14 +41,14 @@ def rehearse(task: Task, batching: Batching, layers: Mapping[str, int] | None = 
 
     Args:
         task: of the run.
-        batching: how its work is cut up.
+        batching: how its batches are divided.
         layers: the layer of each parameter, where layers have rates of their own.
     """
     if not is_first():
         return
     model, plan = task.trained, task.plan
     device = next(model.parameters()).device
-    settle(device)  # as a run does: its steps are faster for it
+    keep_freed_memory(device)  # as a run does: its steps are faster for it
     show_groups(task.groups, plan.learning_rate, layers)
     micro = batching.micro_batch_size
     number = min(WHOLE if batching.whole_batches else IMAGES, micro)
@@ -151,8 +151,8 @@ def in_words(cost: Cost, schedule: Schedule, *, micro_batch_size: int, processes
         ),
         (
             "time",
-            f"about {duration(images * cost.seconds)}, measured on {cost.images} random images; "
-            "reading images is not counted",
+            f"about {duration(images * cost.seconds)}, measured on {cost.images} images of the "
+            "first step; reading them is not counted",
         ),
     ]
 

@@ -1,6 +1,6 @@
 """The one optimisation loop. It knows steps, not tasks: a task gives it batches and a loss.
 
-It yields after each step, and whoever runs it decides what to log, save and show in between.
+It yields after each step, and its caller decides what to log, save and show in between.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""What the plans of all tasks share: the schedule, the learning rate, and what is said of them.
+"""What the plans of all tasks share: schedule, learning rate, and the lines that describe them.
 
 A plan is every number that decides a run, known before it starts: what `config.json` stores, what
 `--dry-run` prints and what a resumed run must match.
@@ -17,7 +17,7 @@ from fcmae.images.views import EXACT, FAST
 from fcmae.optim import learning_rate, scaled_learning_rate
 from fcmae.training.recipe import Departure, Recipe
 
-STEPS_WANTED = 32  # an epoch's worth, when the batch size is ours to choose
+STEPS_WANTED = 32  # in an epoch, where no batch size is given
 DECODING_IN_WORDS = {
     FAST: "fast: JPEGs much larger than their crops are shrunk as they are decoded",
     EXACT: "exact",
@@ -132,7 +132,7 @@ class Plan(Schedule):
             )
 
     def describe_weights(self, step: int, own: Mapping[str, Any]) -> dict[str, Any]:
-        """What weights say of themselves, so that they can be used; `own` is the task's."""
+        """What is stored with weights, so that they can be used; `own` is what the task adds."""
         return {
             "model": self.model,
             "in_channels": self.in_channels,
@@ -187,9 +187,9 @@ def details(
     Args:
         plan: of any task.
         device: where to compute.
-        about: what the task says of its data and images.
+        about: the task's lines on data and images.
         scaling: how the peak of the learning rate follows from the recipe, in words.
-        optimisation: what else the task says of its optimiser.
+        optimisation: the task's further lines on its optimiser.
     """
     return [
         ("model", f"{plan.model}, {plan.in_channels} channels, stem stride {plan.stem_stride}"),

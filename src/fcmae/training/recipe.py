@@ -1,4 +1,4 @@
-"""A recipe: what a user sets in it, what its values must be, and in what it is not the paper's."""
+"""Recipes: `--set`, checks of their values, and departures from the paper."""
 
 import ast
 import dataclasses
@@ -121,7 +121,7 @@ def check_recipe(recipe: Recipe, epochs: int, rules: Iterable[Rule]) -> None:
     """Refuse a recipe with a value that cannot be used.
 
     Args:
-        recipe: of any training.
+        recipe: of any task.
         epochs: of the run.
         rules: for the fields that not all recipes have.
     """
@@ -145,7 +145,7 @@ def check_recipe(recipe: Recipe, epochs: int, rules: Iterable[Rule]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Departure:
-    """A field in which the run is not as the paper has it."""
+    """A field in which the run departs from the paper."""
 
     field: str
     table: object
@@ -160,8 +160,8 @@ def compare_recipes(
 
     Args:
         recipe: of the run.
-        own: what it would be had nothing been asked for.
-        published: the table's.
+        own: the recipe before the user's changes.
+        published: the recipe of the table.
         because: why fields of `own` are not the published ones.
     """
     compared = []
@@ -174,7 +174,7 @@ def compare_recipes(
 
 
 def departures(compared: Iterable[Comparison]) -> tuple[Departure, ...]:
-    """Those in which the two values differ."""
+    """The comparisons whose two values differ."""
     return tuple(
         Departure(field, table, run, because)
         for field, table, run, because in compared
@@ -185,12 +185,12 @@ def departures(compared: Iterable[Comparison]) -> tuple[Departure, ...]:
 def announce(
     table: str, departures: Iterable[Departure], details: Iterable[tuple[str, str]]
 ) -> None:
-    """The plan, and what it departs from, before anything is done.
+    """Print the plan and its departures, before anything is done.
 
     Args:
         table: the paper's, such as "Table 1".
-        departures: in what the run is not as it.
-        details: names and values to show.
+        departures: of the run from that table.
+        details: names and values to print.
     """
     show_details(details)
     changed = "; ".join(f"{d.field} {shown(d.table)} -> {shown(d.run)}" for d in departures)

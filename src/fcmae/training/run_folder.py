@@ -3,7 +3,6 @@
 import datetime
 import errno
 import json
-import platform
 import shlex
 import shutil
 import sys
@@ -15,10 +14,10 @@ import torch
 from filelock import FileLock, Timeout
 from safetensors import safe_open
 
-import fcmae
 from fcmae.commands.shared import Training
 from fcmae.parallel.processes import num_processes
 from fcmae.storage.atomic import write_text
+from fcmae.storage.versions import versions
 from fcmae.training.checkpoint import LAST
 from fcmae.training.plan import Plan
 from fcmae.weights import FILE
@@ -119,12 +118,12 @@ def describe(
     """What the `config.json` of a new run says.
 
     Args:
-        task: the command that goes on with it.
+        task: the name of its command.
         options: of this start.
         plan: what it computes.
         device: where.
-        parameters: of the model that it leaves.
-        own: what the task says beside, or instead.
+        parameters: number of them in the resulting model.
+        own: the task's entries; they replace others of the same name.
     """
     settled = plan.as_dict()
     kept = {name: v for name, v in options.as_dict().items() if name not in OF_THIS_START}
@@ -153,11 +152,7 @@ def describe(
         **own,
         "device": str(device),
         "processes": num_processes(),
-        "versions": {
-            "fcmae": fcmae.__version__,
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-        },
+        "versions": versions("fcmae", "torch", "python"),
         "options": kept,
         "plan": settled,
     }
@@ -172,7 +167,7 @@ def _command() -> str | None:
 
 
 def is_finished(folder: Path) -> bool:
-    """Whether a run came to its end, the last step's or one of its own choice, weights and all."""
+    """Whether a run is finished, at its last step or stopped early, and its weights are written."""
     state, weights = folder / "checkpoints" / LAST / "state.json", folder / FILE
     if not (state.exists() and weights.exists()):
         return False
@@ -184,7 +179,7 @@ def is_finished(folder: Path) -> bool:
 
 
 def require_finished(path: str) -> None:
-    """Refuse the folder of a run that has not come to its end; files are taken as they are.
+    """Refuse the folder of an unfinished run; files are taken as they are.
 
     Raises:
         ValueError: with how to finish it.

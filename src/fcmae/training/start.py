@@ -1,4 +1,4 @@
-"""What every training settles before its plan: run folder, options, and the run it goes on with."""
+"""What every task checks before its plan: run folder, options, and the run to resume."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -25,14 +25,14 @@ SCRATCH = "scratch"  # what a run without first weights begins from
 
 @dataclass(frozen=True, slots=True)
 class Resumed(Generic[Chosen]):
-    """A run that is gone on with, as its `config.json` has it.
+    """The run to resume, as its `config.json` describes it.
 
     Attributes:
-        options: that it began with; those that an older run did not have are at their defaults.
+        options: that it was started with; those unknown to an older run are at their defaults.
         plan: as JSON.
-        device: its kind, such as "cuda".
-        processes: that shared each batch.
-        probe: on what accuracies are measured, where they are.
+        device: the kind of its device, such as "cuda".
+        processes: number of those that shared each batch.
+        probe: the images of its interim probe, if it has one.
         has_checkpoint: whether one was written.
     """
 
@@ -45,7 +45,7 @@ class Resumed(Generic[Chosen]):
 
 
 class Facts(NamedTuple):
-    """What a plan has of the data and of this machine."""
+    """What a plan stores of the data and of this machine."""
 
     data: str
     init: str  # what the weights are at first: a path, or "scratch"
@@ -58,13 +58,13 @@ class Facts(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class OpenedRun(Generic[Chosen]):
-    """A run that may begin, or go on.
+    """A run that is ready to start or to resume.
 
     Attributes:
-        task: the command that goes on with it.
+        task: the name of its command.
         out: its folder.
-        options: with whole paths; of a resumed run, what was not given anew is as it was.
-        resumed: the run that is gone on with.
+        options: with absolute paths; a resumed run keeps those that are not given again.
+        resumed: the run to resume; None for a new run.
     """
 
     task: str
@@ -79,7 +79,7 @@ class OpenedRun(Generic[Chosen]):
 
     @property
     def takes_first_weights(self) -> bool:
-        """Whether this start begins with those of `init`: also one before any checkpoint."""
+        """Whether to load those of `init`: in a new run, or one resumed before any checkpoint."""
         begins = self.resumed is None or not self.resumed.has_checkpoint
         return self.options.init is not None and begins
 
@@ -90,7 +90,7 @@ class OpenedRun(Generic[Chosen]):
         device: torch.device,
         of_weights: Statistics | None = None,
     ) -> Facts:
-        """What is found of the images and of the device.
+        """What the plan stores of the images and of the device.
 
         What was measured or found out when a run began is kept when it is resumed: measuring again
         could differ in the last bit.
@@ -99,7 +99,7 @@ class OpenedRun(Generic[Chosen]):
             parts: what is trained on, and what else the run depends on.
             channels: of the images.
             device: where to compute.
-            of_weights: mean and deviation of the first weights, where they say them.
+            of_weights: mean and deviation stored with the first weights, if any.
         """
         options, resumed = self.options, self.resumed
         if resumed is not None and "statistics" not in options.given:
@@ -127,7 +127,7 @@ class OpenedRun(Generic[Chosen]):
 
 
 def open_run(options: Chosen, task: str) -> OpenedRun[Chosen]:
-    """The run folder and the options, once they fit together.
+    """Check the run folder and the options, and read the run to resume.
 
     Raises:
         ValueError: for what cannot be, naming the option and the remedy.
@@ -165,7 +165,7 @@ def open_run(options: Chosen, task: str) -> OpenedRun[Chosen]:
 
 
 def whole_path(data: str | Path) -> str:
-    """Of a folder of images; the sample set has none."""
+    """The absolute path of the images; "sample" is left as it is."""
     return str(data) if data == "sample" else str(Path(data).expanduser().absolute())
 
 
@@ -182,7 +182,7 @@ def check_resumed(resumed: Resumed[Chosen] | None, plan: Plan, options: Chosen) 
     """Refuse to go on in a way that would give another run.
 
     Args:
-        resumed: the run that is gone on with.
+        resumed: the run to resume; None for a new run.
         plan: of this start.
         options: likewise.
     """
@@ -242,7 +242,7 @@ def _check_batch_statistics(resumed: Resumed[Chosen] | None, options: Chosen) ->
 
 
 def warn_of_rounding(opened: OpenedRun[Chosen], device: torch.device) -> None:
-    """Say so when a run is resumed in a way in which sums are taken in another order."""
+    """Say that a resumed run is equal only up to rounding, where it sums in another order."""
     options, resumed = opened.options, opened.resumed
     if resumed is None:
         return

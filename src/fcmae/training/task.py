@@ -1,4 +1,4 @@
-"""What a run must be told about what it trains."""
+"""What a task provides to a run: images, module, loss, validation, weights."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -14,7 +14,7 @@ Follower = Callable[[int], None]  # called after each step, with its number, cou
 
 
 class Measured(NamedTuple):
-    """What follows from a measurement."""
+    """What a run does after a measurement."""
 
     worth_reporting: bool = False  # whether the report should be written anew
     stop: bool = False  # whether what is left of the schedule is to be left out
@@ -66,7 +66,7 @@ class Task(Protocol):
         """The mean loss of prepared images; or a sum, and of how many things (`engine.Summed`)."""
 
     def measure(self, journal: AnyJournal, step: int) -> Measured:
-        """Before the first step, 0, and at the end of each period."""
+        """Measure the model, before the first step (0) and at the end of each period."""
 
     def save_weights(self, step: int) -> None:
         """Write the weights that a user takes away."""

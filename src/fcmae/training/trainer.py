@@ -46,16 +46,16 @@ def train(
     own: Mapping[str, Any],
     layers: Mapping[str, int] | None = None,
 ) -> Path:
-    """Take device and folder, and train; or say what it would cost, for `--dry-run`.
+    """Lock the folder and train; or say what that would cost, for `--dry-run`.
 
     Args:
         opened: the run.
-        make_task: builds what is trained, on its place.
+        make_task: builds the task on the device of a runtime.
         plan: what it computes.
         batching: how the work is cut up.
         device: where to compute.
-        parameters: of the model that it leaves.
-        own: what `config.json` says of this task alone.
+        parameters: number of them in the resulting model.
+        own: entries of `config.json` that only this task has.
         layers: the layer of each parameter, where layers have rates of their own.
 
     Returns:
@@ -116,7 +116,7 @@ class Trainer:
         self.warned = False  # that reading is slow
 
     def run(self) -> None:
-        """To the end, or to an interruption."""
+        """Train to the end, or until interrupted."""
         resumed_at = self.restore() if self.resumed else -1
         self.saved = time.monotonic()
         with Journal(self.out, resumed_at) if self.runtime.first else Silence() as journal:
@@ -145,7 +145,7 @@ class Trainer:
             raise Interrupted(self.interrupt.received)
 
     def optimise(self, journal: AnyJournal, bar: Progress, progress: TaskID) -> None:
-        """Step by step, and what is due in between."""
+        """Train step by step; log, measure and save in between."""
         if self.stopped:
             return
         module = share_gradients(self.task.trained)
@@ -214,7 +214,7 @@ class Trainer:
             return self.task.loss(module, images, other)
 
     def after_step(self, step: Step, journal: AnyJournal) -> None:
-        """What follows the weights; then what is due of metrics, measurement and checkpoint."""
+        """Move what follows the weights; then log, measure and save where that is due."""
         self.step = step.number
         for follow in self.task.followers:
             follow(step.number)
@@ -234,7 +234,7 @@ class Trainer:
             write_report(self.out)
 
     def end_period(self, journal: AnyJournal) -> Measured:
-        """Its mean loss, and what the task measures."""
+        """Log the period's mean loss, and let the task measure."""
         plan, loss, waited = self.plan, self.period.mean_loss, self.period.waited
         number = -(-self.step // plan.steps_per_period)
         line = {"kind": plan.period, "step": self.step, plan.period: number, "loss": loss}
@@ -252,7 +252,7 @@ class Trainer:
         return self.task.measure(journal, self.step)
 
     def write_lines(self, step: Step, journal: AnyJournal) -> None:
-        """What was computed since the lines before, and how fast."""
+        """Log loss, learning rate and speed since the last such lines."""
         journal.metrics(
             {
                 "kind": "step",
@@ -328,7 +328,7 @@ class Trainer:
         self.saved = time.monotonic()
 
     def finish(self) -> None:
-        """The last checkpoint, the weights, the report."""
+        """Write the last checkpoint, the weights and the report."""
         self.save()
         if self.runtime.first:
             report = write_report(self.out)

@@ -1,4 +1,4 @@
-"""What some steps in a row come to: their loss, and how long they took."""
+"""Consecutive steps: their mean loss, and how long they took."""
 
 from fcmae.images.views import EXACT
 from fcmae.report.run import SLOW
@@ -27,7 +27,7 @@ class Window:
 
     @property
     def mean_loss(self) -> float:
-        """Of all steps."""
+        """Over all its steps."""
         return self.loss / self.steps
 
     @property
@@ -36,7 +36,7 @@ class Window:
         return self.waiting / self.seconds if self.seconds else 0.0
 
     def images_per_second(self, batch_size: int) -> float:
-        """In this process's time."""
+        """Images of the whole batch, in this process's time."""
         return self.timed * batch_size / self.seconds
 
     def state(self) -> tuple[float, int]:
@@ -45,7 +45,7 @@ class Window:
 
 
 def remedy(waited: float, workers: int, decoding: str) -> str | None:
-    """What to do about such a share of the time spent waiting; None where there is no need."""
+    """Advice for a run that spends this share of its time waiting; None where it needs none."""
     if waited < SLOW:
         return None
     exact = "; a run with --decoding fast reads large photographs sooner"

@@ -47,28 +47,8 @@ class Weights:
 
     state: dict[str, Tensor]
     architecture: Architecture
-    description: dict[str, Any]
+    description: dict[str, Any]  # the architecture, and what else was saved
     report: LoadReport  # on a model that takes all of it
-
-
-def read_weights(
-    path: str | Path, *, key: str | None = None
-) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read the weights of a backbone, with a norm and a head where there are some.
-
-    Args:
-        path: a run's folder, a .safetensors file, or a .pth, .pt or .bin file, of any dialect.
-        key: where in a PyTorch file the weights are, "model_ema" for one.
-
-    Returns:
-        The state in our names and shapes, whole; and its description: "model", "in_channels",
-        "stem_stride", "num_classes" (None without a head), "response", and what else was saved.
-
-    Raises:
-        ValueError: if the file is absent, damaged, not of a known model, or not whole.
-    """
-    weights = read_file(path, key)
-    return weights.state, weights.description
 
 
 def load_weights(model: nn.Module, path: str | Path, *, key: str | None = None) -> LoadReport:
@@ -88,7 +68,7 @@ def load_weights(model: nn.Module, path: str | Path, *, key: str | None = None) 
         ValueError: if the file cannot be read or its weights are of another model.
     """
     backbone = backbone_of(model)
-    weights = read_file(path, key)
+    weights = read_weights(path, key=key)
     broken = [name for name, value in weights.state.items() if not value.isfinite().all()]
     if broken:
         raise ValueError(f"weights {path}: it has values that are not numbers, in {few(broken)}")
@@ -138,8 +118,16 @@ def backbone_of(model: nn.Module) -> Classifier | Encoder:
     return backbone
 
 
-def read_file(path: str | Path, key: str | None) -> Weights:
-    """Read weights of any dialect, as `read_weights` does."""
+def read_weights(path: str | Path, *, key: str | None = None) -> Weights:
+    """Read the weights of a backbone, with a norm and a head where there are some.
+
+    Args:
+        path: a run's folder, a .safetensors file, or a .pth, .pt or .bin file, of any dialect.
+        key: where in a PyTorch file the weights are, "model_ema" for one.
+
+    Raises:
+        ValueError: if the file is absent, damaged, not of a known model, or not whole.
+    """
     file = Path(path) / FILE if Path(path).is_dir() else Path(path)
     if not file.is_file():
         raise ValueError(f"weights {path}: there is no file {file}; give a run's folder or a file")

@@ -1,7 +1,7 @@
-"""Which model weights are of: their shapes tell, but for what is in GRN's place."""
+"""The model that weights are of, by their shapes; what is in GRN's place they do not show."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,6 +24,11 @@ class Architecture(NamedTuple):
     stem_stride: int
     num_classes: int | None  # None: no head
     response: str
+
+    @property
+    def backbone(self) -> dict[str, Any]:
+        """The arguments of an encoder or a bare backbone."""
+        return {name: value for name, value in self._asdict().items() if name != "num_classes"}
 
 
 def recognise(state: Mapping[str, Tensor], response: str = USUAL) -> Architecture:
@@ -60,7 +65,7 @@ def recognise(state: Mapping[str, Tensor], response: str = USUAL) -> Architectur
 
 
 def check_fit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
-    """See that a state is a whole backbone, with a norm and a head or without.
+    """Check that a state is a whole backbone, with a norm and a head or without.
 
     Args:
         state: what there is, in our names.

@@ -11,7 +11,7 @@ from fcmae.errors import check_target, unknown
 from fcmae.models.responses import USUAL
 from fcmae.storage.atomic import save_tensors
 from fcmae.weights.dialects import WRITTEN, Dialect, from_ours
-from fcmae.weights.load import LoadReport, backbone_of, read_file
+from fcmae.weights.load import LoadReport, backbone_of, read_weights
 from fcmae.weights.recognition import Architecture, recognise
 
 
@@ -55,7 +55,7 @@ def convert(
         ValueError: as `load_weights` and `save_weights`.
         OSError: if the file cannot be written.
     """
-    weights = read_file(source, key)
+    weights = read_weights(source, key=key)
     _write(Path(target), weights.state, dialect, weights.description)
     more = sorted(weights.description.keys() - set(Architecture._fields))
     if dialect == "official" or not more:
@@ -64,7 +64,7 @@ def convert(
     return replace(weights.report, notes=(*weights.report.notes, note))
 
 
-def run(options: Convert) -> None:
+def run_convert(options: Convert) -> None:
     """Run `convert` with these options."""
     target = Path(options.target).expanduser()
     if target.is_file() and not options.overwrite:

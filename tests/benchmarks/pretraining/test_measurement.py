@@ -13,7 +13,6 @@ from fcmae.benchmarks.measuring import TOO_LARGE
 from fcmae.benchmarks.pretraining import measurement
 from fcmae.benchmarks.pretraining.measurement import (
     TOO_LITTLE,
-    OutOfMemory,
     Settings,
     measure,
     measure_memory,
@@ -36,7 +35,7 @@ def test_what_a_step_needs() -> None:
 
 @pytest.mark.parametrize(
     "error",
-    [OutOfMemory(), MemoryError(), torch.OutOfMemoryError("CUDA out of memory")],
+    [MemoryError(), torch.OutOfMemoryError("CUDA out of memory")],
     ids=lambda error: type(error).__name__,
 )
 @pytest.mark.parametrize("where", ["measure_memory", "Workload"])
@@ -116,7 +115,7 @@ def test_a_process_that_was_ended_for_its_memory_is_a_finding(
         return subprocess.CompletedProcess(command, code, "")
 
     monkeypatch.setattr(measurement.subprocess, "run", ended)
-    with pytest.raises(OutOfMemory):
+    with pytest.raises(MemoryError):
         measure_memory(LARGER, CPU, MODES)
 
 

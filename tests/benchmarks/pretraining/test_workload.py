@@ -75,19 +75,6 @@ def test_a_step_moves_every_parameter(mode: str) -> None:
     assert still == []
 
 
-def test_a_twin_has_the_same_weights_and_trains_its_own() -> None:
-    workload = Workload(SMALL, torch.device("cpu"))
-    mask, twin = workload.fresh_mask(), workload.twin()
-    for one, other in zip(
-        workload.gradient(mask, "tiled"), twin.gradient(mask, "tiled"), strict=True
-    ):
-        assert torch.equal(one, other)
-    before = [value.clone() for value in workload.autoencoder.parameters()]
-    twin.step(mask, "tiled")
-    assert all(map(torch.equal, before, workload.autoencoder.parameters()))
-    assert not any(map(torch.equal, before, twin.autoencoder.parameters()))
-
-
 def test_each_mask_is_fresh_and_has_the_ratio() -> None:
     workload = Workload(Case("convnextv2_atto", 160, 2, 0.6, "fp32"), torch.device("cpu"))
     first, second = workload.fresh_mask(), workload.fresh_mask()

@@ -56,7 +56,7 @@ MISTAKES = (
         BY_HAND,
     ),
     Mistake(
-        "optim/adamw.py",
+        "optim/groups.py",
         "betas=momentum, fused",
         "betas=momentum, eps=1e-4, fused",
         "The optimiser's small number is larger.",

@@ -20,8 +20,10 @@ KEY = f"{EVALUATE}test_all_take_the_weights_that_the_key_says"
 MISTAKES = (
     Mistake(
         "inference/loop.py",
-        "from fcmae.images import EvaluationView, ImageSet, load_in_order",
-        "from fcmae.images import CentreView as EvaluationView, ImageSet, load_in_order",
+        "from fcmae.images import EvaluationView, ImageSet, View, load_in_order",
+        "from fcmae.images import EvaluationView as Seen, ImageSet, View, centre_crop\n"
+        "from fcmae.images import load_in_order\n"
+        "EvaluationView = lambda size: Seen(size, centre_crop)",
         "Validation and evaluation see the largest centred crop.",
         (BY_HAND,),
     ),

@@ -299,8 +299,8 @@ MISTAKES = (
     ),
     Mistake(
         "models/autoencoder.py",
-        "stem_stride=stem_stride, response=response)\n    patch_size",
-        "stem_stride=stem_stride)\n    patch_size",
+        "stem_stride=stem_stride, response=response\n",
+        "stem_stride=stem_stride\n",
         "The response does not reach the encoder that is pre-trained.",
         (FIELD,),
     ),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fcmae.findings.verdict import NOT_REPRODUCED, REPRODUCED, UNDECIDED
+from fcmae.report.verdict import NOT_REPRODUCED, REPRODUCED, UNDECIDED
 from fcmae.studies.reconstruction.claims import Comparison, by_setting, comparisons
 
 SIZES = (1, 2, 4, 8, 16)

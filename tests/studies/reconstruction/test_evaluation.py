@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from fcmae.images import CentreView
+from fcmae.images import EvaluationView, centre_crop
 from fcmae.studies.reconstruction import ENCODERS, SCALES, Recipe, evaluation
 from fcmae.studies.reconstruction.evaluation import measure, reconstruct
 from fcmae.studies.reconstruction.model import Toy, pixels
@@ -35,7 +35,7 @@ def model(request: pytest.FixtureRequest) -> Toy:
 
 def seen(part: str, data: Data) -> torch.Tensor:
     images = getattr(data, part)
-    view = CentreView((16, 16))
+    view = EvaluationView((16, 16), centre_crop)
     return torch.stack([view(images.read(i, 3), None, 0).image for i in range(len(images))])
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fcmae import ops
 from fcmae.benchmarks.arithmetic import KERNEL, TILE
+from fcmae.benchmarks.measuring import TOLERANCES, relative_difference
 from fcmae.models.masks import enlarge, random_mask
 from fcmae.ops import Weights
 from fcmae.ops.depthwise_conv import reference as convolution
@@ -22,8 +23,6 @@ from fcmae.ops.tiles import Tiles
 from fcmae.sizes import is_v2, size_of
 from fcmae.training.devices import Runtime
 
-# Relative difference of results and gradients: rounding, with a margin of ten.
-TOLERANCES = {"fp32": 1e-4, "bf16": 5e-2}
 PLAIN = "reference"
 EPSILON = 1e-6  # LayerNorm's
 
@@ -57,7 +56,7 @@ class Operator:
         expected = self._values(self.implementations[0], runtime)
         for implementation in self.implementations[1:]:
             for right, value in zip(expected, self._values(implementation, runtime), strict=True):
-                relative = ((value - right).norm() / right.norm()).item()
+                relative = relative_difference(value, right)
                 if not relative <= TOLERANCES[runtime.precision]:  # NaN too
                     raise RuntimeError(
                         f"{self.name}, stage {self.stage}: {implementation.name} differs from "

@@ -11,8 +11,8 @@ import torch
 from fcmae.benchmarks import command, measuring
 from fcmae.benchmarks.operators.cases import Implementation, Operator, operators
 from fcmae.commands.benchmark import BenchmarkOperators, Rows
-from fcmae.findings.machine import describe_run
-from fcmae.training.devices import Runtime, choose_device, choose_precision, settle
+from fcmae.report.record import describe_run
+from fcmae.training.devices import Runtime, choose_device, choose_precision, keep_freed_memory
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 PASSES = ("forward", "backward")
 
 
-def run(options: BenchmarkOperators) -> Rows:
+def run_benchmark_operators(options: BenchmarkOperators) -> Rows:
     """Measure every operator at every stage; show and write the rows."""
     command.check(options)
     command.check_patches("image_size", options.image_size)
     device = choose_device(options.device)
-    settle(device)
+    keep_freed_memory(device)
     runtime = Runtime(device, options.precision or choose_precision("auto", device))
     batch_size = options.batch_size or (64 if device.type == "cuda" else 16)
     case = options.model, options.image_size, batch_size, options.mask_ratio

@@ -15,11 +15,10 @@ from fcmae.benchmarks.pretraining.workload import CASE, Case, require_agreement
 from fcmae.commands.benchmark import BenchmarkPretraining, Rows, Sweep
 from fcmae.console.units import duration
 from fcmae.errors import unknown
-from fcmae.findings.machine import describe_run
-from fcmae.findings.record import Record, say_written
 from fcmae.models.masks import num_visible
+from fcmae.report.record import Record, describe_run, say_written
 from fcmae.sizes import is_v2, list_models, size_of
-from fcmae.training.devices import choose_device, choose_precision, settle
+from fcmae.training.devices import choose_device, choose_precision, keep_freed_memory
 
 SWEEPS = ("mask-ratio", "image-size", "batch", "size")
 RATIOS = (0.25, 0.4, 0.5, 0.6, 0.75, 0.9)
@@ -27,11 +26,11 @@ PIXELS = (96, 128, 160, 224, 288, 384)
 LARGEST = "convnextv2_base"  # larger ones take a processor hours
 
 
-def run(options: BenchmarkPretraining) -> Rows:
+def run_benchmark_pretraining(options: BenchmarkPretraining) -> Rows:
     """Measure every combination; show and write the rows, of a sweep its page too."""
     _check(options)
     device = choose_device(options.device)
-    settle(device)
+    keep_freed_memory(device)
     cases = choose_cases(options, device)
     settings, sweep = Settings(options.repeats), options.sweep
     with command.use_threads(options.threads):

@@ -47,10 +47,6 @@ class Settings:
     update: bool = True  # whether AdamW's step is timed too
 
 
-class OutOfMemory(Exception):
-    """A case needs more memory than there is."""
-
-
 def measure(case: Case, device: torch.device, settings: Settings) -> dict[str, Any]:
     """A row of the benchmark; where a case does not fit in memory, one with `error` alone.
 
@@ -58,13 +54,11 @@ def measure(case: Case, device: torch.device, settings: Settings) -> dict[str, A
     more than rounding, and what was timed is then not right.
     """
     refused: dict[str, Any] = {**asdict(case), "error": measuring.TOO_LARGE}
-    if not _may_fit(case, device):
-        return refused
+    if STATE * size_of(case.model).parameters >= _free(device):
+        return refused  # the weights and their optimiser alone are more than is free
     try:
         memory = measure_memory(case, device, settings.modes, update=settings.update)
         return _row(case, device, settings, memory)
-    except OutOfMemory:
-        return refused
     except (RuntimeError, MemoryError) as error:
         if not measuring.is_lack_of_memory(error):
             raise
@@ -116,11 +110,6 @@ def _row(
     }
 
 
-def _may_fit(case: Case, device: torch.device) -> bool:
-    """False where the weights and their optimiser alone are more than is free."""
-    return STATE * size_of(case.model).parameters < _free(device)
-
-
 def _free(device: torch.device) -> float:
     """Bytes free on the device; infinite where it does not say."""
     if device.type == "cuda":
@@ -139,7 +128,7 @@ def measure_memory(
     """Median peak bytes of each mode above what is held; None where there is no way to know.
 
     Raises:
-        OutOfMemory: if there is not enough for a step.
+        MemoryError: if there is not enough for a step.
     """
     if device.type == "cuda":
         return _memory(case, device, modes, update=update)
@@ -159,7 +148,7 @@ def measure_memory(
         check=False,
     )
     if found.returncode in (TOO_LITTLE, -signal.SIGKILL):
-        raise OutOfMemory
+        raise MemoryError
     found.check_returncode()
     memory: Memory = json.loads(found.stdout)
     return memory

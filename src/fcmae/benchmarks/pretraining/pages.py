@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from fcmae.benchmarks.command import table_of
 from fcmae.benchmarks.pretraining.workload import CASE, objection
 from fcmae.commands.benchmark import Sweep
-from fcmae.findings.figures import Panel, Series, draw
-from fcmae.findings.page import Finding, Table, write_finding
+from fcmae.report.charts import Chart, Panel, Series
+from fcmae.report.findings import Finding, Table, write_finding
 
 if TYPE_CHECKING:
     from rich.table import Table as TableOnScreen
@@ -92,7 +92,7 @@ def write_sweep(folder: Path, sweep: Sweep, rows: Sequence[Row], run: Mapping[st
         kind="Cost of a pre-training step",
         title=f"Speed and memory over the {FIELDS[sweep][1].partition(' (')[0]}",
         shows=[sentence for name, group in groups for sentence in sentences(name, group, sweep)],
-        figure=draw([panels_of(group, sweep) for _, group in groups]),
+        figure=Chart([panels_of(group, sweep) for _, group in groups]),
         alternative=f"images a second and memory over the {FIELDS[sweep][1]}, as in the table",
         reading=READING,
         table=rows_table(rows),
@@ -183,7 +183,10 @@ def _cells(row: Row) -> list[str]:
     return [
         "; ".join(filter(None, (name, objection(row)))),
         *(f"{row['images_per_second'][mode]:.1f}" for mode in modes),
-        *(_faster(row, mode) for mode in modes if mode != "tiled"),
+        *(
+            f"{row['speedup'][pair]:.2f} ({low:.2f} to {high:.2f})"
+            for pair, (low, high) in row["speedup_range"].items()
+        ),
         f"{row['arithmetic_limit']:.2f}",
         *(f"{memory[mode] / 1e6:.0f}" if memory else "-" for mode in modes),
         f"{row['of_matrix_products']['tiled']:.0%}",
@@ -193,11 +196,6 @@ def _cells(row: Row) -> list[str]:
 def modes_of(rows: Sequence[Row]) -> list[str]:
     """The modes that were measured; none where nothing fitted."""
     return next((list(row["images_per_second"]) for row in rows if "error" not in row), [])
-
-
-def _faster(row: Row, mode: str) -> str:
-    low, high = row["speedup_range"][f"tiled / {mode}"]
-    return f"{row['speedup'][f'tiled / {mode}']:.2f} ({low:.2f} to {high:.2f})"
 
 
 def _range(rows: Sequence[Row], mode: str) -> str:

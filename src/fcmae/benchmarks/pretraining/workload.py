@@ -1,7 +1,5 @@
 """One optimisation step of masked pre-training, in several modes: to be compared, and timed."""
 
-import copy
-import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fcmae.benchmarks.arithmetic import CLASSES
-from fcmae.benchmarks.measuring import take_turns
+from fcmae.benchmarks.measuring import TOLERANCES, relative_difference
 from fcmae.models.autoencoder import create_autoencoder
 from fcmae.models.layers import GRN
 from fcmae.models.loss import reconstruction_loss
@@ -19,11 +17,8 @@ from fcmae.models.masks import random_mask
 from fcmae.training.devices import Runtime
 
 MODES = ("dense", "masked", "tiled", "timm")
-# Relative difference of loss and gradient between modes: rounding, with a margin of ten.
-TOLERANCES = {"fp32": 1e-4, "bf16": 5e-2}
 
 Gradient = tuple[Tensor, Tensor]  # the loss, and the gradient of all parameters as one vector
-Step = Callable[[Tensor], None]  # of a mask: bool [B, h, w], True where masked
 Encode = Callable[[Tensor, Tensor], Tensor]  # images and cells to features of visible cells [M, C]
 
 
@@ -104,13 +99,6 @@ class Workload:
         if self.competitor is not None:
             self.competitor.optimizer.zero_grad(set_to_none=True)
 
-    def twin(self) -> "Workload":
-        """The same images and masks to come, with the same weights and an optimiser of its own."""
-        other = copy.copy(self)
-        other.autoencoder = copy.deepcopy(self.autoencoder)
-        other.optimizer, other.competitor = _optimizer(other.autoencoder), None
-        return other
-
     def agreement(self) -> dict[str, Any]:
         """Of a row: how far the tiled step is from the masked one, which defines it, and `agrees`.
 
@@ -163,25 +151,6 @@ def _optimizer(model: torch.nn.Module) -> torch.optim.Optimizer:
     return torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
 
 
-def time_steps(
-    ways: Mapping[str, Step], workload: Workload, repeats: int, calls: int
-) -> dict[str, list[float]]:
-    """Seconds of a step of each way, round by round; a turn is `calls` steps with fresh masks."""
-    turns = take_turns(
-        {way: functools.partial(all_of, step) for way, step in ways.items()},
-        workload.runtime,
-        repeats,
-        lambda: [workload.fresh_mask() for _ in range(calls)],
-    )
-    return {way: [value / calls for value in seconds] for way, seconds in turns.items()}
-
-
-def all_of(step: Step, masks: Sequence[Tensor]) -> None:
-    """A step with each mask, one after another."""
-    for mask in masks:
-        step(mask)
-
-
 class Competitor:
     """Supervised training of timm's model as it comes: cross entropy, AdamW, eager.
 
@@ -220,7 +189,7 @@ def difference(ours: Gradient, theirs: Gradient) -> dict[str, float]:
     """Relative differences, by norms, of `loss` and `gradient`; infinite if one is not a number."""
     found = {}
     for name, one, other in zip(("loss", "gradient"), ours, theirs, strict=True):
-        relative = ((one - other).norm() / other.norm()).item()
+        relative = relative_difference(one, other)
         found[name] = math.inf if math.isnan(relative) else relative
     return found
 

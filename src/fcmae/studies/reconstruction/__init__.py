@@ -58,7 +58,7 @@ class Reconstruction(StudyOptions):
 
 
 reconstruction = command(
-    Reconstruction, "fcmae.studies.reconstruction.runner:run", list[dict[str, Any]]
+    Reconstruction, "fcmae.studies.reconstruction.runner:run_reconstruction", list[dict[str, Any]]
 )
 
 

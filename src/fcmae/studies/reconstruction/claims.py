@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fcmae.findings.verdict import NOT_REPRODUCED, REPRODUCED, UNDECIDED
-from fcmae.studies.claims import above, is_clear
+from fcmae.report.verdict import Difference, verdict
+from fcmae.studies.claims import above
 from fcmae.studies.reconstruction import CONVNEXT, ENCODERS, GRN, TRANSFORMER
 from fcmae.studies.results import Row
 
@@ -72,9 +72,9 @@ def _generally(paper: str, values: Values, *, higher: str, lower: str) -> Compar
         f"{ENCODERS[lower].label} is clearly below {ENCODERS[higher].label} at {so}, and clearly "
         f"above at {otherwise} of {len(sizes)} mask sizes"
     )
-    if 2 * so > len(sizes):
-        return Comparison(paper, here, REPRODUCED)
-    return Comparison(paper, here, NOT_REPRODUCED if 2 * otherwise >= len(sizes) else UNDECIDED)
+    generally = 2 * so > len(sizes)
+    decided = generally or 2 * otherwise >= len(sizes)
+    return Comparison(paper, here, verdict([generally if decided else None]))
 
 
 def _correlated(rows: Sequence[Row]) -> Comparison | None:
@@ -93,9 +93,8 @@ def _correlated(rows: Sequence[Row]) -> Comparison | None:
         if alone := _correlations(mse, error, (name,)):
             here += f"; {ENCODERS[name].label} alone {statistics.mean(alone):+.2f}"
     paper = "The smaller the error of the reconstruction, the worse the features (top-5 error)"
-    if len(both) < 2 or not is_clear(mean, deviation, len(both) - 1):
-        return Comparison(paper, here, UNDECIDED)
-    return Comparison(paper, here, REPRODUCED if mean < 0 else NOT_REPRODUCED)
+    against = Difference(-mean, deviation, len(both) - 1)  # the one falls as the other rises
+    return Comparison(paper, here, verdict([against.above]))
 
 
 def _correlations(mse: Values, error: Values, encoders: Sequence[str]) -> list[float]:

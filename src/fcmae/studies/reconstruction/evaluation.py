@@ -7,17 +7,20 @@ from torch import Tensor
 
 from fcmae.images import (
     Batch,
-    CentreView,
+    EvaluationView,
     Labelled,
     Unlabelled,
     Unreadables,
+    centre_crop,
     load_in_order,
     sample_seed,
 )
 from fcmae.inference.loop import evaluating
 from fcmae.models.masks import patch_grid, random_mask
-from fcmae.probes import Features, nearest_neighbours, score, standardise
 from fcmae.probes.blocks import cosine_distances
+from fcmae.probes.comparison import score
+from fcmae.probes.features import Features, standardise
+from fcmae.probes.knn import nearest_neighbours
 from fcmae.studies.reconstruction import Recipe
 from fcmae.studies.reconstruction.model import CHANNELS, Toy, pixels, squared_errors
 from fcmae.studies.reconstruction.training import Data
@@ -114,7 +117,7 @@ def _batches(
 ) -> Iterator[tuple[Tensor, Batch[Unlabelled | None]]]:
     """Every readable image once, whole: the view of accuracies would cut off their edges."""
     unreadables = Unreadables(len(part))
-    view = CentreView((data.recipe.image_size, data.recipe.image_size))
+    view = EvaluationView((data.recipe.image_size, data.recipe.image_size), centre_crop)
     for batch in load_in_order(
         part, view=view, channels=CHANNELS, batch_size=BATCH, workers=data.workers
     ):

@@ -8,10 +8,12 @@ import numpy as np
 from torch import Tensor
 
 from fcmae.console.units import accuracy
-from fcmae.findings import page
-from fcmae.findings.figures import INK, PAPER, WIDTH, Panel, draw, save
-from fcmae.findings.page import Page, Section, Table
-from fcmae.findings.record import Record
+from fcmae.report import findings
+from fcmae.report.charts import INK, Chart, Panel
+from fcmae.report.files import draw_figure, save
+from fcmae.report.findings import Page, Section, Table
+from fcmae.report.grids import GridPicture, colours, draw_grid
+from fcmae.report.record import Record
 from fcmae.storage.tensor_files import read_tensors
 from fcmae.studies.reconstruction import ENCODERS, Setting
 from fcmae.studies.reconstruction.claims import RULE, by_setting, comparisons
@@ -55,7 +57,6 @@ MEASURES = {  # heading, name, factor, digits
     "diversity": ("diversity", 1, 3),
 }
 SHOWN = 2  # pictures side by side
-AROUND = 0.35  # inches for the names of the rows and those of the columns
 
 
 def write_page(record: Record) -> None:
@@ -81,7 +82,7 @@ def write_page(record: Record) -> None:
     sections.append(Section("What was chosen", [text.format(**scale) for text in CHOSEN]))
     title, kind = "Understanding feature collapse", "The paper’s figures 4 and 5, done again"
     shows = [f"{one.paper}: {one.verdict}." for one in found]
-    page.write_page(folder / "page.html", Page(kind, title, shows, sections), record.run)
+    findings.write_page(folder / "page.html", Page(kind, title, shows, sections), record.run)
 
 
 def table(rows: Sequence[Row]) -> Table:
@@ -131,7 +132,7 @@ def errors(rows: Sequence[Row]) -> "Figure":
             ("top-5 error of 20 neighbours (%)", "top_5_error", 100, False),
         )
     ]
-    figure = draw([[*panels, Panel("one against the other", "mean squared error", ())]])
+    figure = draw_figure(Chart([[*panels, Panel("one against the other", "mean squared error")]]))
     left, middle, right = figure.axes
     right.set_xscale("linear")  # with ticks again, which an empty panel has none of
     right.autoscale()
@@ -166,32 +167,17 @@ def reconstructions(pictures: Mapping[tuple[str, int], Mapping[str, Tensor]]) ->
         pictures: as of `evaluation.reconstruct`, by encoder and mask size; of each size, any
             encoder's has the same masks.
     """
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
     names = [name for name in ENCODERS if any(name == encoder for encoder, _ in pictures)]
     sizes = sorted({size for _, size in pictures})
-    heads = ("original", "masked", *(ENCODERS[name].label for name in names))
-    side = (WIDTH - AROUND) / (SHOWN * len(heads))
-    shape = (WIDTH, side * len(sizes) + 2 * AROUND)
-    layout = ConstrainedLayoutEngine(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)
-    figure = Figure(figsize=shape, layout=layout, facecolor=PAPER)
-    grid = figure.subplots(len(sizes), SHOWN * len(heads), squeeze=False)
-    for line, size in zip(grid, sizes, strict=True):
+    rows = []
+    for size in sizes:
         of_size = {name: pictures[name, size] for name in names if (name, size) in pictures}
         any_of = next(iter(of_size.values()))
-        shown = {0: any_of["original"], 1: any_of["masked"]} | {
-            place: of_size[name]["reconstruction"]
-            for place, name in enumerate(names, 2)
-            if name in of_size
-        }
-        for column, axes in enumerate(line):
-            number, what = divmod(column, len(heads))
-            if what in shown:
-                axes.imshow(shown[what][number].permute(1, 2, 0).numpy(), interpolation="nearest")
-            axes.set(xticks=[], yticks=[])
-            axes.spines[:].set_visible(False)
-            if axes in grid[0]:
-                axes.set_title(heads[what].replace(" with ", "\nwith "), fontsize=7, color=INK)
-        line[0].set_ylabel(f"{size} px", fontsize=8, color=INK)
-    return figure
+        row: list[GridPicture | None] = []
+        for number in range(SHOWN):
+            row += [colours(any_of[what][number]) for what in ("original", "masked")]
+            made = (of_size.get(name) for name in names)
+            row += [colours(one["reconstruction"][number]) if one else None for one in made]
+        rows.append(row)
+    heads = ("original", "masked", *(ENCODERS[name].label for name in names))
+    return draw_grid(rows, heads * SHOWN, [f"{size} px" for size in sizes])

@@ -7,10 +7,9 @@ from pathlib import Path
 from fcmae.console.screen import progress_bar, say
 from fcmae.console.units import accuracy, duration
 from fcmae.errors import unknown
-from fcmae.findings.machine import describe_run
-from fcmae.findings.record import Record
 from fcmae.inference.loop import require_one_process
 from fcmae.models.masks import num_visible, patch_grid
+from fcmae.report.record import Record, describe_run
 from fcmae.storage.atomic import save_tensors
 from fcmae.studies.reconstruction import ENCODERS, SCALES, Recipe, Reconstruction, Setting
 from fcmae.studies.reconstruction.evaluation import measure, reconstruct
@@ -35,7 +34,7 @@ LISTS = ("mask_sizes", "seeds")
 NUMBERS = ("epochs", "num_images", "batch_size", "image_size")
 
 
-def run(options: Reconstruction) -> list[Row]:
+def run_reconstruction(options: Reconstruction) -> list[Row]:
     """Run `study reconstruction` with these options."""
     require_one_process("study reconstruction")
     recipe, encoders = recipe_of(options)

@@ -1,5 +1,0 @@
-"""What was measured on: in `fcmae.report.record`."""
-
-from fcmae.report.record import describe_machine, describe_run, processor, version
-
-__all__ = ["describe_machine", "describe_run", "processor", "version"]
