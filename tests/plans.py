@@ -10,6 +10,26 @@ from fcmae.pretraining.plan import Plan, make_plan
 from fcmae.storage.digest import digest_of_names
 from fcmae.training.start import Facts
 
+# What `fcmae pretrain` asks for on the paper's data when no option is given, whatever the method.
+PAPER: dict[str, Any] = {
+    "data": "/data/imagenet",
+    "init": "scratch",
+    "images": 1_281_167,
+    "names": ["a.png", "b.png"],
+    "model": "convnextv2_atto",
+    "in_channels": 3,
+    "stem_stride": 4,
+    "image_size": (224, 224),
+    "batch_size": None,
+    "seed": 0,
+    "precision": "fp32",
+    "decoding": "fast",
+    "mean": (0.485, 0.456, 0.406),
+    "std": (0.229, 0.224, 0.225),
+    "assignments": (),
+    "given": (),
+}
+
 Chosen = TypeVar("Chosen", bound=Options)
 
 

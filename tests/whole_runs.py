@@ -62,10 +62,10 @@ KINDS = {
 }
 
 
-def save_coloured(root: Path) -> Path:
-    """Three classes of ten and a validation split of four each: quick to see apart."""
+def save_coloured(root: Path, train: int = 10, val: int = 4) -> Path:
+    """Three classes of so many images each: quick to see apart."""
     for number, name in enumerate(("blue", "green", "red")):
-        for split, count in (("train", 10), ("val", 4)):
+        for split, count in (("train", train), ("val", val)):
             folder = root / split / name
             folder.mkdir(parents=True)
             for i in range(count):

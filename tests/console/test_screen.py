@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from plans import pretraining_plan
+from plans import PAPER, pretraining_plan
 from rich.console import Console
 
 from fcmae.console import screen
@@ -35,30 +35,8 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], io.StringIO]:
 
 
 def plan(**options: Any) -> Plan:
-    return pretraining_plan(
-        **{
-            "data": "/data/[odd] name",
-            "init": "scratch",
-            "images": 1_281_167,
-            "names": ["a.png"],
-            "model": "convnextv2_atto",
-            "in_channels": 3,
-            "stem_stride": 4,
-            "patch_size": None,
-            "image_size": (224, 224),
-            "mask_ratio": 0.6,
-            "batch_size": None,
-            "epochs": 800,
-            "seed": 0,
-            "precision": "fp32",
-            "decoding": "fast",
-            "mean": (0.485, 0.456, 0.406),
-            "std": (0.229, 0.224, 0.225),
-            "assignments": (),
-            "given": (),
-            **options,
-        }
-    )
+    masked = {"patch_size": None, "mask_ratio": 0.6, "epochs": 800}
+    return pretraining_plan(**{**PAPER, **masked, "data": "/data/[odd] name", **options})
 
 
 # Lines

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from small_pictures import write_pictures
 
 from fcmae.images.folders import (
     list_images,
@@ -160,24 +161,6 @@ def test_real_photographs(real_images: Path) -> None:
 # With classes
 
 
-def write(folder: Path, *names: str) -> Path:
-    for number, name in enumerate(names):
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("L", (3, 2), number).save(path)
-    return folder
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    """Three classes of unequal size, one nested deeper."""
-    write(tmp_path / "train/cat", *(f"{i:02d}.png" for i in range(20)))
-    write(tmp_path / "train/dog", *(f"deep/er/{i}.png" for i in range(10)))
-    write(tmp_path / "train/ant", "only.png")
-    write(tmp_path / "val", "ant/a.png", "cat/b.png", "dog/c.png", ".hidden/d.png")
-    return tmp_path
-
-
 def test_classes_are_the_sorted_folders(data: Path) -> None:
     images = open_labelled(data)
     assert images.classes == ("ant", "cat", "dog")
@@ -198,7 +181,7 @@ def test_both_splits_have_the_same_classes(data: Path) -> None:
 @pytest.mark.parametrize("lacks", ["train", "val"])
 def test_a_class_that_one_split_lacks_is_named(data: Path, lacks: str) -> None:
     other = {"train": "val", "val": "train"}[lacks]
-    write(data / other / "zebra", "z.png")
+    write_pictures(data / other / "zebra", "z.png")
     with pytest.raises(ValueError, match=rf"{lacks} lacks 1 of the classes: zebra; both"):
         open_splits(data)
 
@@ -213,10 +196,10 @@ def test_a_missing_split_says_where_images_should_lie(tmp_path: Path) -> None:
 
 
 def test_one_class_is_not_enough(tmp_path: Path) -> None:
-    write(tmp_path / "train", "a.png", "b.png")
+    write_pictures(tmp_path / "train", "a.png", "b.png")
     with pytest.raises(ValueError, match="no folder of a class"):
         open_labelled(tmp_path)
-    write(tmp_path / "train/cat", "a.png")
+    write_pictures(tmp_path / "train/cat", "a.png")
     with pytest.raises(ValueError, match="only one class, 'cat'"):
         open_labelled(tmp_path)
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from small_pictures import write_pictures
 
 from fcmae.images.decode import decode
 from fcmae.images.folders import open_labelled, open_splits
@@ -16,24 +17,6 @@ from fcmae.images.order import epoch_order
 from fcmae.images.pixels import Shrunk
 from fcmae.images.sets import EncodedSet, Labelled, Subset, draw, share
 from fcmae.images.unreadable import Unreadable
-
-
-def write(folder: Path, *names: str) -> Path:
-    for number, name in enumerate(names):
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("L", (3, 2), number).save(path)
-    return folder
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    """Three classes of unequal size, one nested deeper."""
-    write(tmp_path / "train/cat", *(f"{i:02d}.png" for i in range(20)))
-    write(tmp_path / "train/dog", *(f"deep/er/{i}.png" for i in range(10)))
-    write(tmp_path / "train/ant", "only.png")
-    write(tmp_path / "val", "ant/a.png", "cat/b.png", "dog/c.png", ".hidden/d.png")
-    return tmp_path
 
 
 class Memory:
@@ -181,7 +164,7 @@ def test_a_share_keeps_labels_and_images_together(data: Path) -> None:
 
 def test_each_class_draws_its_own_share(tmp_path: Path) -> None:
     for name in "abcdef":
-        write(tmp_path / "train" / name, *(f"{i:02d}.png" for i in range(20)))
+        write_pictures(tmp_path / "train" / name, *(f"{i:02d}.png" for i in range(20)))
     kept = share(open_labelled(tmp_path), 0.25, seed=0)
     files = [Path(kept.name(index)).name for index in range(len(kept))]
     assert len({tuple(files[5 * label : 5 * label + 5]) for label in range(6)}) == 6

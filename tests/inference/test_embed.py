@@ -24,16 +24,6 @@ ON_CPU: dict[str, Any] = {"device": "cpu", "workers": 0, "batch_size": 2}
 
 
 @pytest.fixture
-def weights(tmp_path: Path) -> Path:
-    return tmp_path / "weights.safetensors"
-
-
-@pytest.fixture
-def classifier(weights: Path) -> Classifier:
-    return save_classifier(weights)
-
-
-@pytest.fixture
 def data(tmp_path: Path) -> Path:
     """Seven images of two classes; another cannot be read."""
     for number in range(7):

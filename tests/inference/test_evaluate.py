@@ -4,9 +4,7 @@ import copy
 import dataclasses
 import json
 import math
-import os
 import shutil
-import socket
 from collections import defaultdict
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
@@ -17,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from trained_files import CLASSES, SIZE, logits_of, save_classifier, save_image
+from two_processes import run_pair, take_part
 
 from fcmae.commands.embed import embed
 from fcmae.commands.evaluate import Evaluation, evaluate
@@ -293,10 +292,7 @@ def test_all_take_the_weights_that_the_key_says(command: str, tmp_path: Path) ->
 
 
 def _rank(rank: int, port: int, folder: str, options: dict[str, Any]) -> None:
-    os.environ |= {
-        "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2",
-        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo",
-    }  # fmt: skip
+    take_part(rank, port)
     torch.set_num_threads(1)
     found = evaluate(**options)
     (Path(folder) / f"{rank}.json").write_text(json.dumps(dataclasses.asdict(found)))
@@ -309,19 +305,8 @@ def test_two_processes_find_what_one_does(
     (data / "val/bee/broken.npy").write_bytes(b"")
     options = {**ON_CPU, "data": str(data), "weights": str(weights)}
     expected = evaluate(**options, json=str(tmp_path / "one.json"))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     options["json"] = str(tmp_path / "two.json")
-    ranks = [
-        processes.Process(target=_rank, args=(rank, port, str(tmp_path), options))
-        for rank in range(2)
-    ]
-    for process in ranks:
-        process.start()
-    for process in ranks:
-        process.join(200)
-    assert [process.exitcode for process in ranks] == [0, 0]
+    run_pair(processes, _rank, str(tmp_path), options)
     assert expected.images == 19
     for name in ("0.json", "1.json", "two.json"):
         assert json.loads((tmp_path / name).read_text()) == json.loads(

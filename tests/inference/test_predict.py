@@ -15,16 +15,6 @@ ON_CPU: dict[str, Any] = {"device": "cpu", "workers": 0, "batch_size": 2}
 
 
 @pytest.fixture
-def weights(tmp_path: Path) -> Path:
-    return tmp_path / "weights.safetensors"
-
-
-@pytest.fixture
-def classifier(weights: Path) -> Classifier:
-    return save_classifier(weights)
-
-
-@pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Five images, nested, one of which cannot be read."""
     for number, name in enumerate(("b/2.npy", "b/a/9.npy", "c.npy", "a, b.npy")):

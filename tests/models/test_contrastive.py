@@ -3,8 +3,6 @@
 import copy
 import math
 import multiprocessing
-import os
-import socket
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ from random_weights import randomise, shallow_encoder
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+from two_processes import run_pair, take_part
 
 from fcmae.models.contrastive import (
     MomentumContrast,
@@ -191,10 +190,7 @@ def _step(module: nn.Module, *pair: Tensor) -> dict[str, Tensor]:
 
 
 def _rank(rank: int, port: int, out: Path) -> None:
-    os.environ |= {
-        "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2",
-        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo",
-    }  # fmt: skip
+    take_part(rank, port)
     with start_runtime(torch.device("cpu"), "fp32"):
         mine = slice(rank * IMAGES // 2, (rank + 1) * IMAGES // 2)
         module = DistributedDataParallel(small())
@@ -204,15 +200,7 @@ def _rank(rank: int, port: int, out: Path) -> None:
 @pytest.mark.slow  # two interpreters import torch
 def test_two_processes_compute_what_one_does(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    processes = [context.Process(target=_rank, args=(rank, port, tmp_path)) for rank in range(2)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(200)
-    assert [process.exitcode for process in processes] == [0, 0]
+    run_pair(context, _rank, tmp_path)
     one, other = (load_file(tmp_path / f"{rank}.safetensors") for rank in range(2))
 
     alone = _step(small(), *views())

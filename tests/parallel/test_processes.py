@@ -1,13 +1,12 @@
 """What processes exchange; alone, each gets back what it gave."""
 
-import os
-import socket
 from multiprocessing.context import ForkServerContext
 from multiprocessing.queues import SimpleQueue
 
 import pytest
 import torch
 from torch import Tensor, nn
+from two_processes import run_pair, take_part
 
 from fcmae.parallel.processes import (
     add_up,
@@ -42,10 +41,7 @@ def test_alone_nothing_is_exchanged() -> None:
 
 
 def _exchange(number: int, port: int, told: "SimpleQueue[Told]") -> None:
-    os.environ |= {
-        "RANK": str(number), "LOCAL_RANK": str(number), "WORLD_SIZE": "2",
-        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo",
-    }  # fmt: skip
+    take_part(number, port)
     assert rank() == 0  # they have not met
     met = join(CPU)
     assert (rank(), num_processes(), is_first()) == (number, 2, number == 0)
@@ -68,15 +64,7 @@ def _exchange(number: int, port: int, told: "SimpleQueue[Told]") -> None:
 
 def test_two_processes_exchange_what_each_has(processes: ForkServerContext) -> None:
     told: SimpleQueue[Told] = processes.SimpleQueue()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    pair = [processes.Process(target=_exchange, args=(number, port, told)) for number in (0, 1)]
-    for process in pair:
-        process.start()
-    for process in pair:
-        process.join(120)
-    assert [process.exitcode for process in pair] == [0, 0]
+    run_pair(processes, _exchange, told)
     found = sorted([told.get(), told.get()])
     assert [each[0] for each in found] == [(0, 2), (1, 2)]
     for _, summed, names, rows, gradient, weight in found:

@@ -4,6 +4,7 @@ import json
 import math
 from typing import Any
 
+import plans
 import pytest
 from plans import pretraining_plan
 
@@ -12,24 +13,10 @@ from fcmae.recipes import MOCO_V3
 
 # What `fcmae pretrain --method moco-v3` asks for on the paper's data when no option is given.
 PAPER: dict[str, Any] = {
+    **plans.PAPER,
     "method": "moco-v3",
-    "data": "/data/imagenet",
-    "init": "scratch",
-    "images": 1_281_167,
-    "names": ["a.png", "b.png"],
     "model": "convnextv2_base",
-    "in_channels": 3,
-    "stem_stride": 4,
-    "image_size": (224, 224),
-    "batch_size": None,
     "epochs": 300,
-    "seed": 0,
-    "precision": "fp32",
-    "decoding": "fast",
-    "mean": (0.485, 0.456, 0.406),
-    "std": (0.229, 0.224, 0.225),
-    "assignments": (),
-    "given": (),
 }
 OURS = {"interpolation", "precision", "decay_exempt", "frozen_stem"}  # without being asked
 PUBLISHED = ("decay_exempt=nothing", "frozen_stem=true")

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import time
 from collections.abc import Callable
 from multiprocessing.context import ForkServerContext
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from two_processes import run_pair, take_part
 
 from fcmae.commands.pretrain import pretrain
 from fcmae.images import open_splits
@@ -145,10 +145,7 @@ def test_killed_and_resumed_is_exact(
 
 
 def _rank(rank: int, port: int, options: dict[str, Any]) -> None:
-    os.environ |= {
-        "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2",
-        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo",
-    }  # fmt: skip
+    take_part(rank, port)
     torch.set_num_threads(1)
     pretrain(**options)
 
@@ -156,16 +153,8 @@ def _rank(rank: int, port: int, options: dict[str, Any]) -> None:
 def test_one_of_two_processes_measures(
     probed: Path, options: dict[str, Any], tmp_path: Path, processes: ForkServerContext
 ) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     more = {**options, "out": str(tmp_path / "two")}
-    ranks = [processes.Process(target=_rank, args=(rank, port, more)) for rank in range(2)]
-    for process in ranks:
-        process.start()
-    for process in ranks:
-        process.join(200)
-    assert [process.exitcode for process in ranks] == [0, 0]
+    run_pair(processes, _rank, more)
     ours, theirs = lines(probed, "probe"), lines(tmp_path / "two", "probe")
     assert theirs[0] == ours[0]  # the untrained network is the same to the bit
     assert [line["epoch"] for line in theirs] == [0, 2, 3]

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import plans
 import pytest
 from plans import pretraining_plan
 
@@ -13,27 +14,7 @@ from fcmae.training.plan import default_batch_size
 from fcmae.training.recipe import Departure
 
 # What `fcmae pretrain` asks for on the paper's data when no option is given.
-PAPER: dict[str, Any] = {
-    "data": "/data/imagenet",
-    "init": "scratch",
-    "images": 1_281_167,
-    "names": ["a.png", "b.png"],
-    "model": "convnextv2_atto",
-    "in_channels": 3,
-    "stem_stride": 4,
-    "patch_size": None,
-    "image_size": (224, 224),
-    "mask_ratio": 0.6,
-    "batch_size": None,
-    "epochs": 800,
-    "seed": 0,
-    "precision": "fp32",
-    "decoding": "fast",
-    "mean": (0.485, 0.456, 0.406),
-    "std": (0.229, 0.224, 0.225),
-    "assignments": (),
-    "given": (),
-}
+PAPER: dict[str, Any] = {**plans.PAPER, "patch_size": None, "mask_ratio": 0.6, "epochs": 800}
 
 
 AS_PUBLISHED = "decay_exempt=paper-code"  # the one field that is our own unless asked for

@@ -1,5 +1,6 @@
 """A report as its reader sees it."""
 
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -21,3 +22,14 @@ class Page(HTMLParser):
 
     def ids(self) -> set[str | None]:
         return {attributes.get("id") for _, attributes in self.tags}
+
+
+def assert_self_contained(path: Path) -> None:
+    """The page refers to nothing outside it, and runs nothing."""
+    for tag, attributes in Page(path).tags:
+        assert tag not in {"script", "link", "iframe", "object", "base"}
+        assert (attributes.get("src") or "data:").startswith("data:")
+        assert not (attributes.keys() & {"href", "srcset", "action", "background"})
+    text = path.read_text(encoding="utf-8")
+    assert "://" not in text
+    assert not re.search(r"url\(|@import", text)

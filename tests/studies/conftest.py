@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from PIL import Image
 from safetensors.torch import save_file
+from whole_runs import save_coloured
 
 from fcmae.studies import setting
 
@@ -30,18 +30,7 @@ TINY = (
 @pytest.fixture(scope="session")
 def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three colours, four images of each to train on and two to validate on."""
-    root = tmp_path_factory.mktemp("classes")
-    for number, name in enumerate(("blue", "green", "red")):
-        for split, count in (("train", 4), ("val", 2)):
-            folder = root / split / name
-            folder.mkdir(parents=True)
-            for i in range(count):
-                picture = Image.new("RGB", (18 + i, 20), (20, 20, 20))
-                colour = [30, 30, 30]
-                colour[2 - number] = 200
-                picture.paste(tuple(colour), (3, 2 + i, 12, 16))
-                picture.save(folder / f"{split}{i}.png")
-    return root
+    return save_coloured(tmp_path_factory.mktemp("classes"), train=4, val=2)
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """Which device, which precision, and which part of the work, here and on machines we pretend."""
 
 import multiprocessing
-import os
-import socket
 import subprocess
 import sys
 from multiprocessing.queues import SimpleQueue
@@ -10,6 +8,7 @@ from multiprocessing.queues import SimpleQueue
 import pytest
 import torch
 import torch.distributed as dist
+from two_processes import run_pair, take_part
 
 from fcmae.training.devices import Runtime, choose_device, choose_precision, start_runtime
 
@@ -163,10 +162,7 @@ def test_only_rank_zero_writes() -> None:
 
 
 def _rank(rank: int, port: int, told: "SimpleQueue[tuple[int, int, int, bool]]") -> None:
-    os.environ |= {
-        "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2",
-        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo",
-    }  # fmt: skip
+    take_part(rank, port)
     with start_runtime(CPU, "fp32") as runtime:
         total = torch.tensor(10.0**rank)
         dist.all_reduce(total)
@@ -177,16 +173,8 @@ def _rank(rank: int, port: int, told: "SimpleQueue[tuple[int, int, int, bool]]")
 def test_processes_of_torchrun_meet_and_part() -> None:
     context = multiprocessing.get_context("spawn")
     told = context.SimpleQueue()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    processes = [context.Process(target=_rank, args=(rank, port, told)) for rank in range(2)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(200)
-    assert [process.exitcode for process in processes] == [0, 0]
-    assert sorted(told.get() for _ in processes) == [(0, 2, 11, False), (1, 2, 11, False)]
+    run_pair(context, _rank, told)
+    assert sorted(told.get() for _ in range(2)) == [(0, 2, 11, False), (1, 2, 11, False)]
 
 
 def test_exact_sums_on_a_gpu_do_not_fill_fresh_memory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,5 @@
 """Steps of any task: here a small regression in float64, so that equal means equal."""
 
-import os
-import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.context import ForkServerContext
@@ -12,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from two_processes import run_pair, take_part
 
 from fcmae.parallel.processes import share_gradients
 from fcmae.training import checkpoint
@@ -350,10 +349,7 @@ Told = tuple[list[int], list[float], list[float]]
 
 
 def _rank(rank: int, port: int, summed: bool, told: "SimpleQueue[Told]") -> None:
-    os.environ |= {
-        "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2",
-        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo",
-    }  # fmt: skip
+    take_part(rank, port)
     with start_runtime(torch.device("cpu"), "fp32") as runtime:
         read: list[Batch] = []
         # Only one of them is told to stop, in the middle of the third step.
@@ -370,15 +366,7 @@ def test_processes_share_a_batch_and_stop_together(
     processes: ForkServerContext, summed: bool
 ) -> None:
     told: SimpleQueue[Told] = processes.SimpleQueue()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    pair = [processes.Process(target=_rank, args=(rank, port, summed, told)) for rank in range(2)]
-    for process in pair:
-        process.start()
-    for process in pair:
-        process.join(200)
-    assert [process.exitcode for process in pair] == [0, 0]
+    run_pair(processes, _rank, summed, told)
     one, other = told.get(), told.get()
     assert one == other
     assert one[0] == [1, 2]

@@ -1,14 +1,18 @@
 """How batches are divided into micro-batches and processes; only rounding depends on it."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
 from fcmae.commands.shared import Training
 from fcmae.console.screen import say
+from fcmae.images import Batch, Order, load
 from fcmae.parallel.processes import is_first, num_processes
-from fcmae.training.devices import num_readers
+from fcmae.training.devices import Runtime, num_readers
+from fcmae.training.task import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,27 @@ def make_batching(
         compile_blocks=options.compile,
         workers=num_readers(device) if workers is None else workers,
         seconds_between_checkpoints=60 * minutes,
+    )
+
+
+def load_steps(
+    task: Task, start: int, stop: int, *, micro_batch_size: int, workers: int, runtime: Runtime
+) -> Iterator[Batch[Any]]:
+    """A process's micro-batches of the steps from `start` up to, not including, `stop`."""
+    plan = task.plan
+    return load(
+        task.images,
+        Order(len(task.images), plan.batch_size, plan.seed),
+        view=task.view,
+        channels=plan.in_channels,
+        seed=plan.seed,
+        start_step=start,
+        stop_step=stop,
+        rank=runtime.rank,
+        world_size=runtime.processes,
+        micro_batch_size=micro_batch_size,
+        workers=workers,
+        pin_memory=runtime.device.type == "cuda",
     )
 
 

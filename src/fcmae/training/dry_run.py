@@ -13,10 +13,9 @@ from torch import Tensor, nn
 
 from fcmae.console import screen
 from fcmae.console.units import duration
-from fcmae.images import Order, load
 from fcmae.parallel.processes import is_first, num_processes
-from fcmae.training.batching import Batching
-from fcmae.training.devices import keep_freed_memory
+from fcmae.training.batching import Batching, load_steps
+from fcmae.training.devices import Runtime, keep_freed_memory
 from fcmae.training.engine import value_of
 from fcmae.training.plan import Lines, Schedule
 from fcmae.training.task import Task
@@ -52,16 +51,8 @@ def rehearse(task: Task, batching: Batching, layers: Mapping[str, int] | None = 
     show_groups(task.groups, plan.learning_rate, layers)
     micro = batching.micro_batch_size
     number = min(WHOLE if batching.whole_batches else IMAGES, micro)
-    first_step = load(
-        task.images,
-        Order(len(task.images), plan.batch_size, plan.seed),
-        view=task.view,
-        channels=plan.in_channels,
-        seed=plan.seed,
-        start_step=0,
-        stop_step=1,
-        micro_batch_size=number,
-    )
+    alone = Runtime(device, plan.precision)
+    first_step = load_steps(task, 0, 1, micro_batch_size=number, workers=0, runtime=alone)
     images, other = task.prepare(next(first_step))
 
     def loss(count: int) -> Tensor:

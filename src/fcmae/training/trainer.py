@@ -15,13 +15,13 @@ from rich.progress import Progress, TaskID
 from torch import Tensor, nn
 
 from fcmae.console.screen import progress_bar, say
-from fcmae.images import Batch, Order, TooManyUnreadable, Unreadables, load
+from fcmae.images import Batch, TooManyUnreadable, Unreadables
 from fcmae.optim import adamw
 from fcmae.parallel.processes import gather, share_gradients
 from fcmae.report import write_report
 from fcmae.storage import atomic
 from fcmae.training import checkpoint
-from fcmae.training.batching import Batching
+from fcmae.training.batching import Batching, load_steps
 from fcmae.training.devices import Runtime, start_runtime
 from fcmae.training.dry_run import rehearse
 from fcmae.training.engine import NonFiniteError, Step, Summed, optimise
@@ -191,19 +191,9 @@ class Trainer:
 
     def load(self, start: int, stop: int, workers: int) -> Iterator[Batch[Any]]:
         """This process's micro-batches of some steps."""
-        return load(
-            self.task.images,
-            Order(len(self.task.images), self.plan.batch_size, self.plan.seed),
-            view=self.task.view,
-            channels=self.plan.in_channels,
-            seed=self.plan.seed,
-            start_step=start,
-            stop_step=stop,
-            rank=self.runtime.rank,
-            world_size=self.runtime.processes,
-            micro_batch_size=self.batching.micro_batch_size,
-            workers=workers,
-            pin_memory=self.runtime.device.type == "cuda",
+        micro = self.batching.micro_batch_size
+        return load_steps(
+            self.task, start, stop, micro_batch_size=micro, workers=workers, runtime=self.runtime
         )
 
     def loss_of(self, module: nn.Module, batch: Batch[Any]) -> Tensor | Summed:

@@ -3,7 +3,7 @@
 from mutants.mistake import Mistake
 
 BY_HAND = ("tests/wiring/test_by_hand.py",)
-ENGINE, PROCESS = "training/engine.py", "training/trainer.py"
+ENGINE, BATCHING = "training/engine.py", "training/batching.py"
 
 MISTAKES = (
     Mistake(
@@ -63,16 +63,16 @@ MISTAKES = (
         BY_HAND,
     ),
     Mistake(
-        PROCESS,
-        "Order(len(self.task.images), self.plan.batch_size, self.plan.seed),",
-        "Order(len(self.task.images), self.plan.batch_size, 0),",
+        BATCHING,
+        "Order(len(task.images), plan.batch_size, plan.seed),",
+        "Order(len(task.images), plan.batch_size, 0),",
         "Every seed has the same order of images.",
         BY_HAND,
     ),
     Mistake(
-        PROCESS,
-        "            seed=self.plan.seed,\n",
-        "            seed=0,\n",
+        BATCHING,
+        "        seed=plan.seed,\n",
+        "        seed=0,\n",
         "Every seed has the same views.",
         BY_HAND,
     ),
